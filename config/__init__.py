@@ -1,0 +1,1 @@
+"""The project: settings, urls, asgi and wsgi of what manage.py runs."""

@@ -1,0 +1,9 @@
+"""Addresses of the project: the dashboard at the root, Django's admin, the demo's receiver."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("", include("dashboard.urls")),
+]

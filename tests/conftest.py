@@ -1,0 +1,101 @@
+"""Fixtures that all tests share: a private server, its client, and what a child process needs."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from django.conf import settings
+
+from tests import machine
+from tests.servers import Server
+
+MISSING = "{what} was not found on this machine: `make test` brings it ({how})."
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """This process's own server, the one that the settings name; emptied before each test."""
+    server = Server(Path(settings.SERVER_FOLDER))
+    server.start()
+    yield server
+    server.close()
+
+
+@pytest.fixture(autouse=True)
+def _empty_server(request: pytest.FixtureRequest) -> None:
+    if "server" in request.fixturenames:
+        request.getfixturevalue("server").flush()
+
+
+@pytest.fixture
+def redis_client(server: Server) -> Iterator[redis.Redis]:
+    """A client of ``server`` whose replies are text."""
+    with server.client() as client:
+        yield client
+
+
+@pytest.fixture
+def new_server() -> Iterator[Callable[..., Server]]:
+    """Makes further servers (``new_server(persist=True)``), started; all end with the test."""
+    servers: list[Server] = []
+
+    def make(**arguments: object) -> Server:
+        servers.append(Server(**arguments))  # type: ignore[arg-type]
+        return servers[-1].start()
+
+    yield make
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture
+def child_environment(server: Server) -> dict[str, str]:
+    """The environment for a process of ours: same settings, server and database as the test."""
+    from django.db import connection
+
+    return os.environ | {
+        "DJANGO_SETTINGS_MODULE": "tests.settings",
+        "QUEUECORE_TEST_HOME": settings.HOME.as_posix(),
+        "QUEUECORE_TEST_DATABASE": str(connection.settings_dict["NAME"]),
+        "QUEUECORE_TEST_URL": server.url,
+        "PYTHONPATH": str(machine.ROOT),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+@pytest.fixture(scope="session")
+def browser_path() -> Path:
+    """A Chromium; its absence is a failure, never a skip."""
+    path = machine.find_browser()
+    if path is None:
+        pytest.fail(MISSING.format(what="A Chromium", how="or set QUEUECORE_TEST_BROWSER"))
+    return path
+
+
+@pytest.fixture(scope="session")
+def node() -> Path:
+    """A Node for the BullMQ peers; its absence is a failure, never a skip."""
+    path = machine.find_node()
+    if path is None:
+        pytest.fail(MISSING.format(what="Node 18 or newer", how="or set QUEUECORE_TEST_NODE"))
+    return path
+
+
+@pytest.fixture(scope="session", params=["bullmq-6", "bullmq-5"])
+def bullmq(request: pytest.FixtureRequest) -> Path:
+    """The folder with Node's BullMQ in ``node_modules``: a test that asks for it runs on each."""
+    folder: Path = machine.PEERS / request.param
+    if not (folder / "node_modules" / "bullmq").is_dir():
+        pytest.fail(MISSING.format(what=f"npm's {request.param}", how="`make peers` alone, too"))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def peer_python() -> Path:
+    """The Python that has PyPI's bullmq."""
+    path = machine.find_peer_python()
+    if path is None:
+        pytest.fail(MISSING.format(what="PyPI's bullmq", how="`make peers` alone, too"))
+    return path

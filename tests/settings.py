@@ -1,0 +1,51 @@
+"""The project's settings for tests: a private server, a private database, nothing in .queuecore."""
+
+import atexit
+import os
+import shutil
+import tempfile
+from importlib.util import find_spec
+
+from tests.servers import short_temporary_folder
+
+# Before the project's settings: what they read must not come from this machine.
+os.environ["DJANGO_DEBUG"] = "1"
+os.environ["DJANGO_SECRET_KEY"] = "only for tests"
+for name in ("DATABASE_URL", "DJANGO_ALLOWED_HOSTS", "DJANGO_TRUSTED_ORIGINS", "DJANGO_BEHIND_TLS"):
+    os.environ.pop(name, None)
+
+# A process that a test starts gets QUEUECORE_TEST_HOME, _DATABASE and _URL from the fixture
+# `child_environment`; pytest itself makes a folder of its own, short because of the socket in it.
+if not os.environ.get("QUEUECORE_TEST_HOME"):
+    _home = tempfile.mkdtemp(prefix="qc-", dir=short_temporary_folder())
+    _owner = os.getpid()
+
+    def _remove() -> None:
+        if os.getpid() == _owner:
+            shutil.rmtree(_home, ignore_errors=True)
+
+    atexit.register(_remove)
+else:
+    _home = os.environ["QUEUECORE_TEST_HOME"]
+os.environ["QUEUECORE_HOME"] = _home
+
+from config.settings import *  # noqa: E402, F403
+from config.settings import DATABASES, INSTALLED_APPS, QUEUECORE  # noqa: E402
+
+INSTALLED_APPS = [app for app in INSTALLED_APPS if find_spec(app.split(".")[0]) and find_spec(app)]
+
+DEBUG = False
+ALLOWED_HOSTS = ["localhost", "127.0.0.1", "testserver"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+_database = DATABASES["default"]
+if _name := os.environ.get("QUEUECORE_TEST_DATABASE"):
+    _database["NAME"] = _name
+else:
+    # A file, not memory: threads and the processes that a test starts see the same rows.
+    _database["TEST"] = {"NAME": f"{_home}/test.sqlite3"}
+
+# The fixture `server` starts the server of this socket; a test without it has none.
+SERVER_FOLDER = f"{_home}/server"
+SERVER_URL = os.environ.get("QUEUECORE_TEST_URL") or f"unix://{SERVER_FOLDER}/s"
+QUEUECORE = QUEUECORE | {"CONNECTIONS": {"default": {"URL": SERVER_URL}}}
