@@ -1,0 +1,1 @@
+"""In a real Chromium: what a person would do, under the strict CSP."""

@@ -1,0 +1,1 @@
+"""Killed workers, killed servers, cut connections, clock jumps."""

@@ -1,0 +1,1 @@
+"""What others rely on: names, key layout, packaging, settings."""

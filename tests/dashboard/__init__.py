@@ -1,0 +1,1 @@
+"""Pages, actions, access, the live hub and its socket."""

@@ -1,0 +1,1 @@
+"""Beside BullMQ of Node, and of Python: both directions."""

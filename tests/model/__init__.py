@@ -1,0 +1,1 @@
+"""Random commands against a small model of a queue."""

@@ -1,0 +1,1 @@
+"""Against a private server: one file a behaviour."""

@@ -1,0 +1,1 @@
+"""No server, no database: the package's values, file by file."""
