@@ -1,0 +1,189 @@
+"""The setting ``QUEUECORE`` as one frozen value: every key, every default, checked once.
+
+``QUEUECORE`` is a dict in which every key is optional. Durations are seconds. An unknown key is
+an error that names the nearest known one. The environment variable ``QUEUECORE_URL`` fills the
+``default`` connection where the settings give it no URL.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.core.signals import setting_changed
+
+from .errors import ConfigurationError, did_you_mean
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionSettings:
+    """One server and prefix. ``url`` is None where the embedded server of development is meant."""
+
+    alias: str
+    url: str | None
+    prefix: str = "bull"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """``QUEUECORE["WORKER"]``: the names are BullMQ's worker options; durations in seconds.
+
+    ``concurrency``: jobs that one process runs at a time on one queue.
+    ``lock_duration``: how long a job stays locked without a renewal.
+    ``lock_renew_time``: how old a lock grows before it is renewed.
+    ``stalled_interval``: seconds between two checks for jobs of dead workers.
+    ``max_stalled_count``: how often a job may be recovered before it fails.
+    ``drain_delay``: the longest an idle worker waits before it looks again.
+    ``shutdown_timeout``: what running jobs get to finish when the worker is told to stop.
+    ``metrics_max_data_points``: minutes kept in BullMQ's metrics lists; 0 switches them off.
+    ``max_started_attempts``: how often a job may be started at all; None is without limit.
+    ``backoff_strategy``: dotted path of a function ``(attempts_made, name, error, job)`` that
+    gives the seconds before the next try, for backoffs of a custom name.
+    ``remove_on_complete``, ``remove_on_fail``: retention of jobs that name none of their own.
+    ``name``: stored as ``processedBy`` with each job this process runs.
+    ``unknown_job_delay``, ``unknown_job_limit``: how long and how often a job whose name no
+    processor takes is handed back before it fails.
+    """
+
+    concurrency: int = 10
+    lock_duration: float = 30.0
+    lock_renew_time: float | None = None
+    stalled_interval: float = 30.0
+    max_stalled_count: int = 1
+    drain_delay: float = 5.0
+    shutdown_timeout: float = 25.0
+    metrics_max_data_points: int = 60 * 24 * 7
+    max_started_attempts: int | None = None
+    backoff_strategy: str | None = None
+    remove_on_complete: Any = None
+    remove_on_fail: Any = None
+    name: str = ""
+    unknown_job_delay: float = 30.0
+    unknown_job_limit: int = 10
+
+    @property
+    def renew_after(self) -> float:
+        """The age at which a lock is renewed: a quarter of its life unless set."""
+        return self.lock_renew_time or self.lock_duration / 4
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All of ``QUEUECORE``."""
+
+    connections: Mapping[str, ConnectionSettings]
+    default_job_options: Mapping[str, Any] = field(default_factory=dict)
+    worker: WorkerSettings = field(default_factory=WorkerSettings)
+    dashboard: Mapping[str, Any] = field(default_factory=dict)
+    audit_keys: Mapping[str, str] = field(default_factory=dict)
+    telemetry: str | None = None
+
+    def connection(self, alias: str) -> ConnectionSettings:
+        """The connection *alias*.
+
+        Raises:
+            ConfigurationError: QUEUECORE["CONNECTIONS"] has no such key.
+        """
+        try:
+            return self.connections[alias]
+        except KeyError:
+            raise ConfigurationError(
+                f"QUEUECORE['CONNECTIONS'] has no {alias!r}{did_you_mean(alias, self.connections)}"
+            ) from None
+
+
+_TOP = ("CONNECTIONS", "DEFAULT_JOB_OPTIONS", "WORKER", "DASHBOARD", "AUDIT_KEYS", "TELEMETRY")
+_CONNECTION = ("URL", "PREFIX")
+_WORKER = tuple(name.upper() for name in WorkerSettings.__dataclass_fields__)
+
+
+@cache
+def get_settings() -> Settings:
+    """Read and check ``settings.QUEUECORE``; cached until the setting changes (in tests)."""
+    raw = getattr(django_settings, "QUEUECORE", {})
+    _known(raw, _TOP, "QUEUECORE")
+    connections = {
+        alias: _connection(alias, values)
+        for alias, values in {"default": {}, **raw.get("CONNECTIONS", {})}.items()
+    }
+    worker = raw.get("WORKER", {})
+    _known(worker, _WORKER, "QUEUECORE['WORKER']")
+    return Settings(
+        connections=connections,
+        default_job_options=dict(raw.get("DEFAULT_JOB_OPTIONS", {})),
+        worker=_worker({key.lower(): value for key, value in worker.items()}),
+        dashboard=dict(raw.get("DASHBOARD", {})),
+        audit_keys=dict(raw.get("AUDIT_KEYS", {})),
+        telemetry=raw.get("TELEMETRY"),
+    )
+
+
+def project_dir() -> Path:
+    """The project's directory, where ``.queuecore/`` lies: ``BASE_DIR``, else the current one."""
+    return Path(getattr(django_settings, "BASE_DIR", None) or Path.cwd())
+
+
+def debug() -> bool:
+    """Whether ``DEBUG`` is on: only then may the embedded server stand in for a missing URL."""
+    return bool(django_settings.DEBUG)
+
+
+def _connection(alias: str, values: Mapping[str, Any]) -> ConnectionSettings:
+    where = f"QUEUECORE['CONNECTIONS'][{alias!r}]"
+    _known(values, _CONNECTION, where)
+    url = values.get("URL")
+    if not url and alias == "default":
+        url = os.environ.get("QUEUECORE_URL")
+    if not url and alias != "default":
+        raise ConfigurationError(f"{where} has no 'URL'; give it one, such as redis://localhost/0")
+    if url and not str(url).startswith(("redis://", "rediss://", "unix://")):
+        raise ConfigurationError(
+            f"{where}['URL'] must begin with redis://, rediss:// or unix://, not {_scheme(url)!r}"
+        )
+    prefix = values.get("PREFIX", "bull")
+    if not prefix or not isinstance(prefix, str):
+        raise ConfigurationError(f"{where}['PREFIX'] must be a text that is not empty")
+    return ConnectionSettings(alias, url or None, prefix)
+
+
+def _scheme(url: object) -> str:
+    """What stands before ``://``: a URL may hold a password, which no message may show."""
+    return str(url).partition("://")[0][:20]
+
+
+def _worker(values: dict[str, Any]) -> WorkerSettings:
+    for name, value in values.items():
+        least = {"concurrency": 1, "lock_duration": 0.1, "stalled_interval": 0.1}.get(name, 0)
+        if name not in _NOT_NUMBERS and value is not None:
+            if isinstance(value, bool) or not isinstance(value, int | float) or value < least:
+                raise ConfigurationError(
+                    f"QUEUECORE['WORKER'][{name.upper()!r}] must be a number of at least {least}, "
+                    f"not {value!r}"
+                )
+    return WorkerSettings(**values)
+
+
+_NOT_NUMBERS = ("backoff_strategy", "remove_on_complete", "remove_on_fail", "name")
+
+
+def _known(values: Any, known: tuple[str, ...], where: str) -> None:
+    if not isinstance(values, Mapping):
+        raise ConfigurationError(f"{where} must be a dict, not {type(values).__name__}")
+    for key in values:
+        if key not in known:
+            raise ConfigurationError(
+                f"{where} has an unknown key {key!r}{did_you_mean(str(key), known)}"
+            )
+
+
+def _forget(*, setting: str, **kwargs: Any) -> None:
+    if setting == "QUEUECORE":
+        get_settings.cache_clear()
+
+
+setting_changed.connect(_forget)

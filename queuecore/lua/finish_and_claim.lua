@@ -1,0 +1,378 @@
+-- Finish the jobs that a worker is done with and claim its next ones, in one atomic step.
+--
+-- KEYS: wait, paused, active, prioritized, delayed, completed, failed, stalled, events, meta,
+--   marker, pc, limiter, receipt
+-- ARGV: base, number, worker, now, lock_duration, claim, name, limiter_max, limiter_duration,
+--   metrics, count, finishes... (7 each: id, claim number, kind, value, stacktrace, rule, attempts)
+-- Returns: {"ok" or "again", codes {index, code, ...}, jobs {id, {field, value, ...}, ...},
+--   limit_ttl, next_due, more}, or {"late"}
+-- Errors: none
+-- Follows: BullMQ moveToFinished, moveToActive, retryJob, moveToDelayed, moveJobFromActiveToWait
+--
+-- kind: c complete (rule: what to keep), f fail (rule: what to keep), r retry now (rule: "lifo" or
+--   ""), d try again later and p come back later without counting the try (rule: the delay in ms),
+--   w back to waiting without counting the try. What to keep: "" all, "0" none, "count,age,limit".
+-- attempts: attempts made after this one; with a "!" behind it where they are exhausted.
+-- codes: -1 no such job, -2 no lock, -3 not active, -4 unfinished children, -6 another's lock,
+--   -9 failed children; index counts from 1.
+-- more: 1 if jobs are left that a fair share, a limit or a suspect kept from this claim.
+--
+-- The receipt (number of the lane's last call and its codes) makes a repeat harmless: a number
+-- already seen returns that call's codes and the jobs it claimed, an older one or a closed lane
+-- returns "late", and both write nothing. Writes begin with DEL (finishing) so that a full server
+-- still takes results, or with the receipt (claiming only) so that it refuses the claim whole.
+--- @include "includes/text"
+--- @include "includes/get_target"
+--- @include "includes/add_marker"
+--- @include "includes/add_delay_marker"
+--- @include "includes/add_delayed"
+--- @include "includes/add_prioritized"
+--- @include "includes/put_back"
+--- @include "includes/promote_delayed"
+--- @include "includes/delete_job"
+--- @include "includes/collect_metrics"
+--- @include "includes/evict_jobs"
+--- @include "includes/finish_parent"
+--- @include "includes/finish_deduplication"
+local rcall = redis.call
+local base, number, worker, now = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local want, count = tonumber(ARGV[6]), tonumber(ARGV[11])
+local wait, active, prioritized, delayed = KEYS[1], KEYS[3], KEYS[4], KEYS[5]
+local events, marker, receipt = KEYS[9], KEYS[11], KEYS[14]
+local token = worker .. ':' .. number
+
+local function claimed_by(mine)
+  local jobs = {}
+  local ids = rcall('LRANGE', active, 0, -1)
+  for i = #ids, 1, -1 do
+    if rcall('GET', base .. ids[i] .. ':lock') == mine then
+      jobs[#jobs + 1] = ids[i]
+      jobs[#jobs + 1] = rcall('HGETALL', base .. ids[i])
+    end
+  end
+  return jobs
+end
+
+local last = rcall('GET', receipt)
+if last then
+  local seen, kept = string.match(last, '^(%d+)(.*)$')
+  if not seen or tonumber(seen) > tonumber(number) then
+    return { 'late' }
+  elseif seen == number then
+    local codes = {}
+    for index, code in string.gmatch(kept, ' (%d+)=(-%d+)') do
+      codes[#codes + 1] = tonumber(index)
+      codes[#codes + 1] = tonumber(code)
+    end
+    return { 'again', codes, claimed_by(token), 0, 0, 1 }
+  end
+end
+
+-- 1. Look at what is to be finished; nothing is written yet.
+local codes, sound = {}, {}
+if count > 0 then
+  local locks, children = {}, {}
+  for i = 1, count do
+    local job = base .. ARGV[5 + i * 7]
+    locks[i] = job .. ':lock'
+    if ARGV[7 + i * 7] == 'c' then
+      children[#children + 1] = job .. ':dependencies'
+      children[#children + 1] = job .. ':unsuccessful'
+    end
+  end
+  local held = rcall('MGET', unpack(locks))
+  local parents = #children > 0 and rcall('EXISTS', unpack(children)) > 0
+  local mine, ids = {}, {}
+  for i = 1, count do
+    local at = 5 + i * 7
+    local id = ARGV[at]
+    local job = base .. id
+    local row = rcall('HMGET', job, 'timestamp', 'parentKey', 'parent', 'deid', 'sa')
+    local code
+    if not row[1] then
+      code = -1
+    elseif parents and ARGV[at + 2] == 'c' and rcall('SCARD', job .. ':dependencies') > 0 then
+      code = -4
+    elseif parents and ARGV[at + 2] == 'c' and rcall('ZCARD', job .. ':unsuccessful') > 0 then
+      code = -9
+    elseif not held[i] then
+      code = -2
+    elseif held[i] ~= worker .. ':' .. ARGV[at + 1] then
+      code = -6
+    else
+      sound[i] = row
+      mine[#mine + 1] = locks[i]
+      ids[#ids + 1] = id
+    end
+    if code then
+      codes[#codes + 1] = i
+      codes[#codes + 1] = code
+    end
+  end
+  -- 2. The first writes: give up the locks.
+  if #mine > 0 then
+    rcall('DEL', unpack(mine))
+    rcall('SREM', KEYS[8], unpack(ids))
+  end
+end
+
+local function write_receipt()
+  local kept = number
+  for i = 1, #codes, 2 do
+    kept = kept .. ' ' .. codes[i] .. '=' .. codes[i + 1]
+  end
+  rcall('SET', receipt, kept, 'PX', 3600000)
+end
+write_receipt()
+
+local target, blocked, paused, meta = get_target(base)
+local max_events = meta[6] or '10000'
+
+-- 3. Finish.
+local finished = { c = 0, f = 0 }
+local sets = { c = KEYS[6], f = KEYS[7] }
+local scored = { c = {}, f = {} }
+local rules = { c = {}, f = {} }
+local dirty = false
+
+for i = 1, count do
+  local row = sound[i]
+  if row then
+    local at = 5 + i * 7
+    local id, kind, value, stack, rule = ARGV[at], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5]
+    local attempts = ARGV[at + 6]
+    local job = base .. id
+    if rcall('LREM', active, -1, id) == 0 then
+      codes[#codes + 1] = i
+      codes[#codes + 1] = -3
+      dirty = true
+    elseif kind == 'c' or kind == 'f' then
+      local exhausted = string.sub(attempts, -1) == '!'
+      if exhausted then
+        attempts = string.sub(attempts, 1, -2)
+      end
+      if row[4] then
+        finish_deduplication(base, id, row[4], now, target, blocked, max_events)
+      end
+      if row[2] then
+        finish_parent(job, row[2], row[3], kind, value, now)
+      end
+      if rule == '0' then
+        delete_job(job)
+      else
+        local members = scored[kind]
+        members[#members + 1] = now
+        members[#members + 1] = id
+        if kind == 'c' then
+          rcall('HSET', job, 'returnvalue', value, 'finishedOn', now, 'atm', attempts)
+          if row[5] then
+            rcall('HDEL', job, 'sa')
+          end
+        else
+          rcall('HSET', job, 'failedReason', value, 'stacktrace', stack,
+            'finishedOn', now, 'atm', attempts)
+          rcall('HDEL', job, 'defa', 'sa')
+        end
+        if rule ~= '' then
+          rules[kind][rule] = true
+        end
+      end
+      finished[kind] = finished[kind] + 1
+      if kind == 'c' then
+        rcall('XADD', events, '*', 'event', 'completed', 'jobId', id, 'returnvalue', value,
+          'prev', 'active')
+      else
+        rcall('XADD', events, '*', 'event', 'failed', 'jobId', id, 'failedReason', value,
+          'prev', 'active')
+        if exhausted then
+          rcall('XADD', events, '*', 'event', 'retries-exhausted', 'jobId', id,
+            'attemptsMade', attempts)
+        end
+      end
+    else
+      if stack ~= '' then
+        rcall('HSET', job, 'failedReason', value, 'stacktrace', stack)
+      end
+      if kind == 'r' or kind == 'd' then
+        rcall('HSET', job, 'atm', attempts)
+      end
+      if row[5] and kind ~= 'w' then
+        rcall('HDEL', job, 'sa')
+      end
+      if kind == 'd' or kind == 'p' then
+        local due = tonumber(now) + tonumber(rule)
+        rcall('HSET', job, 'delay', rule)
+        add_delayed(base, id, due)
+        rcall('XADD', events, 'MAXLEN', '~', max_events, '*',
+          'event', 'delayed', 'jobId', id, 'delay', text(due))
+        add_delay_marker(base)
+      else
+        local priority = tonumber(rcall('HGET', job, 'priority')) or 0
+        if kind == 'w' then
+          put_back(base, id, priority, target, blocked, events, max_events)
+        else
+          if priority > 0 then
+            add_prioritized(base, id, priority)
+          else
+            rcall(rule == 'lifo' and 'RPUSH' or 'LPUSH', target, id)
+          end
+          add_marker(base, blocked)
+          rcall('XADD', events, 'MAXLEN', '~', max_events, '*',
+            'event', 'waiting', 'jobId', id, 'prev', 'active')
+        end
+      end
+    end
+  end
+end
+
+for kind, set in pairs(sets) do
+  if #scored[kind] > 0 then
+    rcall('ZADD', set, unpack(scored[kind]))
+  end
+  for rule in pairs(rules[kind]) do
+    evict_jobs(base, set, rule, now)
+  end
+  if finished[kind] > 0 and ARGV[10] ~= '0' then
+    local state = kind == 'c' and 'completed' or 'failed'
+    collect_metrics(base .. 'metrics:' .. state, finished[kind], tonumber(ARGV[10]), now)
+  end
+end
+if count > 0 then
+  rcall('XTRIM', events, 'MAXLEN', '~', max_events)
+end
+if dirty then
+  write_receipt()
+end
+
+-- 4. Claim.
+local jobs, limit_ttl, next_due, more = {}, 0, 0, 0
+if want > 0 then
+  if paused and target ~= wait and rcall('EXISTS', wait) == 1 then
+    -- A list beside BullMQ 5's `paused` would be lost when 5 resumes.
+    local stranded = rcall('LRANGE', wait, 0, -1)
+    for first = 1, #stranded, 4000 do
+      rcall('RPUSH', target, unpack(stranded, first, math.min(first + 3999, #stranded)))
+    end
+    rcall('DEL', wait)
+  end
+  promote_delayed(base, now, target, blocked)
+
+  local max = meta[3] or (ARGV[8] ~= '' and ARGV[8]) or nil
+  local used = 0
+  if max then
+    used = tonumber(rcall('GET', KEYS[13]) or 0)
+    if used >= tonumber(max) then
+      limit_ttl = math.max(rcall('PTTL', KEYS[13]), 0)
+      if limit_ttl == 0 then
+        rcall('DEL', KEYS[13])
+        used = 0
+      end
+    end
+  end
+
+  if limit_ttl == 0 and not paused then
+    local plain, ranked = rcall('LLEN', wait), rcall('ZCARD', prioritized)
+    local room = math.min(want, math.ceil((plain + ranked) / 2))
+    if meta[2] then
+      room = math.min(room, tonumber(meta[2]) - rcall('LLEN', active))
+    end
+    if max then
+      room = math.min(room, tonumber(max) - used)
+    end
+    if room > 0 then
+      local ids = {}
+      if plain > 0 then
+        local tail = rcall('LRANGE', wait, -room, -1)
+        for i = #tail, 1, -1 do
+          ids[#ids + 1] = tail[i]
+        end
+      end
+      local from_wait = #ids
+      if from_wait < room and ranked > 0 then
+        local front = rcall('ZRANGE', prioritized, 0, room - from_wait - 1)
+        for i = 1, #front do
+          ids[#ids + 1] = front[i]
+        end
+      end
+      local taken, started, free = 0, {}, 0
+      for i = 1, #ids do
+        local id = ids[i]
+        local job = base .. id
+        local fields = rcall('HGETALL', job)
+        local starts, unconfirmed = 0, 0
+        for f = 1, #fields, 2 do
+          local field = fields[f]
+          if field == 'ats' then
+            starts = tonumber(fields[f + 1]) or 0
+          elseif field == 'sa' then
+            unconfirmed = tonumber(fields[f + 1]) or 0
+          elseif field == 'defa' then
+            free = free + 1
+          end
+        end
+        if unconfirmed <= -2 and i > 1 then
+          break -- a job that may kill its process is claimed alone
+        end
+        taken = i
+        if #fields == 0 then
+          rcall('XADD', events, '*', 'event', 'removed', 'jobId', id, 'prev', 'wait')
+        else
+          starts = text(starts + 1)
+          rcall('SET', job .. ':lock', token, 'PX', ARGV[5])
+          rcall('XADD', events, '*', 'event', 'active', 'jobId', id, 'prev', 'waiting')
+          if ARGV[7] == '' then
+            rcall('HSET', job, 'processedOn', now, 'ats', starts)
+          else
+            rcall('HSET', job, 'processedOn', now, 'ats', starts, 'pb', ARGV[7])
+          end
+          started[#started + 1] = id
+          jobs[#jobs + 1] = id
+          jobs[#jobs + 1] = fields
+        end
+        if unconfirmed <= -2 then
+          break
+        end
+      end
+      local listed = math.min(taken, from_wait)
+      if listed > 0 then
+        rcall('LTRIM', wait, 0, -(listed + 1))
+      end
+      if taken > listed then
+        rcall('ZREMRANGEBYRANK', prioritized, 0, taken - listed - 1)
+      end
+      if #started > 0 then
+        rcall('LPUSH', active, unpack(started))
+        rcall('ZADD', marker, 0, '0')
+        if max then
+          local counted = #started - free
+          if counted > 0 and rcall('INCRBY', KEYS[13], counted) == counted then
+            local duration = ARGV[9] ~= '' and ARGV[9] or meta[4]
+            if duration then
+              rcall('PEXPIRE', KEYS[13], text(math.floor(tonumber(duration))))
+            end
+          end
+        end
+      end
+      if taken < plain + ranked then
+        more = 1
+      end
+    elseif ranked == 0 and plain == 0 then
+      rcall('DEL', KEYS[12])
+    end
+  end
+  if #jobs == 0 then
+    local first = rcall('ZRANGE', delayed, 0, 0, 'WITHSCORES')
+    if first[2] then
+      next_due = math.floor(tonumber(first[2]) / 4096)
+    end
+  end
+end
+
+-- 5. `drained` when nothing is left at all.
+if finished.c + finished.f > 0 and #jobs == 0 and limit_ttl == 0 and next_due == 0
+    and (want == 0 or not blocked) and rcall('LLEN', wait) == 0 and rcall('LLEN', active) == 0
+    and rcall('ZCARD', prioritized) == 0 then
+  rcall('XADD', events, '*', 'event', 'drained')
+end
+
+return { 'ok', codes, jobs, limit_ttl, text(next_due), more }

@@ -1,0 +1,35 @@
+-- Give all jobs that a worker still holds back to waiting, and close its lanes.
+--
+-- KEYS: active, stalled, events, receipts...
+-- ARGV: base, worker
+-- Returns: the ids given back
+-- Errors: none
+-- Follows: none (BullMQ leaves them to the stalled check)
+--
+-- A closed lane answers "late" to every call that is still under way, so that nothing can be
+-- claimed for a worker that is gone. The try is not counted.
+--- @include "includes/get_target"
+--- @include "includes/put_back"
+local rcall = redis.call
+local base, own = ARGV[1], ARGV[2] .. ':'
+for i = 4, #KEYS do
+  rcall('SET', KEYS[i], 'closed', 'PX', 3600000)
+end
+local target, blocked, _, meta = get_target(base)
+local back = {}
+-- The head of `active` was claimed last: put back first, the oldest claim ends up next to run.
+local ids = rcall('LRANGE', KEYS[1], 0, -1)
+for i = 1, #ids do
+  local id = ids[i]
+  local lock = base .. id .. ':lock'
+  local held = rcall('GET', lock)
+  if held and string.sub(held, 1, #own) == own then
+    rcall('DEL', lock)
+    rcall('SREM', KEYS[2], id)
+    rcall('LREM', KEYS[1], -1, id)
+    local priority = tonumber(rcall('HGET', base .. id, 'priority')) or 0
+    put_back(base, id, priority, target, blocked, KEYS[3], meta[6] or '10000')
+    back[#back + 1] = id
+  end
+end
+return back

@@ -1,0 +1,322 @@
+"""Job options and the small values they are made of; no I/O.
+
+The names are BullMQ's in snake_case. Durations are seconds (`int`, `float`) or `timedelta` here
+and milliseconds on the wire, but for ``age``, which BullMQ keeps in seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, TypedDict, Unpack
+
+from .errors import InvalidOption, did_you_mean
+
+Seconds = int | float | timedelta
+
+# BullMQ keeps a priority in the upper bits of a score.
+MAX_PRIORITY = 2_097_151
+# `default_job_options` and per-job options in one: what a job has when nobody says otherwise.
+DEFAULT_STACK_TRACE_LIMIT = 10
+
+
+def milliseconds(value: Seconds, what: str) -> int:
+    """Convert a duration to whole milliseconds.
+
+    Raises:
+        InvalidOption: it is negative, not finite or no duration.
+    """
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidOption(f"{what} must be seconds or a timedelta, not {value!r}")
+    if not 0 <= value < 2**43:  # also refuses NaN
+        raise InvalidOption(f"{what} must be at least 0 seconds and finite, not {value!r}")
+    return round(value * 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """How many finished jobs of a queue to keep, and how long.
+
+    ``count``: the newest so many. ``age``: seconds (or a timedelta) since they finished.
+    ``limit``: how many too old ones one finish removes at most (BullMQ's default is 1000).
+    Eviction happens when another job finishes, as in BullMQ.
+    """
+
+    count: int | None = None
+    age: Seconds | None = None
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("count", "limit"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+                raise InvalidOption(f"Keep({name}=...) must be a whole number of at least 0, not {value!r}")
+        if self.age is not None:
+            milliseconds(self.age, "Keep(age=...)")
+
+    def wire(self) -> dict[str, int]:
+        """BullMQ's ``{count, age, limit}``; the age in whole seconds."""
+        out = {}
+        if self.age is not None:
+            out["age"] = -(-milliseconds(self.age, "age") // 1000)
+        if self.count is not None:
+            out["count"] = self.count
+        if self.limit is not None:
+            out["limit"] = self.limit
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """The wait between two tries; make one by :meth:`fixed`, :meth:`exponential`, :meth:`custom`.
+
+    ``jitter`` (0 to 1) is the random share of the wait: 0.5 waits between half and all of it.
+    """
+
+    type: str
+    delay: Seconds = 0
+    jitter: float = 0
+
+    def __post_init__(self) -> None:
+        if not self.type or not isinstance(self.type, str):
+            raise InvalidOption("a Backoff needs a type: 'fixed', 'exponential' or a name of yours")
+        milliseconds(self.delay, "the delay of a Backoff")
+        if not isinstance(self.jitter, int | float) or not 0 <= self.jitter <= 1:
+            raise InvalidOption(f"the jitter of a Backoff lies between 0 and 1, not {self.jitter!r}")
+
+    @classmethod
+    def fixed(cls, delay: Seconds, jitter: float = 0) -> Backoff:
+        """Wait *delay* before each further try."""
+        return cls("fixed", delay, jitter)
+
+    @classmethod
+    def exponential(cls, delay: Seconds, jitter: float = 0) -> Backoff:
+        """Wait *delay*, then twice, four times, ... as long."""
+        return cls("exponential", delay, jitter)
+
+    @classmethod
+    def custom(cls, name: str, delay: Seconds = 0) -> Backoff:
+        """Let ``WORKER["BACKOFF_STRATEGY"]`` decide; it is given *name*."""
+        return cls(name, delay)
+
+    def wire(self) -> dict[str, Any]:
+        """BullMQ's ``{type, delay, jitter}``; the delay in milliseconds."""
+        out: dict[str, Any] = {"type": self.type, "delay": milliseconds(self.delay, "delay")}
+        if self.jitter:
+            out["jitter"] = self.jitter
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """At most ``max`` jobs started in ``duration`` (seconds or timedelta), over all workers."""
+
+    max: int
+    duration: Seconds
+
+
+class JobOptions(TypedDict, total=False):
+    """The keyword arguments of ``Queue.add`` and :class:`JobSpec`.
+
+    ``delay``: before the job can run. ``priority``: 0 (none, runs first) to 2,097,151; lower runs
+    earlier. ``attempts``: tries in all. ``backoff``: between tries; a number is a fixed wait.
+    ``job_id``: an id of your own, which makes the add idempotent. ``lifo``: run before what waits.
+    ``remove_on_complete``, ``remove_on_fail``: True removes, a number or :class:`Keep` keeps the
+    newest. ``keep_logs``: log rows kept. ``stack_trace_limit``: tracebacks kept.
+    ``size_limit``: the most bytes the data may have as JSON. ``timestamp``: the time of creation.
+    """
+
+    delay: Seconds
+    priority: int
+    attempts: int
+    backoff: Backoff | Seconds
+    job_id: str | None
+    lifo: bool
+    remove_on_complete: bool | int | Keep
+    remove_on_fail: bool | int | Keep
+    keep_logs: int
+    stack_trace_limit: int
+    size_limit: int
+    timestamp: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class WireOptions:
+    """Checked job options: ``json`` is BullMQ's object, the rest what scripts need beside it."""
+
+    json: dict[str, Any]
+    job_id: str
+    delay_ms: int
+    priority: int
+    lifo: bool
+    timestamp_ms: int | None
+    size_limit: int | None
+
+
+class JobSpec:
+    """One job for ``Queue.add_bulk``: ``JobSpec("welcome", {"user_id": 7}, priority=2)``."""
+
+    __slots__ = ("data", "name", "options")
+
+    def __init__(self, name: str, data: Any = None, **options: Unpack[JobOptions]) -> None:
+        self.name = name
+        self.data = data
+        self.options = options
+
+    def __repr__(self) -> str:
+        return f"JobSpec({self.name!r}, options={sorted(self.options)})"
+
+
+_PLAIN = WireOptions({"attempts": 0}, "", 0, 0, False, None, None)
+
+
+def wire_options(options: Mapping[str, Any], reserved: frozenset[str]) -> WireOptions:
+    """Check *options* (the keys of :class:`JobOptions`) and translate them to BullMQ's.
+
+    *reserved* are the key suffixes that no job id may equal.
+
+    Raises:
+        InvalidOption: naming the option, what is wrong with it and what would be right.
+    """
+    if not options:
+        return _PLAIN
+    # Attempts come first and always, as Node writes them.
+    json: dict[str, Any] = {"attempts": _whole(options.get("attempts", 0), "attempts")}
+    job_id, delay, priority, timestamp, size_limit = "", 0, 0, None, None
+    for name, value in options.items():
+        if name == "attempts":
+            pass
+        elif name == "job_id":
+            if value is not None:
+                job_id = checked_id(value, reserved)
+                json["jobId"] = job_id
+        elif name == "delay":
+            delay = milliseconds(value, "delay")
+            if delay:
+                json["delay"] = delay
+        elif name == "priority":
+            priority = checked_priority(value)
+            if priority:
+                json["priority"] = priority
+        elif name == "lifo":
+            if value:
+                json["lifo"] = True
+        elif name == "backoff":
+            backoff = value if isinstance(value, Backoff) else Backoff.fixed(value)
+            json["backoff"] = backoff.wire()
+        elif name == "remove_on_complete":
+            json["removeOnComplete"] = _keep(value, name)
+        elif name == "remove_on_fail":
+            json["removeOnFail"] = _keep(value, name)
+        elif name == "keep_logs":
+            json["kl"] = _whole(value, name)
+        elif name == "stack_trace_limit":
+            json["stackTraceLimit"] = _whole(value, name)
+        elif name == "size_limit":
+            size_limit = json["sizeLimit"] = _whole(value, name)
+        elif name == "timestamp":
+            timestamp = json["timestamp"] = _epoch_ms(value)
+        else:
+            raise InvalidOption(
+                f"there is no job option {name!r}{did_you_mean(name, JobOptions.__annotations__)}"
+            )
+    return WireOptions(json, job_id, delay, priority, bool(options.get("lifo")), timestamp, size_limit)
+
+
+def checked_id(value: Any, reserved: frozenset[str]) -> str:
+    """Check a job id of the caller's own, by BullMQ's rules and ours.
+
+    Raises:
+        InvalidOption: it is no text, looks like an automatic id, or would collide with a key.
+    """
+    if not isinstance(value, str) or not value:
+        raise InvalidOption(f"job_id must be a text that is not empty, not {value!r}")
+    if value.isascii() and value.removeprefix("-").isdigit():
+        raise InvalidOption(
+            f"job_id {value!r} looks like one of the queue's own numbers; put a word before it, "
+            f"such as 'order-{value.removeprefix('-')}'"
+        )
+    if value.startswith("0:") or (":" in value and value.count(":") != 2):
+        raise InvalidOption(f"job_id {value!r} holds ':', which separates keys; use '-' instead")
+    if value.partition(":")[0] in reserved:
+        raise InvalidOption(
+            f"job_id {value!r} is the name of one of the queue's own keys; put a word before it"
+        )
+    _no_surrogates(value, "job_id")
+    return value
+
+
+def checked_priority(value: Any) -> int:
+    """Check a priority: a whole number of 0 to ``MAX_PRIORITY``."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_PRIORITY:
+        raise InvalidOption(
+            f"priority must be a whole number of 0 (none) to {MAX_PRIORITY}, not {value!r}"
+        )
+    return value
+
+
+def checked_queue_name(value: Any) -> str:
+    """Check the name of a queue that is to be used: not empty, and without ``:`` (BullMQ's rule)."""
+    if not isinstance(value, str) or not value:
+        raise InvalidOption(f"the name of a queue must be a text that is not empty, not {value!r}")
+    if ":" in value:
+        raise InvalidOption(f"the queue name {value!r} holds ':', which separates keys; use '-'")
+    _no_surrogates(value, "the name of a queue")
+    return value
+
+
+def checked_job_name(value: Any) -> str:
+    """Check the name of a job: text that is not empty."""
+    if not isinstance(value, str) or not value:
+        raise InvalidOption(f"the name of a job must be a text that is not empty, not {value!r}")
+    _no_surrogates(value, "the name of a job")
+    return value
+
+
+def _no_surrogates(value: str, what: str) -> None:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise InvalidOption(f"{what} holds a lone surrogate, which is no valid text") from None
+
+
+def _whole(value: Any, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**53:
+        raise InvalidOption(f"{name} must be a whole number of at least 0, not {value!r}")
+    return value
+
+
+def _keep(value: Any, name: str) -> Any:
+    if isinstance(value, Keep):
+        return value.wire()
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int) and value >= 0:
+        return value
+    raise InvalidOption(f"{name} must be True, False, a number of jobs or Keep(...), not {value!r}")
+
+
+def _epoch_ms(value: Any) -> int:
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        raise InvalidOption(f"timestamp must be an aware datetime, not {value!r}")
+    return round(value.timestamp() * 1000)
+
+
+__all__ = [
+    "Backoff",
+    "JobOptions",
+    "JobSpec",
+    "Keep",
+    "RateLimit",
+    "Seconds",
+    "WireOptions",
+    "checked_id",
+    "checked_job_name",
+    "checked_priority",
+    "checked_queue_name",
+    "milliseconds",
+    "wire_options",
+]

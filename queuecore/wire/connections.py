@@ -1,0 +1,418 @@
+"""Connections: a server and a prefix, by alias; and the links (dedicated sockets) of a worker.
+
+redis-py's own retries are off everywhere: it would send a script again whose answer was lost,
+and so run it twice. What may be repeated is decided in :mod:`queuecore.wire.run` and by the
+worker's receipts. Every socket has a deadline for connecting and for each answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterable
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+import redis
+import redis.asyncio
+import redis.asyncio.connection
+import redis.connection
+from redis.backoff import NoBackoff
+from redis.connection import parse_url
+from redis.retry import Retry
+
+from .. import conf
+from ..errors import ConfigurationError, QueueCoreError, ScriptError, ServerRefused, ServerUnavailable
+from . import embedded
+from .calls.base import Argument, Call, Command, Operation, Request
+from .clock import Clock
+from .run import arun, run
+from .scripts import Script, load
+
+T = TypeVar("T")
+
+CONNECT_TIMEOUT = 5.0
+ANSWER_TIMEOUT = 5.0
+
+# Answers that pass by themselves or by an operator's hand; the work is kept and tried again.
+_PASSING = frozenset(
+    "OOM READONLY LOADING MISCONF BUSY NOREPLICAS MASTERDOWN CLUSTERDOWN TRYAGAIN MOVED ASK "
+    "NOAUTH WRONGPASS NOPERM UNBLOCKED EXECABORT".split()
+)
+# redis-py strips the code of the errors for which it has a class.
+_CODE_OF = {
+    "AskError": "ASK",
+    "AuthenticationError": "NOAUTH",
+    "AuthenticationWrongNumberOfArgsError": "NOAUTH",
+    "BusyLoadingError": "LOADING",
+    "ClusterDownError": "CLUSTERDOWN",
+    "MasterDownError": "MASTERDOWN",
+    "MaxConnectionsError": "ERR",
+    "MovedError": "MOVED",
+    "NoPermissionError": "NOPERM",
+    "OutOfMemoryError": "OOM",
+    "ReadOnlyError": "READONLY",
+    "TryAgainError": "TRYAGAIN",
+}
+
+
+class Connection:
+    """One server and prefix.
+
+    ``run`` and ``arun`` carry out operations over pooled sockets, blocking ones for threads and
+    one pool an event loop. :meth:`link` makes a socket for one owner.
+    """
+
+    def __init__(self, alias: str, url: str | None, prefix: str) -> None:
+        self.alias = alias
+        self.prefix = prefix
+        self.clock = Clock()
+        self._url = url
+        self._lock = threading.Lock()
+        self._pool: redis.ConnectionPool | None = None
+        self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, redis.asyncio.ConnectionPool] = (
+            WeakKeyDictionary()
+        )
+        self._pid = os.getpid()
+        self._ensured = float("-inf")
+
+    def __repr__(self) -> str:
+        return f"<Connection {self.alias!r} prefix={self.prefix!r}>"
+
+    def run(self, operation: Operation[T] | Call[T] | Command[T]) -> T:
+        """Carry out *operation*, blocking; see :func:`queuecore.wire.run.run`."""
+        return run(self, operation)
+
+    async def arun(self, operation: Operation[T] | Call[T] | Command[T]) -> T:
+        """Carry out *operation*, awaiting; see :func:`queuecore.wire.run.arun`."""
+        return await arun(self, operation)
+
+    def link(self, client_name: str | None = None) -> Link:
+        """A dedicated socket for the running event loop, named *client_name* on the server."""
+        return Link(self, client_name)
+
+    def exchange(self, request: Request) -> Any:
+        """Send one request or pipeline over a pooled socket and return its decoded answer(s).
+
+        Raises:
+            ServerUnavailable: with ``sent`` false if nothing can have been carried out.
+        """
+        requests, single = _as_list(request)
+        pool = self._sync_pool()
+        try:
+            sock = pool.get_connection()
+        except (redis.RedisError, OSError) as error:
+            self._revive()
+            raise self._unreachable(error, sent=False) from error
+        try:
+            sock.send_packed_command(sock.pack_commands([_evalsha(one) for one in requests]))
+            answers = [_read(sock) for _ in requests]
+            for index in _unknown_scripts(answers):
+                sock.send_packed_command(sock.pack_command(*_eval(requests[index])))
+                answers[index] = _read(sock)
+        except BaseException as error:
+            sock.disconnect()
+            if isinstance(error, redis.RedisError | OSError):
+                raise self._unreachable(error, sent=True) from error
+            raise
+        finally:
+            pool.release(sock)
+        return _decoded(requests, answers, single)
+
+    async def aexchange(self, request: Request) -> Any:
+        """Like :meth:`exchange`, over the running event loop's pool."""
+        requests, single = _as_list(request)
+        pool = self._async_pool()
+        try:
+            sock = await pool.get_connection()
+        except (redis.RedisError, OSError) as error:
+            await asyncio.to_thread(self._revive)
+            raise self._unreachable(error, sent=False) from error
+        try:
+            await sock.send_packed_command(sock.pack_commands([_evalsha(one) for one in requests]))
+            answers = [await _aread(sock) for _ in requests]
+            for index in _unknown_scripts(answers):
+                await sock.send_packed_command(sock.pack_command(*_eval(requests[index])))
+                answers[index] = await _aread(sock)
+        except BaseException as error:
+            # A cancelled exchange leaves an answer under way: the socket must not be used again.
+            await sock.disconnect(nowait=True)
+            if isinstance(error, redis.RedisError | OSError):
+                raise self._unreachable(error, sent=True) from error
+            raise
+        finally:
+            await pool.release(sock)
+        return _decoded(requests, answers, single)
+
+    def close(self) -> None:
+        """Close the idle blocking sockets (before a fork, after a test)."""
+        with self._lock:
+            if self._pool is not None:
+                self._pool.disconnect()
+
+    async def aclose(self) -> None:
+        """Close the running event loop's idle sockets."""
+        pool = self._pools.pop(asyncio.get_running_loop(), None)
+        if pool is not None:
+            await pool.disconnect()
+
+    def arguments(self, client_name: str | None = None) -> dict[str, Any]:
+        """redis-py's keyword arguments for one socket of this connection."""
+        parsed = dict(parse_url(self.url()))
+        parsed.pop("connection_class", None)
+        return {
+            "protocol": 2,
+            "decode_responses": False,
+            "socket_timeout": ANSWER_TIMEOUT,
+            "socket_connect_timeout": CONNECT_TIMEOUT,
+            "socket_keepalive": True,
+            "retry": Retry(NoBackoff(), 0),
+            "client_name": client_name,
+            **parsed,
+        }
+
+    def url(self) -> str:
+        """The server's URL; starts the embedded server where settings give none."""
+        if self._url is not None:
+            return self._url
+        if not conf.debug():
+            raise ConfigurationError(
+                "no Redis is configured: set QUEUECORE['CONNECTIONS']['default']['URL'] or the "
+                "environment variable QUEUECORE_URL, such as redis://localhost:6379/0 "
+                "(the embedded server is for DEBUG only)"
+            )
+        return embedded.ensure(conf.project_dir())
+
+    def _revive(self) -> None:
+        """Start the embedded server again if it is ours and gone; at most once a second."""
+        if self._url is None and time.monotonic() - self._ensured > 1:
+            self._ensured = time.monotonic()
+            try:
+                embedded.ensure(conf.project_dir())
+            except QueueCoreError:
+                pass  # told by the next attempt to connect, in the words of its own error
+
+    def _sync_pool(self) -> redis.ConnectionPool:
+        if self._pool is None or self._pid != os.getpid():
+            with self._lock:
+                if self._pool is None or self._pid != os.getpid():
+                    self._pid = os.getpid()
+                    kind = _socket_class(self.url(), redis)
+                    # `arguments` names the host or path itself, so that one dict serves all.
+                    self._pool = redis.ConnectionPool(connection_class=kind, **self._options(kind))
+        return self._pool
+
+    def _async_pool(self) -> redis.asyncio.ConnectionPool:
+        loop = asyncio.get_running_loop()
+        pool = self._pools.get(loop)
+        if pool is None:
+            kind = _socket_class(self.url(), redis.asyncio)
+            pool = redis.asyncio.ConnectionPool(connection_class=kind, **self._options(kind))
+            self._pools[loop] = pool
+        return pool
+
+    def _options(self, kind: type, client_name: str | None = None) -> dict[str, Any]:
+        options = self.arguments(client_name)
+        if "Unix" in kind.__name__:
+            options.pop("socket_keepalive")
+            options.pop("socket_connect_timeout")
+        else:
+            options["socket_keepalive_options"] = _KEEPALIVE
+        return options
+
+    def _unreachable(self, error: BaseException, *, sent: bool) -> ServerUnavailable:
+        code = _code(error)
+        if code in _PASSING:
+            return ServerRefused(_refusal(self.alias, code, error), code=code)
+        how = "did not answer" if sent else "cannot be reached"
+        return ServerUnavailable(
+            f"the Redis server of connection {self.alias!r} {how}: {error or type(error).__name__}",
+            sent=sent,
+        )
+
+
+class Link:
+    """One socket with one owner in one event loop; a request at a time, never repeated here.
+
+    After a :class:`ServerUnavailable` the link is closed; the next request opens it anew.
+    """
+
+    def __init__(self, connection: Connection, client_name: str | None) -> None:
+        self._connection = connection
+        self._client_name = client_name
+        self._socket: Any = None
+
+    async def open(self) -> None:
+        """Connect, if not connected."""
+        if self._socket is not None:
+            return
+        try:
+            kind = _socket_class(self._connection.url(), redis.asyncio)
+            sock = kind(**self._connection._options(kind, self._client_name))
+            await sock.connect()
+        except (redis.RedisError, OSError) as error:
+            await asyncio.to_thread(self._connection._revive)
+            raise self._connection._unreachable(error, sent=False) from error
+        self._socket = sock
+        self._connection.clock.forget()
+
+    async def send(self, request: Call[T] | Command[T], timeout: float = ANSWER_TIMEOUT) -> T:
+        """Send *request* and return its decoded answer; *timeout* seconds for the answer.
+
+        Raises:
+            ServerUnavailable: the link is closed and the request's fate unknown if ``sent``.
+        """
+        if self._socket is None:
+            await self.open()
+        sock = self._socket
+        try:
+            await sock.send_packed_command(sock.pack_command(*_evalsha(request)), check_health=False)
+            answer = await _aread(sock, timeout)
+            if isinstance(answer, redis.exceptions.NoScriptError):
+                await sock.send_packed_command(
+                    sock.pack_command(*_eval(request)), check_health=False
+                )
+                answer = await _aread(sock, timeout)
+        except BaseException as error:
+            await self.close()
+            if isinstance(error, redis.RedisError | OSError):
+                raise self._connection._unreachable(error, sent=True) from error
+            raise
+        return _decode(request, answer)  # type: ignore[no-any-return]
+
+    async def close(self) -> None:
+        """Close the socket at once."""
+        sock, self._socket = self._socket, None
+        if sock is not None:
+            await sock.disconnect(nowait=True)
+
+
+_connections: dict[str, Connection] = {}
+_registry_lock = threading.Lock()
+
+
+def get_connection(alias: str = "default") -> Connection:
+    """The process-wide connection *alias* of ``QUEUECORE["CONNECTIONS"]``.
+
+    Raises:
+        ConfigurationError: there is no such alias.
+    """
+    found = _connections.get(alias)
+    settings = conf.get_settings().connection(alias)
+    if found is None or (found._url, found.prefix) != (settings.url, settings.prefix):
+        with _registry_lock:
+            found = _connections[alias] = Connection(alias, settings.url, settings.prefix)
+    return found
+
+
+def aliases() -> list[str]:
+    """The aliases of all configured connections, ``default`` first."""
+    return list(conf.get_settings().connections)
+
+
+_KEEPALIVE = {
+    getattr(socket, name): value
+    for name, value in (
+        ("TCP_KEEPIDLE", 10),
+        ("TCP_KEEPINTVL", 5),
+        ("TCP_KEEPCNT", 2),
+        ("TCP_USER_TIMEOUT", 10_000),
+    )
+    if hasattr(socket, name)
+}
+
+
+def _socket_class(url: str, module: Any) -> Any:
+    classes = module.connection
+    if url.startswith("unix://"):
+        return classes.UnixDomainSocketConnection
+    return classes.SSLConnection if url.startswith("rediss://") else classes.Connection
+
+
+def _as_list(request: Request) -> tuple[list[Call[Any] | Command[Any]], bool]:
+    if isinstance(request, list):
+        return request, False
+    assert isinstance(request, Call | Command), f"not a request: {request!r}"
+    return [request], True
+
+
+def _evalsha(request: Call[Any] | Command[Any]) -> Iterable[Argument]:
+    if isinstance(request, Command):
+        return request.args
+    return ("EVALSHA", load(request.script).sha, len(request.keys), *request.keys, *request.args)
+
+
+def _eval(request: Call[Any] | Command[Any]) -> Iterable[Argument]:
+    assert isinstance(request, Call)
+    return ("EVAL", load(request.script).source, len(request.keys), *request.keys, *request.args)
+
+
+def _read(sock: Any) -> Any:
+    """One answer; an error of the command itself is an answer too, a lost socket raises."""
+    try:
+        return sock.read_response()
+    except redis.ResponseError as error:
+        return error
+
+
+async def _aread(sock: Any, timeout: float | None = None) -> Any:
+    try:
+        if timeout is None:
+            return await sock.read_response()
+        return await sock.read_response(timeout=timeout, disconnect_on_error=False)
+    except redis.ResponseError as error:
+        return error
+
+
+def _unknown_scripts(answers: list[Any]) -> list[int]:
+    return [i for i, one in enumerate(answers) if isinstance(one, redis.exceptions.NoScriptError)]
+
+
+def _decoded(requests: list[Call[Any] | Command[Any]], answers: list[Any], single: bool) -> Any:
+    if single:
+        return _decode(requests[0], answers[0])
+    return [_decode(one, answer) for one, answer in zip(requests, answers, strict=True)]
+
+
+def _decode(request: Call[Any] | Command[Any], answer: Any) -> Any:
+    if isinstance(answer, Exception):
+        if isinstance(request, Command) and request.tolerant:
+            return request.decode(None)
+        raise _failed(request, answer) from answer
+    return request.decode(answer)
+
+
+def _failed(request: Call[Any] | Command[Any], error: Exception) -> QueueCoreError:
+    code = _code(error)
+    if code in _PASSING:
+        return ServerRefused(_refusal("", code, error), code=code)
+    if isinstance(request, Call):
+        script: Script = load(request.script)
+        return ScriptError(f"{request.script} failed on the server: {script.explain(str(error))}")
+    return ScriptError(f"{request.args[0]} failed on the server: {error}")
+
+
+def _code(error: BaseException) -> str:
+    known = _CODE_OF.get(type(error).__name__)
+    return known or str(error).partition(" ")[0]
+
+
+_ADVICE: dict[str, str] = {
+    "OOM": "the server's memory is full; raise maxmemory or remove finished jobs",
+    "READONLY": "the server is a replica now; point the URL at the primary",
+    "LOADING": "the server is loading its data",
+    "MISCONF": "the server cannot save its data; check its disk",
+    "NOAUTH": "the server wants another user or password; check the URL",
+    "WRONGPASS": "the server refused user or password; check the URL",
+    "NOPERM": "the server's user lacks a permission",
+}
+
+
+def _refusal(alias: str, code: str, error: BaseException) -> str:
+    of = f" of connection {alias!r}" if alias else ""
+    advice = _ADVICE.get(code, "it is tried again")
+    return f"the Redis server{of} refused with {code}: {advice} ({error})"
+
