@@ -79,7 +79,7 @@ def node() -> Path:
     """A Node for the BullMQ peers; its absence is a failure, never a skip."""
     path = machine.find_node()
     if path is None:
-        pytest.fail(MISSING.format(what="Node 18 or newer", how="or set QUEUECORE_TEST_NODE"))
+        pytest.fail(MISSING.format(what="Node 20 or newer", how="or set QUEUECORE_TEST_NODE"))
     return path
 
 

@@ -4,14 +4,13 @@ import importlib.util
 import os
 import shutil
 import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / ".tools"
 PEERS = ROOT / "tests" / "peers"
-NODE_MINIMUM = 18
+NODE_WHEEL = TOOLS / "node" / "bin"
+NODE_MINIMUM = 20
 
 BROWSERS = (
     "chromium",
@@ -36,47 +35,60 @@ def find_server() -> Path | None:
 
 
 def find_browser() -> Path | None:
-    """A Chromium: QUEUECORE_TEST_BROWSER, the machine's, or the one Playwright downloaded."""
-    names = (os.environ.get("QUEUECORE_TEST_BROWSER", ""), *BROWSERS)
-    for name in filter(None, names):
-        if found := shutil.which(name):
+    """A Chromium that starts: QUEUECORE_TEST_BROWSER's, the machine's, or Playwright's download."""
+    if chosen := os.environ.get("QUEUECORE_TEST_BROWSER"):
+        return Path(chosen) if runs(chosen) else None
+    for name in BROWSERS:
+        # Some systems put a program there that only says how to install the real one.
+        if (found := shutil.which(name)) and runs(found):
             return Path(found)
     for folder in sorted((TOOLS / "browsers").glob("chromium*"), reverse=True):
-        for name in ("chrome", "headless_shell", "chrome-headless-shell", "Chromium"):
-            for found_path in folder.rglob(name):
-                if found_path.is_file() and os.access(found_path, os.X_OK):
-                    return found_path
+        for name in ("chrome", "Chromium", "Google Chrome for Testing"):
+            for path in folder.rglob(name):
+                if path.is_file() and runs(str(path)):
+                    return path
     return None
-
-
-def node_candidates() -> Iterator[str]:
-    """Where a Node may be: QUEUECORE_TEST_NODE, PATH, then the wheel in .tools."""
-    if chosen := os.environ.get("QUEUECORE_TEST_NODE"):
-        yield chosen
-        return
-    if found := shutil.which("node"):
-        yield found
-    yield str(TOOLS / "node" / "bin" / "node")
 
 
 def find_node() -> Path | None:
-    """A Node of at least version 18."""
-    for candidate in node_candidates():
-        try:
-            answer = subprocess.run([candidate, "--version"], capture_output=True, text=True)
-        except OSError:
-            continue
-        if answer.returncode == 0 and int(answer.stdout[1:].split(".")[0]) >= NODE_MINIMUM:
+    """A Node of at least version 20: QUEUECORE_TEST_NODE's, the machine's, or the wheel's."""
+    chosen = os.environ.get("QUEUECORE_TEST_NODE")
+    for candidate in [chosen] if chosen else [shutil.which("node"), str(NODE_WHEEL / "node")]:
+        version = candidate and runs(candidate)
+        if candidate and version and int(version.lstrip("v").split(".")[0]) >= NODE_MINIMUM:
             return Path(candidate)
     return None
+
+
+def find_npm() -> Path | None:
+    """The npm that belongs to the Node found, or any other."""
+    node = find_node()
+    beside = [str(node.parent / "npm")] if node else []
+    for candidate in [*beside, shutil.which("npm"), str(NODE_WHEEL / "npm")]:
+        if candidate and os.access(candidate, os.X_OK):
+            return Path(candidate)
+    return None
+
+
+def node_environment() -> dict[str, str]:
+    """The environment for npm: the Node found comes first on its PATH."""
+    node = find_node()
+    first = f"{node.parent}{os.pathsep}" if node else ""
+    return os.environ | {"PATH": first + os.environ["PATH"]}
+
+
+def runs(program: str) -> str:
+    """What ``program --version`` says, or nothing where it does not start."""
+    try:
+        answer = subprocess.run(
+            [program, "--version"], capture_output=True, text=True, timeout=60, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return answer.stdout.strip() if answer.returncode == 0 else ""
 
 
 def find_peer_python() -> Path | None:
     """The Python of the virtual environment that holds PyPI's bullmq."""
     python = TOOLS / "bullmq-python" / "bin" / "python"
     return python if python.exists() else None
-
-
-def python_version() -> str:
-    """This Python as major.minor."""
-    return f"{sys.version_info[0]}.{sys.version_info[1]}"

