@@ -34,6 +34,7 @@
 --- @include "includes/evict_jobs"
 --- @include "includes/finish_parent"
 --- @include "includes/finish_deduplication"
+--- @include "includes/unlink_child"
 local rcall = redis.call
 local base, number, worker, now = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local want, count = tonumber(ARGV[6]), tonumber(ARGV[11])
@@ -158,6 +159,9 @@ for i = 1, count do
         finish_parent(job, row[2], row[3], kind, value, now)
       end
       if rule == '0' then
+        if row[2] then
+          unlink_child(base, job, row[2], row[3], false) -- a failed one without a rule still hangs there
+        end
         delete_job(job)
       else
         local members = scored[kind]
