@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from json import dumps
 from typing import Any, TypedDict, Unpack
 
 from .errors import InvalidOption, did_you_mean
@@ -145,9 +146,9 @@ class JobOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class WireOptions:
-    """Checked job options: ``json`` is BullMQ's object, the rest what scripts need beside it."""
+    """Checked job options: ``encoded`` is BullMQ's object as JSON, the rest what scripts need."""
 
-    json: dict[str, Any]
+    encoded: bytes
     job_id: str
     delay_ms: int
     priority: int
@@ -170,7 +171,7 @@ class JobSpec:
         return f"JobSpec({self.name!r}, options={sorted(self.options)})"
 
 
-_PLAIN = WireOptions({"attempts": 0}, "", 0, 0, False, None, None)
+_PLAIN = WireOptions(b'{"attempts":0}', "", 0, 0, False, None, None)
 
 
 def wire_options(options: Mapping[str, Any], reserved: frozenset[str]) -> WireOptions:
@@ -223,7 +224,9 @@ def wire_options(options: Mapping[str, Any], reserved: frozenset[str]) -> WireOp
             raise InvalidOption(
                 f"there is no job option {name!r}{did_you_mean(name, JobOptions.__annotations__)}"
             )
-    return WireOptions(json, job_id, delay, priority, bool(options.get("lifo")), timestamp, size_limit)
+    encoded = dumps(json, ensure_ascii=False, separators=(",", ":")).encode()
+    lifo = bool(options.get("lifo"))
+    return WireOptions(encoded, job_id, delay, priority, lifo, timestamp, size_limit)
 
 
 def checked_id(value: Any, reserved: frozenset[str]) -> str:

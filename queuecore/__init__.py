@@ -1,0 +1,47 @@
+"""BullMQ for Django: queues, workers and events on Redis, in BullMQ's own format.
+
+These are the public names; everything else may change.
+"""
+
+from importlib.metadata import PackageNotFoundError, version
+
+from .errors import (
+    DelayedError,
+    JobFailed,
+    QueueCoreError,
+    RateLimitError,
+    UnrecoverableError,
+    WaitingChildrenError,
+    WaitingError,
+)
+from .events import QueueEvents
+from .job import Job
+from .options import Backoff, JobSpec, Keep, RateLimit
+from .processors import Processor, processor
+from .queue import Queue
+from .worker import Worker
+
+try:
+    __version__ = version("django-queuecore")
+except PackageNotFoundError:  # run in place, as in the checkout
+    __version__ = "0.1.0"
+
+__all__ = [
+    "Backoff",
+    "DelayedError",
+    "Job",
+    "JobFailed",
+    "JobSpec",
+    "Keep",
+    "Processor",
+    "Queue",
+    "QueueCoreError",
+    "QueueEvents",
+    "RateLimit",
+    "RateLimitError",
+    "UnrecoverableError",
+    "WaitingChildrenError",
+    "WaitingError",
+    "Worker",
+    "processor",
+]

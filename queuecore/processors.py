@@ -1,0 +1,179 @@
+"""@processor: which function works which queue and job name, and the registry that finds it.
+
+A queue has at most one processor a job name and one without a name, which takes all other jobs.
+Processors are found in ``processors.py`` of every installed app.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, overload
+
+from .errors import ConfigurationError
+from .job import Job
+from .options import checked_queue_name
+
+F = TypeVar("F", bound=Callable[..., Any] | type["Processor"])
+
+
+class Processor:
+    """The base of class processors: one instance a worker process.
+
+    ``setup`` and ``teardown`` run once a process, ``process`` for each job; ``on_completed`` and
+    ``on_failed`` after the server has acknowledged the outcome. ``process`` may be a coroutine
+    function; the hooks are plain functions and must not block.
+    """
+
+    def setup(self) -> None:
+        """Prepare what all jobs share; called before the first job."""
+
+    def teardown(self) -> None:
+        """Give it up again; called when the worker stops."""
+
+    def process(self, job: Job) -> Any:
+        """Work one job and return its result; must be written by the subclass."""
+        raise NotImplementedError(f"{type(self).__name__} needs a method process(self, job)")
+
+    def on_completed(self, job: Job, result: Any) -> None:
+        """Called after *job* completed with *result*."""
+
+    def on_failed(self, job: Job, error: BaseException) -> None:
+        """Called after a run of *job* ended with *error*, whether it is tried again or not."""
+
+
+@dataclass(slots=True)
+class Entry:
+    """One registered processor: its function, and where it stands (``file:line``)."""
+
+    function: Callable[[Job], Any]
+    is_async: bool
+    where: str
+    instance: Processor | None = None
+
+
+@dataclass(slots=True)
+class QueueProcessors:
+    """All processors of one queue, by job name; ``default`` takes the names that have none."""
+
+    alias: str
+    queue: str
+    named: dict[str, Entry] = field(default_factory=dict)
+    default: Entry | None = None
+    concurrency: int | None = None
+    concurrency_at: str = ""
+
+    def find(self, name: str) -> Entry | None:
+        """The processor of jobs called *name*, or None if nobody takes them."""
+        return self.named.get(name, self.default)
+
+    def entries(self) -> list[Entry]:
+        """All processors, the default first."""
+        return [*([self.default] if self.default else []), *self.named.values()]
+
+
+class Registry:
+    """The processors of this process, by connection alias and queue name."""
+
+    def __init__(self) -> None:
+        self.queues: dict[tuple[str, str], QueueProcessors] = {}
+
+    def add(
+        self, entry: Entry, queue: str, name: str | None, connection: str, concurrency: int | None
+    ) -> None:
+        """Register *entry*.
+
+        Raises:
+            ConfigurationError: the queue (and name) has one already, or another concurrency.
+        """
+        key = (connection, checked_queue_name(queue))
+        found = self.queues.setdefault(key, QueueProcessors(connection, queue))
+        rival = found.default if name is None else found.named.get(name)
+        if rival is not None and rival.where != entry.where:
+            jobs = f"jobs named {name!r} of" if name is not None else "all jobs of"
+            raise ConfigurationError(
+                f"two processors take {jobs} queue {queue!r}: {rival.where} and {entry.where}; "
+                "give one of them another name= or queue"
+            )
+        if concurrency is not None:
+            if found.concurrency not in (None, concurrency):
+                raise ConfigurationError(
+                    f"queue {queue!r} has concurrency {found.concurrency} at {found.concurrency_at} "
+                    f"and {concurrency} at {entry.where}; it belongs to the queue: set it once"
+                )
+            found.concurrency, found.concurrency_at = concurrency, entry.where
+        if name is None:
+            found.default = entry
+        else:
+            found.named[name] = entry
+
+
+registry = Registry()
+
+
+@overload
+def processor(
+    queue: str, *, name: str | None = ..., connection: str = ..., concurrency: int | None = ...
+) -> Callable[[F], F]: ...
+
+
+@overload
+def processor(
+    queue: str, function: F, /, *, name: str | None = ..., connection: str = ...
+) -> F: ...
+
+
+def processor(
+    queue: str,
+    function: Any = None,
+    /,
+    *,
+    name: str | None = None,
+    connection: str = "default",
+    concurrency: int | None = None,
+) -> Any:
+    """Register a function, coroutine function or :class:`Processor` class for a queue's jobs.
+
+    Args:
+        queue: the queue's name.
+        name: take only jobs of this name; without it, all that no other processor takes.
+        connection: the connection alias of the queue.
+        concurrency: jobs of the queue that one process runs at a time; belongs to the queue.
+
+    Raises:
+        ConfigurationError: the place is taken (both files are named), or the object is no
+            function and no Processor.
+    """
+    if concurrency is not None and (not isinstance(concurrency, int) or concurrency < 1):
+        raise ConfigurationError(f"concurrency must be a number of at least 1, not {concurrency!r}")
+
+    def register(target: F) -> F:
+        registry.add(entry_for(target), queue, name, connection, concurrency)
+        return target
+
+    return register if function is None else register(function)
+
+
+def entry_for(target: Any) -> Entry:
+    """Make the entry of a function or a :class:`Processor` class or instance."""
+    if inspect.isclass(target) and issubclass(target, Processor):
+        target = target()
+    if isinstance(target, Processor):
+        where = _where(type(target))
+        return Entry(target.process, inspect.iscoroutinefunction(target.process), where, target)
+    if inspect.isclass(target) or not callable(target):
+        raise ConfigurationError(
+            f"{target!r} is no processor: decorate a function or a subclass of queuecore.Processor"
+        )
+    call = target if inspect.isroutine(target) else type(target).__call__
+    return Entry(target, inspect.iscoroutinefunction(call), _where(target))
+
+
+def _where(target: Any) -> str:
+    try:
+        file = inspect.getsourcefile(target)
+        line = inspect.getsourcelines(target)[1]
+    except (TypeError, OSError):
+        return f"{getattr(target, '__module__', '?')}.{getattr(target, '__qualname__', target)}"
+    return f"{file}:{line}"

@@ -1,0 +1,254 @@
+"""Queue: adds jobs and steers one queue.
+
+A queue is a connection alias and a name. Every method that talks to the server exists twice,
+``add`` and ``aadd``, from one implementation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any, TypeVar, Unpack
+from weakref import WeakKeyDictionary
+
+from . import conf, transactions
+from .errors import InvalidOption
+from .job import Job
+from .options import (
+    JobOptions,
+    JobSpec,
+    WireOptions,
+    checked_job_name,
+    checked_queue_name,
+    wire_options,
+)
+from .wire import codec
+from .wire.calls.adding import BATCH, NewJob, add_jobs
+from .wire.calls.base import NOW, Call, Command, Operation
+from .wire.connections import Connection, get_connection
+from .wire.keys import SUFFIXES, Keys, connection_key
+from .wire.lanes import Lanes
+
+T = TypeVar("T")
+
+# What `meta.version` says where no other client has said anything.
+WIRE_VERSION = "queuecore:1"
+
+
+class Queue:
+    """One queue on one connection.
+
+    Args:
+        name: the queue's name, not empty and without ``:`` (BullMQ's rule).
+        connection: an alias of ``QUEUECORE["CONNECTIONS"]``.
+
+    Raises:
+        InvalidOption: the name is none.
+        ConfigurationError: there is no such connection.
+    """
+
+    def __init__(self, name: str, connection: str = "default") -> None:
+        self.name = checked_queue_name(name)
+        self.alias = connection
+        self._adders: WeakKeyDictionary[asyncio.AbstractEventLoop, _Adder] = WeakKeyDictionary()
+        self._connect()
+
+    @classmethod
+    def existing(cls, name: str, connection: str = "default") -> Queue:
+        """A queue that others made, whatever its name is: for reading and steering it."""
+        queue = cls.__new__(cls)
+        queue.name = name
+        queue.alias = connection
+        queue._adders = WeakKeyDictionary()
+        queue._connect()
+        return queue
+
+    def _connect(self) -> None:
+        self.connection: Connection = get_connection(self.alias)
+        self.keys = Keys(self.connection.prefix, self.name)
+        self._lanes = Lanes(self.keys)
+        self._registered = False
+
+    def __repr__(self) -> str:
+        return f"<Queue {self.name!r} on {self.alias!r}>"
+
+    # Adding
+
+    def add(self, name: str, data: Any = None, **options: Unpack[JobOptions]) -> Job:
+        """Add one job and return it (BullMQ ``Queue.add``).
+
+        A duplicate ``job_id`` returns the job of that id like a success. The add is sent again
+        within a second if its answer is lost, without ever adding twice.
+
+        Args:
+            name: the job's name; it chooses the processor.
+            data: the payload, anything JSON knows.
+            options: see :class:`queuecore.options.JobOptions`.
+
+        Raises:
+            InvalidOption, NotSerializable: nothing was sent.
+            ServerUnavailable: the server was not reached within about a second.
+        """
+        return self._run(self._add([self._prepare(name, data, options)]))[0]
+
+    async def aadd(self, name: str, data: Any = None, **options: Unpack[JobOptions]) -> Job:
+        """Add one job; concurrent calls of one event loop share calls to the server."""
+        prepared = self._prepare(name, data, options)
+        loop = asyncio.get_running_loop()
+        adder = self._adders.get(loop)
+        if adder is None:
+            adder = self._adders[loop] = _Adder(self)
+        return await adder.add(prepared)
+
+    def add_bulk(self, jobs: Iterable[JobSpec]) -> list[Job]:
+        """Add many jobs and return them, in order (BullMQ ``addBulk``).
+
+        All are checked before the first is sent. They are added in batches of 500, each atomic.
+
+        Raises:
+            InvalidOption, NotSerializable: naming the job by its index; nothing was sent.
+            ServerUnavailable: earlier batches may have been added.
+        """
+        return self._run(self._add(self._prepare_bulk(jobs)))
+
+    async def aadd_bulk(self, jobs: Iterable[JobSpec]) -> list[Job]:
+        """Add many jobs; see :meth:`add_bulk`."""
+        return await self._arun(self._add(self._prepare_bulk(jobs)))
+
+    def add_on_commit(
+        self, name: str, data: Any = None, *, using: str | None = None, **options: Unpack[JobOptions]
+    ) -> None:
+        """Add a job once the current database transaction has committed; at once outside of one.
+
+        The job is checked now. It is lost if the process dies between the commit and the add.
+
+        Args:
+            using: the database alias whose transaction is meant.
+        """
+        prepared = self._prepare(name, data, options)
+        transactions.on_commit(lambda: self._run(self._add([prepared])), using=using)
+
+    def _prepare_bulk(self, jobs: Iterable[JobSpec]) -> list[_Prepared]:
+        prepared = []
+        for index, job in enumerate(jobs):
+            try:
+                prepared.append(self._prepare(job.name, job.data, job.options))
+            except ValueError as error:
+                raise type(error)(f"job {index} of {self.name!r}: {error}") from error
+        return prepared
+
+    def _prepare(self, name: str, data: Any, options: JobOptions) -> _Prepared:
+        """Check one job and encode it; everything that can be wrong is found here."""
+        defaults = conf.get_settings().default_job_options
+        checked = wire_options({**defaults, **options} if defaults else options, SUFFIXES)
+        encoded = codec.dumps({} if data is None else data)
+        if checked.size_limit is not None and len(encoded) > checked.size_limit:
+            raise InvalidOption(
+                f"data has {len(encoded)} bytes as JSON, more than its size_limit of "
+                f"{checked.size_limit}; store it elsewhere and pass its key"
+            )
+        return _Prepared(checked_job_name(name), encoded, checked)
+
+    def _add(self, prepared: list[_Prepared]) -> Operation[list[Job]]:
+        now = yield NOW
+        if not self._registered:
+            yield Command(("SADD", connection_key(self.keys.prefix, "queues"), self.name))
+            self._registered = True
+        jobs: list[Job] = []
+        for start in range(0, len(prepared), BATCH):
+            records = [one.record(now) for one in prepared[start : start + BATCH]]
+            lane = self._lanes.take()
+            try:
+                ids = yield add_jobs(self.keys, lane.receipt, lane.number, WIRE_VERSION, records)
+            finally:
+                self._lanes.give(lane)
+            jobs += [Job(self, id, _fields(one)) for id, one in zip(ids, records, strict=True)]
+        return jobs
+
+    def _run(self, operation: Operation[T] | Call[T] | Command[T]) -> T:
+        return self.connection.run(operation)
+
+    async def _arun(self, operation: Operation[T] | Call[T] | Command[T]) -> T:
+        return await self.connection.arun(operation)
+
+
+class _Prepared:
+    """One checked job; its time is filled in when it is sent."""
+
+    __slots__ = ("data", "name", "options")
+
+    def __init__(self, name: str, data: bytes, options: WireOptions) -> None:
+        self.name = name
+        self.data = data
+        self.options = options
+
+    def record(self, now: int) -> NewJob:
+        options = self.options
+        return NewJob(
+            options.job_id,
+            self.name,
+            self.data,
+            options.encoded,
+            options.timestamp_ms or now,
+            options.delay_ms,
+            options.priority,
+            options.lifo,
+        )
+
+
+def _fields(job: NewJob) -> dict[bytes, bytes]:
+    """The hash that the server now holds for *job*."""
+    return {
+        b"name": job.name.encode(),
+        b"data": job.data,
+        b"opts": job.opts,
+        b"timestamp": b"%d" % job.timestamp,
+        b"delay": b"%d" % job.delay,
+        b"priority": b"%d" % job.priority,
+    }
+
+
+class _Adder:
+    """Joins the concurrent ``aadd`` calls of one event loop into common calls to the server.
+
+    What arrives while two calls are under way waits for the next one: batches grow by themselves
+    and nobody waits for a batch to fill.
+    """
+
+    IN_FLIGHT = 2
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+        self._waiting: list[tuple[_Prepared, asyncio.Future[Job]]] = []
+        self._senders: set[asyncio.Task[None]] = set()
+        self._scheduled = False
+
+    async def add(self, prepared: _Prepared) -> Job:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Job] = loop.create_future()
+        self._waiting.append((prepared, future))
+        if not self._scheduled and len(self._senders) < self.IN_FLIGHT:
+            self._scheduled = True
+            # At the end of this turn of the loop, so that all of its callers are in the batch.
+            loop.call_soon(self._start)
+        return await future
+
+    def _start(self) -> None:
+        self._scheduled = False
+        sender = asyncio.ensure_future(self._send())
+        self._senders.add(sender)
+        sender.add_done_callback(self._senders.discard)
+
+    async def _send(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+            try:
+                jobs = await self._queue._arun(self._queue._add([one for one, _ in batch]))
+            except Exception as error:
+                for _, future in batch:
+                    if not future.done():
+                        future.set_exception(error)
+            else:
+                for (_, future), job in zip(batch, jobs, strict=True):
+                    if not future.done():
+                        future.set_result(job)
