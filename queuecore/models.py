@@ -1,0 +1,173 @@
+"""The tables of queuecore: who may see which queues, and the record of what was done.
+
+``Queue`` has no table; it carries the permissions, so that they stand in Django's own user and
+group forms. ``QueueScope`` narrows a group to some queues. ``AuditEntry`` and ``AuditHead`` are
+written by :mod:`queuecore.audit` alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NoReturn
+
+from django.contrib.auth.models import Group
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+#: Codename and name of each permission, in the order in which people meet them.
+PERMISSIONS: tuple[tuple[str, str], ...] = (
+    ("view", "Can see queues and jobs"),
+    ("view_payload", "Can see data, results and logs of jobs"),
+    ("retry", "Can retry jobs"),
+    ("promote", "Can promote delayed jobs"),
+    ("remove", "Can remove jobs"),
+    ("cancel", "Can cancel running jobs"),
+    ("add_job", "Can add jobs"),
+    ("edit_job", "Can edit jobs"),
+    ("bulk", "Can act on many jobs at once"),
+    ("pause_queue", "Can pause and resume queues"),
+    ("set_limits", "Can set concurrency and rate limits"),
+    ("clean_queue", "Can clean and drain queues"),
+    ("obliterate", "Can obliterate queues"),
+    ("manage_schedulers", "Can change job schedulers"),
+    ("manage_workers", "Can pause and stop workers"),
+    ("triage_errors", "Can triage error groups"),
+    ("manage_alerts", "Can change alerts"),
+    ("export", "Can export jobs"),
+    ("view_audit", "Can see the audit log"),
+)
+
+
+class Queue(models.Model):
+    """A queue as an object of permissions; queues themselves live in Redis."""
+
+    connection = models.CharField(_("connection"), max_length=200)
+    name = models.CharField(_("name"), max_length=200)
+
+    class Meta:
+        managed = False
+        default_permissions = ()
+        permissions = PERMISSIONS
+        verbose_name = _("queue")
+        verbose_name_plural = _("queues")
+
+    def __str__(self) -> str:
+        return f"{self.connection}/{self.name}"
+
+
+class QueueScope(models.Model):
+    """Queues that members of a group may see; both fields are patterns with ``*`` and ``?``.
+
+    A user none of whose groups has a row sees all queues; else the rows of all groups together.
+    """
+
+    group = models.ForeignKey(
+        Group, on_delete=models.CASCADE, related_name="queue_scopes", verbose_name=_("group")
+    )
+    connection = models.CharField(
+        _("connection"), max_length=200, default="*", help_text=_("An alias, or a pattern with *.")
+    )
+    pattern = models.CharField(
+        _("pattern"), max_length=200, help_text=_("A queue's name, or a pattern such as mail-*.")
+    )
+
+    class Meta:
+        verbose_name = _("queue scope")
+        verbose_name_plural = _("queue scopes")
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["group", "connection", "pattern"], name="queuecore_scope_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.group}: {self.connection}/{self.pattern}"
+
+
+class _AppendOnly(models.QuerySet["AuditEntry"]):
+    """Rows that can be added and read, and nothing else."""
+
+    def update(self, **kwargs: Any) -> NoReturn:
+        raise AppendOnly()
+
+    def delete(self) -> NoReturn:
+        raise AppendOnly()
+
+
+class AppendOnly(TypeError):
+    """Someone tried to change or delete an audit entry through Django."""
+
+    def __init__(self) -> None:
+        super().__init__("Audit entries are only ever added: they cannot be changed or deleted.")
+
+
+class AuditEntry(models.Model):
+    """One half of an action on record: what was about to be done, or how it ended.
+
+    ``number`` counts from 1 without a gap. ``mac`` is an HMAC over ``previous`` (the mac of the
+    entry before) and every other field but ``id``, with the key ``key_id``.
+    """
+
+    class Phase(models.TextChoices):
+        INTENT = "intent", _("intent")
+        RESULT = "result", _("result")
+
+    class Outcome(models.TextChoices):
+        DONE = "done", _("done")
+        FAILED = "failed", _("failed")
+        DENIED = "denied", _("denied")
+
+    number = models.BigIntegerField(_("number"), unique=True)
+    at = models.DateTimeField(_("time"), db_index=True)
+    phase = models.CharField(_("phase"), max_length=10, choices=Phase.choices)
+    record = models.CharField(_("record"), max_length=32, db_index=True)
+    # A key of the caller under which the action may happen only once; intents alone have one.
+    once = models.CharField(max_length=100, unique=True, null=True, editable=False)  # noqa: DJ001
+    actor = models.CharField(_("who"), max_length=200)
+    actor_id = models.CharField(_("user id"), max_length=64, blank=True)
+    ip = models.CharField(_("address"), max_length=64, blank=True)
+    action = models.CharField(_("action"), max_length=64)
+    connection = models.CharField(_("connection"), max_length=200, blank=True)
+    queue = models.CharField(_("queue"), max_length=500, blank=True)
+    target = models.TextField(_("target"), blank=True)
+    params = models.TextField(_("parameters"), default="{}")
+    reason = models.TextField(_("reason"), blank=True)
+    outcome = models.CharField(_("outcome"), max_length=10, choices=Outcome.choices, blank=True)
+    result = models.TextField(_("result"), default="{}")
+    key_id = models.CharField(_("key"), max_length=64)
+    previous = models.CharField(_("previous"), max_length=64, blank=True)
+    mac = models.CharField(_("code"), max_length=64)
+
+    objects = _AppendOnly.as_manager()
+
+    class Meta:
+        default_permissions = ()
+        ordering: ClassVar = ["-number"]
+        verbose_name = _("audit entry")
+        verbose_name_plural = _("audit entries")
+        indexes: ClassVar = [
+            models.Index(fields=["connection", "queue", "-number"], name="queuecore_audit_queue")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.number} {self.actor} {self.action} {self.phase} {self.outcome}".rstrip()
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding:
+            raise AppendOnly()
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise AppendOnly()
+
+
+class AuditHead(models.Model):
+    """The one row on which writers of the audit queue up: the chain's last number and mac."""
+
+    number = models.BigIntegerField(default=0)
+    mac = models.CharField(max_length=64, blank=True)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.number}:{self.mac}"
