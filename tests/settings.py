@@ -48,4 +48,8 @@ else:
 # The fixture `server` starts the server of this socket; a test without it has none.
 SERVER_FOLDER = f"{_home}/server"
 SERVER_URL = os.environ.get("QUEUECORE_TEST_URL") or f"unix://{SERVER_FOLDER}/s"
-QUEUECORE = QUEUECORE | {"CONNECTIONS": {"default": {"URL": SERVER_URL}}}
+# BullMQ's own defaults: tests count finished jobs and compare options with Node's.
+QUEUECORE = QUEUECORE | {
+    "CONNECTIONS": {"default": {"URL": SERVER_URL}},
+    "DEFAULT_JOB_OPTIONS": {},
+}
