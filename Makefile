@@ -24,7 +24,7 @@ demo: ## Start the demo: a Valkey, the dashboard, a worker and jobs (PORT=8000)
 	@PORT=$(PORT) exec $(RUN) -m demo.run
 
 demo-node: ## The same, with a Node BullMQ service on the same queues
-	$(SETUP) project bullmq
+	$(SETUP) project demo_node
 	@PORT=$(PORT) exec $(RUN) -m demo.run --node
 
 test: ## Run the tests, those in the browser and beside Node's BullMQ included (ARGS="-k name")
@@ -84,6 +84,6 @@ bench: ## Measure against BullMQ for Node and for Python (ARGS=...)
 	@$(RUN) -m bench $(ARGS)
 
 clean: ## Remove what set-up, tests and the demo made (.queuecore with its data, too)
-	@rm -rf .venv .venvs .tools .queuecore tests/peers/*/node_modules build dist staticfiles \
+	@rm -rf .venv .venvs .tools .queuecore tests/peers/*/node_modules demo/node/node_modules build dist staticfiles \
 		.mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

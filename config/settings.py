@@ -13,6 +13,7 @@ QUEUECORE_HOME          where the files of this list lie; default ``.queuecore``
 """
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,20 @@ STORAGES = {
     },
 }
 MEDIA_ROOT = HOME / "media"
+
+# The demo's: its mail goes into files, its webhooks to a receiver that the project itself serves.
+DEFAULT_FROM_EMAIL = "The shop <shop@example.com>"
+if find_spec("django.core.mail.handler"):  # Django 6.1 and later
+    MAILERS = {
+        "default": {
+            "BACKEND": "django.core.mail.backends.filebased.EmailBackend",
+            "OPTIONS": {"file_path": HOME / "mail"},
+        }
+    }
+else:
+    EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+    EMAIL_FILE_PATH = HOME / "mail"
+DEMO_BASE_URL = os.environ.get("DEMO_BASE_URL", "http://127.0.0.1:8000")
 
 # A week, or the newest thousand, whichever is less: BullMQ's own default keeps every job.
 _KEEP = {"count": 1000, "age": 7 * 24 * 3600}

@@ -175,12 +175,20 @@ def lua():
 # --- browser, Node and the peers ------------------------------------------------------------------
 
 
+def must_start(variable):
+    """Nothing is brought in place of a program that was named, and that can't be used."""
+    chosen = os.environ.get(variable)
+    if chosen:
+        raise Unavailable(f"{variable} names {chosen}, which does not start or is too old.")
+
+
 def browser():
     """A Chromium: what the machine has, else Debian's, else the one that Playwright downloads."""
     from tests import machine
 
     if machine.find_browser():
         return
+    must_start("QUEUECORE_TEST_BROWSER")
     apt("chromium", "fonts-liberation")
     if machine.find_browser():
         return
@@ -207,6 +215,7 @@ def node():
 
     if machine.find_node() and machine.find_npm():
         return
+    must_start("QUEUECORE_TEST_NODE")
     say("Installing Node ...")
     folder = os.path.join(TOOLS, "node")
     log = os.path.join(TOOLS, "node.log")
@@ -219,39 +228,44 @@ def node():
         )
 
 
-def bullmq():
-    """Node's BullMQ, each version in a folder of its own."""
+def npm(folder):
+    """The npm packages of ``folder``, as its lock says."""
     from tests import machine
 
     node()
-    for folder in ("tests/peers/bullmq-6", "tests/peers/bullmq-5"):
-        lock = folder + "/package-lock.json"
-        stamp = folder + "/node_modules/.installed"
-        if is_fresh(stamp, [lock]):
-            continue
-        say(f"Installing the npm packages of {folder} ...")
-        log = os.path.join(TOOLS, "npm.log")
-        # Not `ci`: it wants the optional packages of every platform in the lock, and msgpackr's
-        # authors have not published them all. `--no-save` keeps to the lock and leaves it alone.
-        command = [str(machine.find_npm()), "install", "--no-save", "--ignore-scripts"]
-        code = run(
-            [*command, "--no-audit", "--no-fund"],
-            log=log,
-            cwd=folder,
-            env=machine.node_environment(),
-        )
-        if code:
-            raise Unavailable(f"npm could not install {lock}: {reason(log)} (all of it: {log})")
-        write_stamp(stamp, [lock])
+    lock = f"{folder}/package-lock.json"
+    stamp = f"{folder}/node_modules/.installed"
+    if is_fresh(stamp, [lock]):
+        return
+    say(f"Installing the npm packages of {folder} ...")
+    log = os.path.join(TOOLS, "npm.log")
+    # Not `ci`: it wants the optional packages of every platform in the lock, and msgpackr's
+    # authors have not published them all. `--no-save` keeps to the lock and leaves it alone.
+    command = [str(machine.find_npm()), "install", "--no-save", "--ignore-scripts"]
+    code = run(
+        [*command, "--no-audit", "--no-fund"],
+        log=log,
+        cwd=folder,
+        env=machine.node_environment(),
+    )
+    if code:
+        raise Unavailable(f"npm could not install {lock}: {reason(log)} (all of it: {log})")
+    write_stamp(stamp, [lock])
+
+
+def demo_node():
+    """The demo's Node service."""
+    npm("demo/node")
 
 
 def peers():
     """Every peer that the tests talk to: BullMQ for Node, two versions, and BullMQ for Python."""
-    bullmq()
+    npm("tests/peers/bullmq-6")
+    npm("tests/peers/bullmq-5")
     install(os.path.join(TOOLS, "bullmq-python"), "tests/peers/bullmq-python/requirements.txt")
 
 
-THINGS = {thing.__name__: thing for thing in (project, tools, lua, browser, node, bullmq, peers)}
+THINGS = {thing.__name__: thing for thing in (project, tools, lua, browser, node, demo_node, peers)}
 
 
 def main():
