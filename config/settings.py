@@ -115,9 +115,10 @@ USE_I18N = True
 USE_TZ = True
 
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-# With debug, files are served from where they lie, so that no collectstatic is needed.
+# With debug, files are served from where they lie, so that no collectstatic is needed; WhiteNoise
+# wants the folder all the same.
+STATIC_ROOT = environment.own_directory(HOME / "static") if DEBUG else BASE_DIR / "staticfiles"
 WHITENOISE_USE_FINDERS = DEBUG
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
