@@ -33,7 +33,9 @@ class Peer:
     """One Node process with one version of BullMQ."""
 
     def __init__(self, node: Path, folder: Path) -> None:
-        self.version = json.loads((folder / "node_modules/bullmq/package.json").read_text())["version"]
+        self.version = json.loads((folder / "node_modules/bullmq/package.json").read_text())[
+            "version"
+        ]
         self.major = int(self.version.split(".")[0])
         self.connection: dict[str, Any] = {}
         self._process = subprocess.Popen(

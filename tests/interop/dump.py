@@ -1,0 +1,97 @@
+"""All that one queue holds, as values that two runs can be compared by.
+
+What differs from run to run is taken out: times become how far they lie from the job's own
+``timestamp`` where that is exact, else a word; tokens and stack traces become words. Ids stay.
+"""
+
+import json
+from typing import Any
+
+import redis
+
+TIMES = ("timestamp", "processedOn", "finishedOn")
+AS_JSON = ("data", "progress", "returnvalue", "parent")
+
+
+def dump(client: redis.Redis, queue: str, *, prefix: str = "bull") -> dict[str, Any]:
+    """Every key of ``queue`` by its name behind the prefix."""
+    base = f"{prefix}:{queue}:"
+    made: dict[str, Any] = {}
+    for key in sorted(client.scan_iter(f"{base}*", count=1000)):
+        name = key.removeprefix(base)
+        kind = client.type(key)
+        if kind == "string":
+            made[name] = _string(client, key, name)
+        elif kind == "list":
+            made[name] = client.lrange(key, 0, -1)
+        elif kind == "set":
+            made[name] = sorted(client.smembers(key))
+        elif kind == "zset":
+            made[name] = _zset(client, base, name)
+        elif kind == "hash":
+            made[name] = _hash(client.hgetall(key), name)
+        else:
+            made[name] = [_event(client, base, fields) for _, fields in client.xrange(key)]
+    return made
+
+
+def _string(client: redis.Redis, key: str, name: str) -> Any:
+    if name.endswith(":lock"):
+        return "a token" if client.pttl(key) > 0 else "a token for ever"
+    return "a time" if name == "stalled-check" else client.get(key)
+
+
+def _zset(client: redis.Redis, base: str, name: str) -> Any:
+    rows = client.zrange(base + name, 0, -1, withscores=True)
+    if name == "delayed":
+        # The order within a millisecond counts, too.
+        return [
+            (id, _since(client, base, id, int(score) // 4096), int(score) % 4096)
+            for id, score in rows
+        ]
+    if name in ("completed", "failed", "waiting-children"):
+        return sorted(id for id, _ in rows)
+    if name == "marker":
+        return [member for member, _ in rows]
+    return [(id, int(score)) for id, score in rows]
+
+
+def _hash(fields: dict[str, str], name: str) -> dict[str, Any]:
+    out: dict[str, Any] = dict(fields)
+    for time in TIMES:
+        if time in out:
+            out[time] = "a time"
+    for field in AS_JSON:
+        if field in out:
+            out[field] = json.loads(out[field])
+    if "opts" in out:
+        out["opts"] = json.loads(out["opts"])
+        if "timestamp" in out["opts"]:
+            out["opts"]["timestamp"] = "a time"
+    if "stacktrace" in out:
+        out["stacktrace"] = len(json.loads(out["stacktrace"]))
+    if name == "meta":
+        out.pop("version", None)
+    if "prevTS" in out:
+        out["prevTS"] = "a time"
+    return out
+
+
+def _event(client: redis.Redis, base: str, fields: dict[str, str]) -> dict[str, Any]:
+    out: dict[str, Any] = dict(fields)
+    if out["event"] == "delayed" and int(out["delay"]) > 1e12:
+        out["delay"] = _since(client, base, out["jobId"], int(out["delay"]))
+    if out["event"] == "completed":
+        out["returnvalue"] = json.loads(out["returnvalue"])
+    if out["event"] == "progress":
+        out["data"] = json.loads(out["data"])
+    return out
+
+
+def _since(client: redis.Redis, base: str, job_id: str, moment: int) -> str:
+    """A due time as the job's delay, where it is that; a retry's is counted from the retry."""
+    row = client.hmget(base + job_id, "timestamp", "delay")
+    if row[0] is None:
+        return "a time"
+    after = moment - int(row[0])
+    return f"{row[1]} after" if after == int(row[1] or 0) else "a time"
