@@ -1,0 +1,1 @@
+"""The queues ``email`` and ``newsletter``: what the shop writes to its customers."""

@@ -1,0 +1,1 @@
+"""The queue ``file_processing``: thumbnails of the pictures that are dropped into a folder."""
