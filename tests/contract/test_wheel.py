@@ -8,6 +8,7 @@ from email.parser import Parser
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from tests.machine import ROOT
 
@@ -134,11 +135,8 @@ def test_asks_for_little_and_offers_the_rest(wheel: Path) -> None:
     assert metadata["Name"] == "django-queuecore"
     assert metadata["Requires-Python"] == ">=3.11"
     assert metadata["License-Expression"] == "MIT"
-    needed = {
-        requirement.split(">")[0]
-        for requirement in metadata.get_all("Requires-Dist", [])
-        if "extra ==" not in requirement
-    }
+    requirements = [Requirement(text) for text in metadata.get_all("Requires-Dist", [])]
+    needed = {each.name for each in requirements if "extra" not in str(each.marker)}
     assert needed == {"django", "redis", "croniter"}
     assert set(metadata.get_all("Provides-Extra", [])) == {
         *("dashboard", "embedded", "speed", "tasks", "prometheus", "opentelemetry")
