@@ -34,8 +34,8 @@ def own_directory(path: Path) -> Path:
     return path
 
 
-def stored_secret(path: Path) -> str:
-    """The random secret kept in ``path`` (mode 0600), made at the first call.
+def stored_secret(path: Path, size: int = 48) -> str:
+    """The random secret of ``size`` bytes kept in ``path`` (mode 0600), made at the first call.
 
     Web and worker may start at the same moment: each writes a file of its own, the first link
     wins, and all read what it points to.
@@ -45,7 +45,7 @@ def stored_secret(path: Path) -> str:
         mine = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
         descriptor = os.open(mine, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_urlsafe(48))
+            file.write(secrets.token_urlsafe(size))
         with contextlib.suppress(FileExistsError):
             os.link(mine, path)
         mine.unlink()

