@@ -39,7 +39,7 @@ def test_make_lists_every_target() -> None:
 
 
 def test_the_commands_of_the_readme_exist() -> None:
-    named = set(re.findall(r"\bmake ([a-z][a-z-]+)", README))
+    named = set(re.findall(r"(?:^|`)make ([a-z-]+)", README, re.MULTILINE))
     assert {"demo", "test"} <= named
     assert named <= TARGETS
 
