@@ -1,0 +1,14 @@
+-- The keys of a job's children, each with whether it is finished: {{key, finished}, ...}.
+local function list_children(job)
+  local children = {}
+  local function add(keys, finished)
+    for i = 1, #keys do
+      children[#children + 1] = { keys[i], finished }
+    end
+  end
+  add(redis.call('HKEYS', job .. ':processed'), true)
+  add(redis.call('HKEYS', job .. ':failed'), true)
+  add(redis.call('ZRANGE', job .. ':unsuccessful', 0, -1), true)
+  add(redis.call('SMEMBERS', job .. ':dependencies'), false)
+  return children
+end

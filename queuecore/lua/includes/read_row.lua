@@ -1,0 +1,23 @@
+--- @include "includes/read_fields"
+-- What a list shows of one job: {id, state, score, data length, reason length, values...}, the
+-- values in the order of `names`; {id} if the job has no hash.
+local function read_row(base, id, state, score)
+  local names = {
+    'name', 'timestamp', 'processedOn', 'finishedOn', 'delay', 'priority', 'atm', 'attemptsMade',
+    'ats', 'stc', 'progress', 'failedReason', 'pb', 'parentKey', 'rjk', 'opts', 'data'
+  }
+  local values, lengths = read_fields(base .. id, names, 65536)
+  if not values then
+    return {id}
+  end
+  local row = {id, state, score, lengths[17], lengths[12]}
+  for i = 1, #names do
+    local value = values[i]
+    -- Enough for 400 characters of four bytes; the options are needed whole.
+    if value and #value > 1600 and names[i] ~= 'opts' then
+      value = string.sub(value, 1, 1600)
+    end
+    row[i + 5] = value
+  end
+  return row
+end

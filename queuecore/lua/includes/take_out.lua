@@ -1,0 +1,16 @@
+-- Take a job out of the one set or list it stands in; returns that one's name, or "unknown".
+local function take_out(base, id)
+  local sets = { 'completed', 'waiting-children', 'delayed', 'failed', 'prioritized' }
+  for i = 1, #sets do
+    if redis.call('ZREM', base .. sets[i], id) == 1 then
+      return sets[i]
+    end
+  end
+  local lists = { 'wait', 'paused', 'active' }
+  for i = 1, #lists do
+    if redis.call('LREM', base .. lists[i], 0, id) > 0 then
+      return lists[i]
+    end
+  end
+  return 'unknown'
+end

@@ -1,0 +1,22 @@
+-- Let a running job come back later; the try is not counted.
+--
+-- KEYS: delayed, events, meta
+-- ARGV: base, id, token, delay, due
+-- Returns: 0, or a code
+-- Errors: -1 no such job, -2 no lock, -3 not active, -6 another's lock
+-- Follows: BullMQ moveToDelayed (skipAttempt)
+--- @include "includes/add_delayed"
+--- @include "includes/add_delay_marker"
+--- @include "includes/leave_active"
+local rcall = redis.call
+local base, id = ARGV[1], ARGV[2]
+local code = leave_active(base, id, ARGV[3])
+if code then
+  return code
+end
+rcall('HSET', base .. id, 'delay', ARGV[4])
+add_delayed(base, id, tonumber(ARGV[5]))
+rcall('XADD', KEYS[2], 'MAXLEN', '~', rcall('HGET', KEYS[3], 'opts.maxLenEvents') or '10000', '*',
+  'event', 'delayed', 'jobId', id, 'delay', ARGV[5])
+add_delay_marker(base)
+return 0

@@ -1,0 +1,12 @@
+-- Replace the payload of a job.
+--
+-- KEYS: job
+-- ARGV: data
+-- Returns: 0, or a code
+-- Errors: -1 no such job
+-- Follows: BullMQ updateData
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  return -1
+end
+redis.call('HSET', KEYS[1], 'data', ARGV[1])
+return 0
