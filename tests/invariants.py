@@ -1,4 +1,4 @@
-"""What must be true of a queue at every moment, whoever worked on it (the rules: invariants.lua)."""
+"""What must be true of a queue at every moment, whoever works it (the rules: invariants.lua)."""
 
 from pathlib import Path
 

@@ -93,7 +93,7 @@ class Peer:
         return answer["value"]
 
     def wait(self, until: Callable[[], Any], what: str, timeout: float = PATIENCE) -> None:
-        """Wait until a message of Node's makes ``until()`` true; fails with ``what`` if none does."""
+        """Wait until a message of Node's makes ``until()`` true; else fails, naming ``what``."""
         deadline = time.monotonic() + timeout
         with self._news:
             while not until():
