@@ -15,7 +15,6 @@ from collections.abc import Callable
 from typing import Any
 
 import django
-from django.conf import settings
 
 from demo import pictures
 from demo.file_processing import services as file_processing
@@ -220,12 +219,8 @@ def unfinished(queue: Queue) -> int:
     return sum(counts[state] for state in ("waiting", "prioritized", "delayed", "active"))
 
 
-def main() -> None:
-    """Run the shop until SIGTERM or SIGINT."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    shop = Shop(with_invoices=os.environ.get("DEMO_INVOICES") == "1")
+def run(shop: Shop, stop: threading.Event) -> None:
+    """Open the shop, then live through its seconds until *stop* is set."""
     step: Callable[[], None] = shop.open
     away = False
     while not stop.is_set():
@@ -243,9 +238,16 @@ def main() -> None:
         stop.wait(max(0.0, 1 - (time.monotonic() - began)))
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Run the shop until SIGTERM or SIGINT."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     os.environ.setdefault("DJANGO_DEBUG", "1")
     django.setup()
-    assert settings.configured
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    run(Shop(with_invoices=os.environ.get("DEMO_INVOICES") == "1"), stop)
+
+
+if __name__ == "__main__":
     main()

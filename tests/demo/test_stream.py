@@ -1,0 +1,143 @@
+"""The stream: real jobs in every state from the start, gentle ever after, nothing added twice."""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo import stream
+from demo.file_processing import services as file_processing
+from queuecore import Queue
+from tests.servers import Server
+
+pytestmark = pytest.mark.usefixtures("server")
+
+
+@pytest.fixture(autouse=True)
+def _media(settings: Any, tmp_path: Path) -> None:
+    settings.MEDIA_ROOT = tmp_path / "media"
+
+
+@pytest.fixture
+def shop() -> stream.Shop:
+    return stream.Shop(random.Random(1))
+
+
+def counts(name: str) -> dict[str, int]:
+    return Queue(name).get_job_counts()
+
+
+def test_opening_leaves_no_queue_empty(shop: stream.Shop) -> None:
+    shop.open()
+    assert counts("email")["waiting"] >= 12
+    assert counts("email")["delayed"] >= 1
+    assert counts("notifications")["waiting"] >= 18
+    assert counts("file_processing")["waiting"] == 6
+    assert counts("file_processing")["delayed"] == 1
+    newsletter = Queue("newsletter")
+    assert newsletter.is_paused()
+    assert counts("newsletter")["waiting"] == 5
+    assert counts("newsletter")["prioritized"] == 20
+
+
+def test_the_opening_holds_what_will_fail(shop: stream.Shop) -> None:
+    shop.open()
+    assert any(job.data["to"] == "jane.doe@" for job in Queue("email").get_jobs(["waiting"]))
+    endpoints = [job.data["endpoint"] for job in Queue("notifications").get_jobs(["waiting"])]
+    assert set(endpoints) == {"crm", "warehouse", "old-shop"}
+
+
+def test_a_day_without_a_worker_stays_small(shop: stream.Shop) -> None:
+    shop.open()
+    for _ in range(400):
+        shop.tick()
+    for name in ("email", "notifications", "file_processing"):
+        assert stream.unfinished(Queue(name)) <= stream.BACKLOG + 60, name
+    assert stream.unfinished(Queue("newsletter")) == stream.CAMPAIGN
+    assert len(list(file_processing.folder("inbox").iterdir())) <= stream.BACKLOG + 10
+
+
+def test_about_a_job_a_second(shop: stream.Shop) -> None:
+    shop.look_at_backlogs()
+    before = shop.orders
+    for _ in range(100):
+        shop.tick()
+    assert 15 < shop.orders - before < 60
+
+
+def test_pictures_get_one_job_each_whoever_drops_them(shop: stream.Shop) -> None:
+    inbox = file_processing.folder("inbox")
+    (inbox / "by hand.png").write_bytes(b"whatever it is")
+    shop.pick_up_pictures()
+    shop.pick_up_pictures()
+    stream.Shop().pick_up_pictures()  # after a restart
+    (job,) = Queue("file_processing").get_jobs(["waiting"])
+    assert job.data == {"picture": "by hand.png"}
+
+
+def test_next_campaign_comes_after_the_last_one_is_out(
+    shop: stream.Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr(stream.time, "monotonic", lambda: clock[0])
+    shop.campaign()
+    queue = Queue("newsletter")
+    assert stream.unfinished(queue) == stream.CAMPAIGN
+    clock[0] += 10 * stream.CAMPAIGN_PAUSE
+    shop.campaign()
+    assert stream.unfinished(queue) == stream.CAMPAIGN  # nobody released it: no second one
+    queue.resume()
+    queue.drain()
+    shop.campaign()
+    assert stream.unfinished(queue) == 0
+    clock[0] += stream.CAMPAIGN_PAUSE
+    shop.campaign()
+    assert stream.unfinished(queue) == stream.CAMPAIGN
+    assert queue.is_paused()
+
+
+def test_orders_go_to_node_only_where_it_runs() -> None:
+    stream.Shop(random.Random(1)).order()
+    assert stream.unfinished(Queue("invoices")) == 0
+    stream.Shop(random.Random(1), with_invoices=True).order()
+    (job,) = Queue("invoices").get_jobs(["waiting"])
+    assert {"to", "name", "order", "items", "total"} <= set(job.data)
+
+
+def test_it_waits_for_a_server_that_is_away(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The server dies at the second step and is back, with no data, at the fourth."""
+    steps = Steps(server)
+    stream.run(steps, steps)  # type: ignore[arg-type]
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(",")[0] for line in lines] == ["the server is away", "the server is back"]
+    assert stream.unfinished(Queue("email")) == 2
+
+
+class Steps:
+    """A shop of five steps, and the event that ends it after them."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.done: Iterator[int] = iter(range(1, 6))
+        self.now = 0
+
+    def open(self) -> None:
+        Queue("email").add("welcome", {})
+
+    def tick(self) -> None:
+        Queue("email").add("welcome", {})
+
+    def is_set(self) -> bool:
+        self.now = next(self.done, 0)
+        if self.now == 2:
+            self.server.kill()
+        elif self.now == 4:
+            self.server.start()
+        return self.now == 0
+
+    def wait(self, seconds: float) -> None:
+        assert 0 <= seconds <= 1
