@@ -3,8 +3,6 @@
 These are the public names; everything else may change.
 """
 
-from importlib.metadata import PackageNotFoundError, version
-
 from .errors import (
     DelayedError,
     JobFailed,
@@ -21,10 +19,7 @@ from .processors import Processor, processor
 from .queue import Queue
 from .worker import Worker
 
-try:
-    __version__ = version("django-queuecore")
-except PackageNotFoundError:  # run in place, as in the checkout
-    __version__ = "0.1.0"
+__version__ = "0.1.0"
 
 __all__ = [
     "Backoff",
