@@ -1,38 +1,49 @@
-"""Job: one job of a queue, as its hash in Redis says.
+"""Job: one job of a queue, as its hash in Redis says, and what can be done with it.
 
-Fields are decoded when they are read: whoever wrote them may have written anything. A `Job` is a
-snapshot; methods that change the job on the server update the snapshot too.
+A `Job` is a snapshot; methods that change the job on the server update the snapshot too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from .wire.calls.base import text
-from .wire.codec import loads
+from .errors import JobFailed, JobNotFound
+from .fields import Fields
+from .handle import log_row
+from .options import (
+    Seconds,
+    checked_finished,
+    checked_priority,
+    checked_whole,
+    epoch_ms,
+    milliseconds,
+)
+from .wire.calls import jobs, moving, reading, removing
+from .wire.calls.base import NOW, Call, Operation
+from .wire.calls.waiting import wait_until_finished
+from .wire.codec import dumps, loads
 
 if TYPE_CHECKING:
     from .queue import Queue
 
 
-class Job:
+class Job(Fields):
     """One job; made by ``Queue.add``, ``Queue.get_job`` and the worker, not by hand.
 
     ``queue``: its :class:`Queue`. ``id``: its id, text. ``token``: the lock's token while this
-    process runs it, else empty.
+    process runs it, else empty. Each method exists twice, ``log`` and ``alog``, from one
+    implementation.
     """
 
-    __slots__ = ("_data", "_fields", "_opts", "id", "queue", "token")
+    __slots__ = ("id", "queue", "token")
 
     def __init__(self, queue: Queue, id: str, fields: dict[bytes, bytes], token: str = "") -> None:
+        super().__init__(fields)
         self.queue = queue
         self.id = id
         self.token = token
-        self._fields = fields
-        self._data: Any = _UNREAD
-        self._opts: dict[str, Any] | None = None
 
     @classmethod
     def from_flat(cls, queue: Queue, id: str, flat: Sequence[bytes], token: str = "") -> Job:
@@ -42,142 +53,283 @@ class Job:
     def __repr__(self) -> str:
         return f"<Job {self.id} {self.name!r} of {self.queue.name!r}>"
 
-    @property
-    def name(self) -> str:
-        """The job's name, which chooses its processor."""
-        return self._text(b"name")
+    # While it runs
 
-    @property
-    def data(self) -> Any:
-        """The payload, decoded from JSON at the first reading.
+    def update_progress(self, progress: Any) -> None:
+        """Tell how far the job is: a number, or anything JSON knows (BullMQ ``updateProgress``).
 
         Raises:
-            ValueError: what stands in Redis is no JSON.
+            JobNotFound, NotSerializable
         """
-        if self._data is _UNREAD:
-            self._data = loads(self._fields.get(b"data") or b"null")
-        return self._data
+        self.queue._run(self._update_progress(progress))
 
-    @property
-    def opts(self) -> dict[str, Any]:
-        """BullMQ's options object, with its short names; empty where it cannot be read."""
-        if self._opts is None:
-            decoded = self._json(b"opts", {})
-            self._opts = decoded if isinstance(decoded, dict) else {}
-        return self._opts
+    async def aupdate_progress(self, progress: Any) -> None:
+        """See :meth:`update_progress`."""
+        await self.queue._arun(self._update_progress(progress))
 
-    @property
-    def timestamp(self) -> datetime | None:
-        """When the job was made, by its producer."""
-        return self._time(b"timestamp")
+    def log(self, row: object) -> int:
+        """Add a row to the job's log; how many there are now (BullMQ ``log``).
 
-    @property
-    def processed_on(self) -> datetime | None:
-        """When a worker last started it."""
-        return self._time(b"processedOn")
+        The newest ``keep_logs`` of the job's options are kept.
+        """
+        return self.queue._run(self._log(row))
 
-    @property
-    def finished_on(self) -> datetime | None:
-        """When it completed or finally failed."""
-        return self._time(b"finishedOn")
+    async def alog(self, row: object) -> int:
+        """See :meth:`log`."""
+        return await self.queue._arun(self._log(row))
 
-    @property
-    def delay(self) -> float:
-        """Seconds it was, or is, to wait; 0 once promoted."""
-        return self._int(b"delay") / 1000
+    def move_to_delayed(self, when: Seconds | datetime, token: str | None = None) -> None:
+        """Let the job come back later, without counting this try; then raise ``DelayedError``.
 
-    @property
-    def priority(self) -> int:
-        """Its priority; 0 is none, and runs before all others."""
-        return self._int(b"priority")
+        Args:
+            when: seconds (or a timedelta) from now, or an aware datetime.
+            token: the lock's; None is that of this run.
 
-    @property
-    def attempts_made(self) -> int:
-        """Runs that completed, failed or are to be tried again."""
-        return self._int(b"attemptsMade") or self._int(b"atm")
+        Raises:
+            LockLost: another worker has the job.
+            JobNotInState: it does not run.
+        """
+        self.queue._run(self._move_to_delayed(when, token))
 
-    @property
-    def attempts_started(self) -> int:
-        """Runs that began."""
-        return self._int(b"ats")
+    async def amove_to_delayed(self, when: Seconds | datetime, token: str | None = None) -> None:
+        """See :meth:`move_to_delayed`."""
+        await self.queue._arun(self._move_to_delayed(when, token))
 
-    @property
-    def stalled_counter(self) -> int:
-        """How often it was recovered from a dead worker in the middle of a run."""
-        return self._int(b"stc")
+    def move_to_wait(self, token: str | None = None) -> None:
+        """Put the job back to run next, without counting this try; then raise ``WaitingError``.
 
-    @property
-    def progress(self) -> Any:
-        """What the processor last gave to ``update_progress``; 0 before."""
-        return self._json(b"progress", 0)
+        Raises:
+            LockLost, JobNotInState: as :meth:`move_to_delayed`.
+        """
+        self.queue._run(moving.move_to_wait(self.queue.keys, self.id, self._token(token)))
 
-    @property
-    def returnvalue(self) -> Any:
-        """What the processor returned; None until it completed."""
-        return self._json(b"returnvalue", None)
+    async def amove_to_wait(self, token: str | None = None) -> None:
+        """See :meth:`move_to_wait`."""
+        await self.queue._arun(moving.move_to_wait(self.queue.keys, self.id, self._token(token)))
 
-    @property
-    def failed_reason(self) -> str | None:
-        """The message of the last failure, retried ones too."""
-        return self._text(b"failedReason") if b"failedReason" in self._fields else None
+    # From outside
 
-    @property
-    def stacktrace(self) -> list[str]:
-        """The tracebacks of failed attempts, oldest first."""
-        decoded = self._json(b"stacktrace", [])
-        return [str(one) for one in decoded] if isinstance(decoded, list) else []
+    def refresh(self) -> None:
+        """Read the job again.
 
-    @property
-    def processed_by(self) -> str | None:
-        """The name of the worker that last started it, if that has one."""
-        return self._text(b"pb") if b"pb" in self._fields else None
+        Raises:
+            JobNotFound: it was deleted.
+        """
+        self.queue._run(self._refresh())
 
-    @property
-    def deferred_failure(self) -> str | None:
-        """The text with which the job must be failed, without running, by whoever claims it."""
-        return self._text(b"defa") if b"defa" in self._fields else None
+    async def arefresh(self) -> None:
+        """See :meth:`refresh`."""
+        await self.queue._arun(self._refresh())
 
-    @property
-    def parent_key(self) -> str | None:
-        """The parent's job key, for a child of a flow."""
-        return self._text(b"parentKey") if b"parentKey" in self._fields else None
+    def result(self, timeout: Seconds | None = None) -> Any:
+        """Wait until the job is finished and return what it returned (``waitUntilFinished``).
 
-    @property
-    def parent(self) -> dict[str, Any] | None:
-        """BullMQ's parent object: its id, qualified queue name, and failure policy."""
-        decoded = self._json(b"parent", None)
-        return decoded if isinstance(decoded, dict) else None
+        Args:
+            timeout: seconds (or a timedelta) to wait at most; None waits as long as it takes.
 
-    @property
-    def repeat_job_key(self) -> str | None:
-        """The id of the scheduler that made it."""
-        return self._text(b"rjk") if b"rjk" in self._fields else None
+        Raises:
+            JobFailed: it failed; the message is its failed reason.
+            TimeoutError: it is not finished yet.
+            JobNotFound: it was deleted.
+        """
+        return self.queue._run(self._result(timeout))
 
-    @property
-    def deduplication_id(self) -> str | None:
-        """The deduplication id it was added with."""
-        return self._text(b"deid") if b"deid" in self._fields else None
+    async def aresult(self, timeout: Seconds | None = None) -> Any:
+        """See :meth:`result`."""
+        return await self.queue._arun(self._result(timeout))
 
-    def _text(self, field: bytes) -> str:
-        return text(self._fields.get(field, b""))
+    def get_state(self) -> str:
+        """The state it is in now; ``unknown`` if it stands nowhere (BullMQ ``getState``)."""
+        return self.queue._run(reading.get_state(self.queue.keys, self.id))
 
-    def _int(self, field: bytes) -> int:
-        try:
-            return int(self._fields.get(field) or 0)
-        except ValueError:
-            return 0
+    async def aget_state(self) -> str:
+        """See :meth:`get_state`."""
+        return await self.queue._arun(reading.get_state(self.queue.keys, self.id))
 
-    def _time(self, field: bytes) -> datetime | None:
-        try:
-            return datetime.fromtimestamp(int(self._fields[field]) / 1000, UTC)
-        except (KeyError, ValueError, OverflowError, OSError):
-            return None
+    def get_logs(self, start: int = 0, end: int = -1, asc: bool = True) -> tuple[list[str], int]:
+        """Rows *start* to *end* of the log, and how many there are; not *asc*: newest first."""
+        return self.queue.get_job_logs(self.id, start, end, asc)
 
-    def _json(self, field: bytes, default: Any) -> Any:
-        try:
-            return loads(self._fields[field])
-        except (KeyError, ValueError):
-            return default
+    async def aget_logs(
+        self, start: int = 0, end: int = -1, asc: bool = True
+    ) -> tuple[list[str], int]:
+        """See :meth:`get_logs`."""
+        return await self.queue.aget_job_logs(self.id, start, end, asc)
 
+    def clear_logs(self, keep_logs: int = 0) -> None:
+        """Delete the log but for its newest *keep_logs* rows (BullMQ ``clearLogs``)."""
+        keep = checked_whole(keep_logs, "keep_logs")
+        self.queue._run(jobs.clear_logs(self.queue.keys, self.id, keep))
 
-_UNREAD = object()
+    async def aclear_logs(self, keep_logs: int = 0) -> None:
+        """See :meth:`clear_logs`."""
+        keep = checked_whole(keep_logs, "keep_logs")
+        await self.queue._arun(jobs.clear_logs(self.queue.keys, self.id, keep))
+
+    def update_data(self, data: Any) -> None:
+        """Replace the payload (BullMQ ``updateData``).
+
+        Raises:
+            JobNotFound, NotSerializable
+        """
+        self.queue._run(self._update_data(data))
+
+    async def aupdate_data(self, data: Any) -> None:
+        """See :meth:`update_data`."""
+        await self.queue._arun(self._update_data(data))
+
+    def promote(self) -> None:
+        """Let a delayed job run now (BullMQ ``promote``).
+
+        Raises:
+            JobNotInState: it is not delayed.
+        """
+        self.queue._run(self._promote())
+
+    async def apromote(self) -> None:
+        """See :meth:`promote`."""
+        await self.queue._arun(self._promote())
+
+    def retry(
+        self,
+        state: str = "failed",
+        *,
+        reset_attempts_made: bool = False,
+        reset_attempts_started: bool = False,
+    ) -> None:
+        """Let a finished job run again (BullMQ ``retry``).
+
+        Args:
+            state: failed or completed, the state it is in.
+            reset_attempts_made: count its tries from 0 again, so that all of them are left.
+            reset_attempts_started: count its starts from 0 again.
+
+        Raises:
+            JobNotInState: it is not in that state.
+        """
+        self.queue._run(self._retry(state, reset_attempts_made, reset_attempts_started))
+
+    async def aretry(
+        self,
+        state: str = "failed",
+        *,
+        reset_attempts_made: bool = False,
+        reset_attempts_started: bool = False,
+    ) -> None:
+        """See :meth:`retry`."""
+        await self.queue._arun(self._retry(state, reset_attempts_made, reset_attempts_started))
+
+    def change_delay(self, delay: Seconds) -> None:
+        """Let a delayed job run in *delay* seconds (or a timedelta) from now (``changeDelay``).
+
+        Raises:
+            JobNotInState: it is not delayed.
+        """
+        self.queue._run(self._change_delay(delay))
+
+    async def achange_delay(self, delay: Seconds) -> None:
+        """See :meth:`change_delay`."""
+        await self.queue._arun(self._change_delay(delay))
+
+    def change_priority(self, priority: int, lifo: bool = False) -> None:
+        """Give the job another priority, and its place if it waits (BullMQ ``changePriority``).
+
+        Args:
+            priority: 0 (none, runs first) to 2,097,151.
+            lifo: run before the others of that priority, instead of after them.
+        """
+        self.queue._run(self._change_priority(priority, lifo))
+
+    async def achange_priority(self, priority: int, lifo: bool = False) -> None:
+        """See :meth:`change_priority`."""
+        await self.queue._arun(self._change_priority(priority, lifo))
+
+    def remove(self, remove_children: bool = True) -> bool:
+        """Delete the job, and its children; whether it still existed (BullMQ ``remove``).
+
+        Raises:
+            JobIsLocked: it, or one of its children, is running.
+            PendingSchedulerRun: it is the next run of a scheduler.
+        """
+        return self.queue._run(removing.remove_job(self.queue.keys, self.id, remove_children))
+
+    async def aremove(self, remove_children: bool = True) -> bool:
+        """See :meth:`remove`."""
+        return await self.queue._arun(
+            removing.remove_job(self.queue.keys, self.id, remove_children)
+        )
+
+    # The operations
+
+    def _update_progress(self, progress: Any) -> Operation[None]:
+        encoded = dumps(progress, "the progress")
+        yield jobs.update_progress(self.queue.keys, self.id, encoded)
+        self._fields[b"progress"] = encoded
+
+    def _update_data(self, data: Any) -> Operation[None]:
+        encoded = dumps(data)
+        yield jobs.update_data(self.queue.keys, self.id, encoded)
+        self._take({**self._fields, b"data": encoded})
+
+    def _log(self, row: object) -> Call[int]:
+        keep = self.opts.get("kl")
+        return jobs.add_log(
+            self.queue.keys,
+            self.id,
+            [log_row(row)],
+            keep if isinstance(keep, int) and keep > 0 else 0,
+        )
+
+    def _token(self, token: str | None) -> str:
+        return self.token if token is None else token
+
+    def _move_to_delayed(self, when: Seconds | datetime, token: str | None) -> Operation[None]:
+        at = epoch_ms(when, "when") if isinstance(when, datetime) else None
+        wait = 0 if isinstance(when, datetime) else milliseconds(when, "when")
+        now = yield NOW
+        delay = wait if at is None else max(at - now, 0)
+        yield moving.move_to_delayed(self.queue.keys, self.id, self._token(token), delay, now)
+        self._fields[b"delay"] = b"%d" % delay
+
+    def _refresh(self) -> Operation[None]:
+        fields = yield reading.get_job(self.queue.keys, self.id)
+        if fields is None:
+            raise JobNotFound(f"there is no job {self.id} in queue {self.queue.name} any more")
+        self._take(fields)
+
+    def _result(self, timeout: Seconds | None) -> Operation[Any]:
+        seconds = None if timeout is None else milliseconds(timeout, "timeout") / 1000
+        ended = yield from wait_until_finished(self.queue.keys, self.id, seconds)
+        if ended is None:
+            raise TimeoutError(
+                f"job {self.id} of queue {self.queue.name} is not finished after {seconds:g} s"
+            )
+        state, value = ended
+        if state == "failed":
+            raise JobFailed(value)
+        return loads(value) if value else None
+
+    def _promote(self) -> Operation[None]:
+        yield moving.promote(self.queue.keys, self.id)
+        self._fields[b"delay"] = b"0"
+
+    def _retry(self, state: str, reset_made: bool, reset_started: bool) -> Operation[None]:
+        checked_finished(state)
+        lifo = bool(self.opts.get("lifo"))
+        yield moving.reprocess_job(self.queue.keys, self.id, state, lifo, reset_made, reset_started)
+        gone = [b"finishedOn", b"processedOn"]
+        gone.append(b"failedReason" if state == "failed" else b"returnvalue")
+        gone += [b"atm", b"attemptsMade"] * reset_made + [b"ats"] * reset_started
+        for field in gone:
+            self._fields.pop(field, None)
+
+    def _change_delay(self, delay: Seconds) -> Operation[None]:
+        ms = milliseconds(delay, "delay")
+        now = yield NOW
+        yield moving.change_delay(self.queue.keys, self.id, ms, now)
+        self._fields[b"delay"] = b"%d" % ms
+
+    def _change_priority(self, priority: int, lifo: bool) -> Operation[None]:
+        checked_priority(priority)
+        yield moving.change_priority(self.queue.keys, self.id, priority, lifo)
+        self._fields[b"priority"] = b"%d" % priority

@@ -53,8 +53,12 @@ class Keep:
     def __post_init__(self) -> None:
         for name in ("count", "limit"):
             value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
-                raise InvalidOption(f"Keep({name}=...) must be a whole number of at least 0, not {value!r}")
+            if value is not None and (
+                isinstance(value, bool) or not isinstance(value, int) or value < 0
+            ):
+                raise InvalidOption(
+                    f"Keep({name}=...) must be a whole number of at least 0, not {value!r}"
+                )
         if self.age is not None:
             milliseconds(self.age, "Keep(age=...)")
 
@@ -86,7 +90,9 @@ class Backoff:
             raise InvalidOption("a Backoff needs a type: 'fixed', 'exponential' or a name of yours")
         milliseconds(self.delay, "the delay of a Backoff")
         if not isinstance(self.jitter, int | float) or not 0 <= self.jitter <= 1:
-            raise InvalidOption(f"the jitter of a Backoff lies between 0 and 1, not {self.jitter!r}")
+            raise InvalidOption(
+                f"the jitter of a Backoff lies between 0 and 1, not {self.jitter!r}"
+            )
 
     @classmethod
     def fixed(cls, delay: Seconds, jitter: float = 0) -> Backoff:
@@ -185,7 +191,7 @@ def wire_options(options: Mapping[str, Any], reserved: frozenset[str]) -> WireOp
     if not options:
         return _PLAIN
     # Attempts come first and always, as Node writes them.
-    json: dict[str, Any] = {"attempts": _whole(options.get("attempts", 0), "attempts")}
+    json: dict[str, Any] = {"attempts": checked_whole(options.get("attempts", 0), "attempts")}
     job_id, delay, priority, timestamp, size_limit = "", 0, 0, None, None
     for name, value in options.items():
         if name == "attempts":
@@ -213,13 +219,13 @@ def wire_options(options: Mapping[str, Any], reserved: frozenset[str]) -> WireOp
         elif name == "remove_on_fail":
             json["removeOnFail"] = _keep(value, name)
         elif name == "keep_logs":
-            json["kl"] = _whole(value, name)
+            json["kl"] = checked_whole(value, name)
         elif name == "stack_trace_limit":
-            json["stackTraceLimit"] = _whole(value, name)
+            json["stackTraceLimit"] = checked_whole(value, name)
         elif name == "size_limit":
-            size_limit = json["sizeLimit"] = _whole(value, name)
+            size_limit = json["sizeLimit"] = checked_whole(value, name)
         elif name == "timestamp":
-            timestamp = json["timestamp"] = _epoch_ms(value)
+            timestamp = json["timestamp"] = epoch_ms(value)
         else:
             raise InvalidOption(
                 f"there is no job option {name!r}{did_you_mean(name, JobOptions.__annotations__)}"
@@ -261,6 +267,13 @@ def checked_priority(value: Any) -> int:
     return value
 
 
+def checked_finished(state: Any) -> str:
+    """Check the state of jobs that are to run again: ``failed`` or ``completed``."""
+    if state not in ("failed", "completed"):
+        raise InvalidOption(f"only failed and completed jobs can be retried, not {state!r} ones")
+    return str(state)
+
+
 def checked_queue_name(value: Any) -> str:
     """Check the name of a queue that is to be used: not empty, and without ``:`` (BullMQ's rule)."""
     if not isinstance(value, str) or not value:
@@ -286,13 +299,21 @@ def _no_surrogates(value: str, what: str) -> None:
         raise InvalidOption(f"{what} holds a lone surrogate, which is no valid text") from None
 
 
-def _whole(value: Any, name: str) -> int:
+def checked_whole(value: Any, name: str) -> int:
+    """Check a whole number of at least 0 that every peer can read."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**53:
         raise InvalidOption(f"{name} must be a whole number of at least 0, not {value!r}")
     return value
 
 
 def _keep(value: Any, name: str) -> Any:
+    if isinstance(value, Mapping):  # settings can name a Keep without importing it
+        try:
+            value = Keep(**value)
+        except TypeError:
+            raise InvalidOption(
+                f"{name} knows the keys count, age and limit, not {sorted(map(str, value))}"
+            ) from None
     if isinstance(value, Keep):
         return value.wire()
     if isinstance(value, bool):
@@ -302,9 +323,10 @@ def _keep(value: Any, name: str) -> Any:
     raise InvalidOption(f"{name} must be True, False, a number of jobs or Keep(...), not {value!r}")
 
 
-def _epoch_ms(value: Any) -> int:
+def epoch_ms(value: Any, what: str = "timestamp") -> int:
+    """Convert an aware datetime to milliseconds since the epoch."""
     if not isinstance(value, datetime) or value.tzinfo is None:
-        raise InvalidOption(f"timestamp must be an aware datetime, not {value!r}")
+        raise InvalidOption(f"{what} must be an aware datetime, not {value!r}")
     return round(value.timestamp() * 1000)
 
 
@@ -316,10 +338,13 @@ __all__ = [
     "RateLimit",
     "Seconds",
     "WireOptions",
+    "checked_finished",
     "checked_id",
     "checked_job_name",
     "checked_priority",
     "checked_queue_name",
+    "checked_whole",
+    "epoch_ms",
     "milliseconds",
     "wire_options",
 ]

@@ -1,4 +1,4 @@
-"""Queue: adds jobs and steers one queue.
+"""Queue: adds jobs to one queue, steers it and reads it.
 
 A queue is a connection alias and a name. Every method that talks to the server exists twice,
 ``add`` and ``aadd``, from one implementation.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any, TypeVar, Unpack
+from typing import Any, Unpack
 from weakref import WeakKeyDictionary
 
 from . import conf, transactions
@@ -22,21 +22,22 @@ from .options import (
     checked_queue_name,
     wire_options,
 )
+from .reading import Reading
+from .steering import Steering
 from .wire import codec
 from .wire.calls.adding import BATCH, NewJob, add_jobs
-from .wire.calls.base import NOW, Call, Command, Operation
-from .wire.connections import Connection, get_connection
-from .wire.keys import SUFFIXES, Keys, connection_key
+from .wire.calls.base import NOW, Command, Operation
+from .wire.keys import SUFFIXES, connection_key
 from .wire.lanes import Lanes
-
-T = TypeVar("T")
 
 # What `meta.version` says where no other client has said anything.
 WIRE_VERSION = "queuecore:1"
 
 
-class Queue:
+class Queue(Steering, Reading):
     """One queue on one connection.
+
+    Adding is here, the rest in :class:`Steering` and :class:`Reading`.
 
     Args:
         name: the queue's name, not empty and without ``:`` (BullMQ's rule).
@@ -48,29 +49,20 @@ class Queue:
     """
 
     def __init__(self, name: str, connection: str = "default") -> None:
-        self.name = checked_queue_name(name)
-        self.alias = connection
-        self._adders: WeakKeyDictionary[asyncio.AbstractEventLoop, _Adder] = WeakKeyDictionary()
-        self._connect()
+        self._begin(checked_queue_name(name), connection)
 
     @classmethod
     def existing(cls, name: str, connection: str = "default") -> Queue:
         """A queue that others made, whatever its name is: for reading and steering it."""
         queue = cls.__new__(cls)
-        queue.name = name
-        queue.alias = connection
-        queue._adders = WeakKeyDictionary()
-        queue._connect()
+        queue._begin(name, connection)
         return queue
 
-    def _connect(self) -> None:
-        self.connection: Connection = get_connection(self.alias)
-        self.keys = Keys(self.connection.prefix, self.name)
+    def _begin(self, name: str, connection: str) -> None:
+        super().__init__(name, connection)
+        self._adders: WeakKeyDictionary[asyncio.AbstractEventLoop, _Adder] = WeakKeyDictionary()
         self._lanes = Lanes(self.keys)
         self._registered = False
-
-    def __repr__(self) -> str:
-        return f"<Queue {self.name!r} on {self.alias!r}>"
 
     # Adding
 
@@ -116,7 +108,12 @@ class Queue:
         return await self._arun(self._add(self._prepare_bulk(jobs)))
 
     def add_on_commit(
-        self, name: str, data: Any = None, *, using: str | None = None, **options: Unpack[JobOptions]
+        self,
+        name: str,
+        data: Any = None,
+        *,
+        using: str | None = None,
+        **options: Unpack[JobOptions],
     ) -> None:
         """Add a job once the current database transaction has committed; at once outside of one.
 
@@ -164,12 +161,6 @@ class Queue:
                 self._lanes.give(lane)
             jobs += [Job(self, id, _fields(one)) for id, one in zip(ids, records, strict=True)]
         return jobs
-
-    def _run(self, operation: Operation[T] | Call[T] | Command[T]) -> T:
-        return self.connection.run(operation)
-
-    async def _arun(self, operation: Operation[T] | Call[T] | Command[T]) -> T:
-        return await self.connection.arun(operation)
 
 
 class _Prepared:

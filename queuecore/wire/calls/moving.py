@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..keys import Keys
-from .base import Call, Operation, check
+from .base import Call, Command, Operation, check
 
 # A job costs about 10 microseconds on the server.
 BATCH = 300
@@ -75,6 +75,17 @@ def move_jobs_to_wait(
         if not more:
             break
     return moved
+
+
+def promote_jobs(keys: Keys, count: int | None) -> Operation[int]:
+    """Let delayed jobs run now, at most *count*; how many (BullMQ ``promoteJobs``)."""
+    # Jobs that come back delayed meanwhile are not meant: else this might never end.
+    there = yield Command(("ZCARD", keys.delayed))
+    return (
+        yield from move_jobs_to_wait(
+            keys, "delayed", None, there if count is None else min(count, there)
+        )
+    )
 
 
 def move_to_delayed(keys: Keys, job_id: str, token: str, delay: int, now: int) -> Call[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from ..keys import Keys
@@ -29,15 +30,16 @@ Fields = dict[bytes, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """Finished jobs a minute: ``data`` newest first, ``count`` in all since the first was counted.
+    """How many jobs ended: ``count`` in all, ``data`` a minute, the newest first.
 
-    ``previous_count`` and ``previous_timestamp`` (ms) are those of the last minute written down.
+    ``previous_count``: of those counted, how many are in ``data``. ``previous_at``: when its newest
+    minute was written; the minute since is not in it yet.
     """
 
     count: int
-    previous_timestamp: int
-    previous_count: int
     data: list[int]
+    previous_count: int
+    previous_at: datetime | None
 
 
 def get_counts(keys: Keys, states: Sequence[str]) -> Call[dict[str, int]]:
@@ -56,7 +58,7 @@ def get_counts(keys: Keys, states: Sequence[str]) -> Call[dict[str, int]]:
 
 def get_counts_per_priority(keys: Keys, priorities: Sequence[int]) -> Operation[dict[int, int]]:
     """Count the waiting jobs of each priority; 0 are those without one."""
-    requests = []
+    requests: list[Call[Any] | Command[Any]] = []
     for priority in priorities:
         first = priority << 32
         requests.append(
@@ -165,7 +167,8 @@ def get_metrics(keys: Keys, state: str, start: int, end: int) -> Operation[Metri
         Command(("LRANGE", f"{key}:data", start, end)),
     ]
     count, timestamp, previous = (int(one or 0) for one in numbers)
-    return Metrics(count, timestamp, previous, [int(one) for one in data])
+    at = datetime.fromtimestamp(timestamp / 1000, UTC) if timestamp else None
+    return Metrics(count, [int(one) for one in data], previous, at)
 
 
 def get_meta(keys: Keys) -> Command[dict[str, str]]:

@@ -47,7 +47,7 @@ def is_paused(keys: Keys) -> Command[bool]:
 def is_maxed(keys: Keys) -> Operation[bool]:
     """Whether as many jobs run as the global concurrency allows (BullMQ ``isMaxed``)."""
     concurrency, active = yield [
-        Command(("HGET", keys.meta, "concurrency"), _number),
+        Command(("HGET", keys.meta, "concurrency"), number),
         Command(("LLEN", keys.active)),
     ]
     return concurrency is not None and active >= concurrency
@@ -60,7 +60,7 @@ def set_global_concurrency(keys: Keys, concurrency: int) -> Command[None]:
 
 def get_global_concurrency(keys: Keys) -> Command[int | None]:
     """The global concurrency, None if there is none."""
-    return Command(("HGET", keys.meta, "concurrency"), _number)
+    return Command(("HGET", keys.meta, "concurrency"), number)
 
 
 def remove_global_concurrency(keys: Keys) -> Command[None]:
@@ -77,7 +77,7 @@ def get_global_rate_limit(keys: Keys) -> Command[tuple[int, int] | None]:
     """The global rate limit as (maximum, duration in ms), None if there is none."""
 
     def decode(answer: list[bytes | None]) -> tuple[int, int] | None:
-        maximum, duration = _number(answer[0]), _number(answer[1])
+        maximum, duration = number(answer[0]), number(answer[1])
         return None if maximum is None or duration is None else (maximum, duration)
 
     return Command(("HMGET", keys.meta, "max", "duration"), decode)
@@ -113,13 +113,13 @@ def trim_events(keys: Keys, length: int) -> Command[int]:
     return Command(("XTRIM", keys.events, "MAXLEN", "~", length))
 
 
-def _nothing(answer: Any) -> None:
-    return None
-
-
-def _number(answer: bytes | None) -> int | None:
+def number(answer: bytes | str | None) -> int | None:
     """A whole number that somebody wrote into `meta`; what is none counts as absent."""
     try:
         return None if answer is None else int(float(answer))
     except (ValueError, OverflowError):
         return None
+
+
+def _nothing(answer: Any) -> None:
+    return None

@@ -1,0 +1,57 @@
+"""Handle: one queue on one connection, the common ground of everything that speaks to a queue."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from .errors import InvalidOption
+from .wire.calls.base import Call, Command, Operation
+from .wire.connections import Connection, get_connection
+from .wire.keys import Keys
+
+T = TypeVar("T")
+
+
+class Handle:
+    """A connection alias and the name of a queue; carries out operations on it.
+
+    Raises:
+        ConfigurationError: there is no such connection.
+    """
+
+    def __init__(self, name: str, connection: str) -> None:
+        self.name = name
+        self.alias = connection
+        self.connection: Connection = get_connection(connection)
+        self.keys = Keys(self.connection.prefix, name)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r} on {self.alias!r}>"
+
+    def _run(self, operation: Operation[T] | Call[T] | Command[T]) -> T:
+        return self.connection.run(operation)
+
+    async def _arun(self, operation: Operation[T] | Call[T] | Command[T]) -> T:
+        return await self.connection.arun(operation)
+
+
+def known_id(value: object) -> str:
+    """The id of a job that exists, as somebody gave it: others' ids follow no rules but text's.
+
+    Raises:
+        InvalidOption: it is no text, or empty, or holds what no text may.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str) or not value:
+        raise InvalidOption(f"a job id must be a text that is not empty, not {value!r}")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise InvalidOption("a job id holds a lone surrogate, which is no valid text") from None
+    return value
+
+
+def log_row(row: object) -> str:
+    """One row of a log, as text that can be stored."""
+    return str(row).encode("utf-8", "replace").decode()

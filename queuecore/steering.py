@@ -1,0 +1,299 @@
+"""Steering: what an operator does to a queue and its jobs; a part of :class:`queuecore.Queue`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from .errors import InvalidOption, did_you_mean
+from .handle import Handle, known_id, log_row
+from .options import (
+    RateLimit,
+    Seconds,
+    checked_finished,
+    checked_whole,
+    epoch_ms,
+    milliseconds,
+)
+from .wire import codec
+from .wire.calls import jobs, moving, removing, steering
+from .wire.calls.base import NOW, Operation
+from .wire.calls.removing import CLEANED
+
+
+class Steering(Handle):
+    """Each method exists twice, ``pause`` and ``apause``, from one implementation."""
+
+    # The whole queue
+
+    def pause(self) -> None:
+        """Let workers take no further job, until :meth:`resume` (BullMQ ``pause``).
+
+        What runs is finished. Adds are accepted and wait.
+        """
+        self._run(steering.pause(self.keys))
+
+    async def apause(self) -> None:
+        """See :meth:`pause`."""
+        await self._arun(steering.pause(self.keys))
+
+    def resume(self) -> None:
+        """Let workers go on (BullMQ ``resume``)."""
+        self._run(steering.resume(self.keys))
+
+    async def aresume(self) -> None:
+        """See :meth:`resume`."""
+        await self._arun(steering.resume(self.keys))
+
+    def drain(self, delayed: bool = False) -> int:
+        """Delete all jobs that wait, *delayed* ones too if asked to; how many (BullMQ ``drain``).
+
+        The next runs of schedulers stand, and so does what is added meanwhile.
+        """
+        return self._run(removing.drain(self.keys, delayed))
+
+    async def adrain(self, delayed: bool = False) -> int:
+        """See :meth:`drain`."""
+        return await self._arun(removing.drain(self.keys, delayed))
+
+    def clean(self, grace: Seconds, limit: int = 0, state: str = "completed") -> list[str]:
+        """Delete old jobs of one state; returns their ids (BullMQ ``clean``).
+
+        Args:
+            grace: seconds (or a timedelta); younger jobs stay. What counts is when a job finished,
+                or else when it was made.
+            limit: the most jobs to delete; 0 is all.
+            state: completed, failed, waiting, prioritized, delayed, or active (those whose worker
+                is gone: a job that runs stands).
+
+        Raises:
+            InvalidOption: there is no such state, or the others are out of range.
+        """
+        return self._run(self._clean(grace, limit, state))
+
+    async def aclean(self, grace: Seconds, limit: int = 0, state: str = "completed") -> list[str]:
+        """See :meth:`clean`."""
+        return await self._arun(self._clean(grace, limit, state))
+
+    def obliterate(self, force: bool = False) -> None:
+        """Pause the queue and delete it with everything in it, for good (BullMQ ``obliterate``).
+
+        Args:
+            force: also while jobs are active; they are deleted under their workers.
+
+        Raises:
+            QueueHasActiveJobs: jobs are active. The queue is paused now, nothing else happened.
+            QueueNotPaused: somebody resumed it meanwhile; a part of its jobs is deleted.
+        """
+        self._run(removing.obliterate(self.keys, force))
+
+    async def aobliterate(self, force: bool = False) -> None:
+        """See :meth:`obliterate`."""
+        await self._arun(removing.obliterate(self.keys, force))
+
+    # Many jobs
+
+    def retry_jobs(
+        self,
+        state: str = "failed",
+        *,
+        count: int | None = None,
+        timestamp: datetime | None = None,
+    ) -> int:
+        """Let finished jobs run again, the oldest first; how many (BullMQ ``retryJobs``).
+
+        Args:
+            state: failed or completed.
+            count: at most so many.
+            timestamp: those that finished until then; None is until now.
+        """
+        return self._run(self._retry_jobs(state, count, timestamp))
+
+    async def aretry_jobs(
+        self,
+        state: str = "failed",
+        *,
+        count: int | None = None,
+        timestamp: datetime | None = None,
+    ) -> int:
+        """See :meth:`retry_jobs`."""
+        return await self._arun(self._retry_jobs(state, count, timestamp))
+
+    def promote_jobs(self, *, count: int | None = None) -> int:
+        """Let delayed jobs run now, those due first at first; how many (BullMQ ``promoteJobs``).
+
+        Args:
+            count: at most so many.
+        """
+        return self._run(moving.promote_jobs(self.keys, _count(count)))
+
+    async def apromote_jobs(self, *, count: int | None = None) -> int:
+        """See :meth:`promote_jobs`."""
+        return await self._arun(moving.promote_jobs(self.keys, _count(count)))
+
+    def remove_orphaned_jobs(self) -> int:
+        """Delete jobs that stand in no state; how many (BullMQ ``removeOrphanedJobs``).
+
+        Old clients can leave such ones behind. Reads every key of the server once.
+        """
+        return self._run(removing.remove_orphaned_jobs(self.keys))
+
+    async def aremove_orphaned_jobs(self) -> int:
+        """See :meth:`remove_orphaned_jobs`."""
+        return await self._arun(removing.remove_orphaned_jobs(self.keys))
+
+    # One job, by its id
+
+    def remove(self, job_id: str, remove_children: bool = True) -> bool:
+        """Delete a job, and its children; whether there was such a job (BullMQ ``remove``).
+
+        Raises:
+            JobIsLocked: it, or one of its children, is running. Nothing happened.
+            PendingSchedulerRun: it is the next run of a scheduler.
+        """
+        return self._run(removing.remove_job(self.keys, known_id(job_id), remove_children))
+
+    async def aremove(self, job_id: str, remove_children: bool = True) -> bool:
+        """See :meth:`remove`."""
+        return await self._arun(removing.remove_job(self.keys, known_id(job_id), remove_children))
+
+    def update_job_progress(self, job_id: str, progress: Any) -> None:
+        """Set a job's progress, anything JSON knows (BullMQ ``updateJobProgress``).
+
+        Raises:
+            JobNotFound, NotSerializable
+        """
+        encoded = codec.dumps(progress, "the progress")
+        self._run(jobs.update_progress(self.keys, known_id(job_id), encoded))
+
+    async def aupdate_job_progress(self, job_id: str, progress: Any) -> None:
+        """See :meth:`update_job_progress`."""
+        encoded = codec.dumps(progress, "the progress")
+        await self._arun(jobs.update_progress(self.keys, known_id(job_id), encoded))
+
+    def add_job_log(self, job_id: str, row: str, keep_logs: int = 0) -> int:
+        """Add a row to a job's log; how many there are now (BullMQ ``addJobLog``).
+
+        Args:
+            keep_logs: keep the newest so many rows; 0 is all.
+
+        Raises:
+            JobNotFound
+        """
+        return self._run(jobs.add_log(self.keys, known_id(job_id), [log_row(row)], keep_logs))
+
+    async def aadd_job_log(self, job_id: str, row: str, keep_logs: int = 0) -> int:
+        """See :meth:`add_job_log`."""
+        return await self._arun(
+            jobs.add_log(self.keys, known_id(job_id), [log_row(row)], keep_logs)
+        )
+
+    # Limits
+
+    def set_global_concurrency(self, concurrency: int) -> None:
+        """Let at most *concurrency* jobs run at once, over all workers."""
+        self._run(steering.set_global_concurrency(self.keys, _at_least_one(concurrency)))
+
+    async def aset_global_concurrency(self, concurrency: int) -> None:
+        """See :meth:`set_global_concurrency`."""
+        await self._arun(steering.set_global_concurrency(self.keys, _at_least_one(concurrency)))
+
+    def remove_global_concurrency(self) -> None:
+        """Lift the global concurrency."""
+        self._run(steering.remove_global_concurrency(self.keys))
+
+    async def aremove_global_concurrency(self) -> None:
+        """See :meth:`remove_global_concurrency`."""
+        await self._arun(steering.remove_global_concurrency(self.keys))
+
+    def set_global_rate_limit(self, max: int, duration: Seconds) -> None:
+        """Start at most *max* jobs in *duration* (seconds or a timedelta), over all workers.
+
+        A worker with a limiter of its own keeps to this maximum and its own duration, as BullMQ's.
+        """
+        self._run(self._set_global_rate_limit(max, duration))
+
+    async def aset_global_rate_limit(self, max: int, duration: Seconds) -> None:
+        """See :meth:`set_global_rate_limit`."""
+        await self._arun(self._set_global_rate_limit(max, duration))
+
+    def remove_global_rate_limit(self) -> None:
+        """Lift the global rate limit."""
+        self._run(steering.remove_global_rate_limit(self.keys))
+
+    async def aremove_global_rate_limit(self) -> None:
+        """See :meth:`remove_global_rate_limit`."""
+        await self._arun(steering.remove_global_rate_limit(self.keys))
+
+    def rate_limit(self, duration: Seconds) -> None:
+        """Stop workers that know a rate limit for *duration*, as if it were reached."""
+        self._run(self._rate_limit(duration))
+
+    async def arate_limit(self, duration: Seconds) -> None:
+        """See :meth:`rate_limit`."""
+        await self._arun(self._rate_limit(duration))
+
+    def remove_rate_limit_key(self) -> bool:
+        """End the present rate limit, by hand or reached; whether there was one."""
+        return self._run(steering.remove_rate_limit_key(self.keys))
+
+    async def aremove_rate_limit_key(self) -> bool:
+        """See :meth:`remove_rate_limit_key`."""
+        return await self._arun(steering.remove_rate_limit_key(self.keys))
+
+    # Events
+
+    def trim_events(self, length: int) -> int:
+        """Shorten the event stream to about *length* entries; how many went."""
+        return self._run(steering.trim_events(self.keys, checked_whole(length, "length")))
+
+    async def atrim_events(self, length: int) -> int:
+        """See :meth:`trim_events`."""
+        return await self._arun(steering.trim_events(self.keys, checked_whole(length, "length")))
+
+    def _clean(self, grace: Seconds, limit: int, state: str) -> Operation[list[str]]:
+        state = "waiting" if state == "wait" else state
+        if state not in CLEANED:
+            raise InvalidOption(
+                f"jobs in the state {state!r} cannot be cleaned{did_you_mean(state, CLEANED)}; "
+                f"the states are {', '.join(CLEANED)}"
+            )
+        grace_ms, limit = milliseconds(grace, "grace"), checked_whole(limit, "limit")
+        now = yield NOW
+        return (yield from removing.clean(self.keys, state, now - grace_ms, limit))
+
+    def _retry_jobs(
+        self, state: str, count: int | None, timestamp: datetime | None
+    ) -> Operation[int]:
+        checked_finished(state)
+        count = _count(count)
+        until = None if timestamp is None else epoch_ms(timestamp)
+        now = yield NOW
+        until_ms = now if until is None else until
+        return (yield from moving.move_jobs_to_wait(self.keys, state, until_ms, count))
+
+    def _set_global_rate_limit(self, maximum: int, duration: Seconds) -> Any:
+        limit = RateLimit(maximum, duration)
+        return steering.set_global_rate_limit(
+            self.keys, _at_least_one(limit.max, "max"), _some_ms(limit.duration)
+        )
+
+    def _rate_limit(self, duration: Seconds) -> Any:
+        return steering.rate_limit(self.keys, _some_ms(duration))
+
+
+def _count(count: int | None) -> int | None:
+    return None if count is None else checked_whole(count, "count")
+
+
+def _at_least_one(value: int, what: str = "concurrency") -> int:
+    if checked_whole(value, what) == 0:
+        raise InvalidOption(f"{what} must be at least 1; to stop a queue, pause it")
+    return value
+
+
+def _some_ms(duration: Seconds) -> int:
+    ms = milliseconds(duration, "duration")
+    if ms == 0:
+        raise InvalidOption("duration must be at least a millisecond")
+    return ms
