@@ -166,18 +166,20 @@ def record(
 
 
 @asynccontextmanager
-async def arecord(**fields: Any) -> AsyncIterator[Record]:
+async def arecord(
+    *,
+    actor: Any,
+    action: str,
+    ip: str = "",
+    alias: str = "",
+    queue: str = "",
+    target: str = "",
+    params: Mapping[str, Any] | None = None,
+    reason: str = "",
+    once: str | None = None,
+) -> AsyncIterator[Record]:
     """Like :func:`record`, for async code."""
-    entry = _new(
-        fields.pop("actor"),
-        fields.pop("action"),
-        *(fields.pop(name, "") for name in ("ip", "alias", "queue", "target")),
-        fields.pop("params", None),
-        fields.pop("reason", ""),
-        fields.pop("once", None),
-    )
-    if fields:
-        raise TypeError(f"arecord() has no argument {next(iter(fields))!r}")
+    entry = _new(actor, action, ip, alias, queue, target, params, reason, once)
     await sync_to_async(entry._begin)()
     try:
         yield entry

@@ -10,10 +10,8 @@
 --- @include "includes/find_state"
 --- @include "includes/read_row"
 local most, cut, field_cut = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local state, score = find_state(ARGV[1], ARGV[2], 100000)
-local row = read_row(ARGV[1], ARGV[2], state, score)
--- Other hashes of the queue have no timestamp, and stand in no state: they are no jobs.
-if #row == 1 or (state == 'unknown' and not row[7]) then
+local row = read_row(ARGV[1], ARGV[2], find_state(ARGV[1], ARGV[2], 100000))
+if #row == 1 then
   return
 end
 local answer = {row, redis.call('PTTL', KEYS[2]), count_of('LLEN', KEYS[3])}

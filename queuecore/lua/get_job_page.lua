@@ -12,7 +12,7 @@ local offset, limit = tonumber(ARGV[4]), tonumber(ARGV[5])
 local answer = {0}
 
 local function add(id, score)
-  answer[#answer + 1] = read_row(base, id, state, score)
+  answer[#answer + 1] = read_row(base, id, state, score, true)
 end
 
 if kind == 'list' then

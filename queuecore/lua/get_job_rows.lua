@@ -9,7 +9,6 @@
 --- @include "includes/read_row"
 local answer = {}
 for i = 3, #ARGV do
-  local state, score = find_state(ARGV[1], ARGV[i], tonumber(ARGV[2]))
-  answer[i - 2] = read_row(ARGV[1], ARGV[i], state, score)
+  answer[i - 2] = read_row(ARGV[1], ARGV[i], find_state(ARGV[1], ARGV[i], tonumber(ARGV[2])))
 end
 return answer

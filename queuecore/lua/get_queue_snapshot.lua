@@ -61,7 +61,7 @@ for i = 11, 12 do
   answer[i + 7] = found and found[1] or false
 end
 local last = redis.pcall('XREVRANGE', KEYS[13], '+', '-', 'COUNT', 1)
-answer[20] = last[1] and last[1][1] or false
+answer[20] = not last.err and (last[1] and last[1][1] or '0-0')
 
 answer[21], answer[22] = 0, 0
 if ARGV[2] ~= '' and not (answer[18] and answer[19]) then

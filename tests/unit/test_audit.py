@@ -137,9 +137,6 @@ async def test_the_async_twin():
     with pytest.raises(PermissionDenied):
         async with audit.arecord(actor="cli", action="retry"):
             raise PermissionDenied
-    with pytest.raises(TypeError, match="queu"):
-        async with audit.arecord(actor="cli", action="retry", queu="emails"):
-            pass
     rows = await sync_to_async(entries)()
     assert [row.outcome for row in rows] == ["", "done", "", "denied"]
 

@@ -1,0 +1,431 @@
+"""The read side: queues, jobs, workers and the server, for dashboards, admin and command line.
+
+Queues are taken as they lie in Redis, whoever made them: names and ids need not keep our rules,
+hashes may be missing or spoilt. Every answer is bounded, so a list of a million jobs or a payload
+of 100 MB costs no more than a small one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import partial
+from operator import setitem
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+from .wire.calls import inspecting
+from .wire.calls.base import NOW, Call, Command, Operation, text
+from .wire.connections import ANSWER_TIMEOUT, Connection, aliases, get_connection
+from .wire.keys import Keys
+from .wire.readings import (
+    STATES,
+    JobDetail,
+    JobPage,
+    JobRow,
+    LogPage,
+    QueueSnapshot,
+    ServerInfo,
+    WorkerInfo,
+    moment,
+)
+
+__all__ = [
+    "STATES",
+    "Inspector",
+    "JobDetail",
+    "JobPage",
+    "JobRow",
+    "LogPage",
+    "QueueSnapshot",
+    "Reading",
+    "ServerInfo",
+    "Wants",
+    "WorkerInfo",
+    "aliases",
+]
+
+T = TypeVar("T")
+
+# Requests in one pipeline: more would keep other clients of the server waiting.
+PIPELINE = 500
+# The first look into the keyspace may take this many steps at once; later ones go on from there.
+FIRST_STEPS, LATER_STEPS, STEP_KEYS = 50, 20, 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Wants:
+    """What one pipeline should read: see :class:`Reading` for the answers.
+
+    ``rows``: job ids by queue. ``jobs``: (queue, id). ``logs``: (queue, id, first line, last line).
+    ``before``: (queue, state, id): how many jobs stand before that one; not known for waiting and
+    active ones.
+    """
+
+    queues: Sequence[str] = ()
+    rows: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    jobs: Sequence[tuple[str, str]] = ()
+    logs: Sequence[tuple[str, str, int, int]] = ()
+    before: Sequence[tuple[str, str, str]] = ()
+
+
+@dataclass(slots=True)
+class Reading:
+    """What was read for :class:`Wants`, all at about the server's time *at*.
+
+    A job that is gone is None in ``rows`` and ``jobs``; ``before`` lacks what is not known.
+    """
+
+    at: datetime
+    queues: dict[str, QueueSnapshot] = field(default_factory=dict)
+    rows: dict[tuple[str, str], JobRow | None] = field(default_factory=dict)
+    jobs: dict[tuple[str, str], JobDetail | None] = field(default_factory=dict)
+    logs: dict[tuple[str, str], LogPage] = field(default_factory=dict)
+    before: dict[tuple[str, str, str], int] = field(default_factory=dict)
+
+
+class Inspector:
+    """Reads one connection. Every method has an async twin, its name with an ``a`` in front.
+
+    All raise :class:`queuecore.errors.ServerUnavailable` while the server is away.
+
+    Args:
+        alias: a key of ``QUEUECORE["CONNECTIONS"]``.
+
+    Raises:
+        ConfigurationError: there is no such connection.
+    """
+
+    def __init__(self, alias: str = "default") -> None:
+        self.alias = alias
+        self.connection = get_connection(alias)
+
+    def __repr__(self) -> str:
+        return f"<Inspector {self.alias!r}>"
+
+    def discover(self, *, scan: bool | None = None) -> list[str]:
+        """The names of all queues under the connection's prefix, sorted.
+
+        Known at once are queues of our own producers and those that a worker waits on. The others
+        are found in the keyspace: the first call in a process looks through some 50,000 keys, each
+        further one through 20,000, so paced that it takes the server a hundredth of the time; what
+        anybody found is known to all. With *scan* True the first 50,000 are looked through now,
+        with False none.
+        """
+        return self._run(self._discover(scan))
+
+    async def adiscover(self, *, scan: bool | None = None) -> list[str]:
+        """See :meth:`discover`."""
+        return await self._arun(self._discover(scan))
+
+    def snapshots(
+        self,
+        names: Sequence[str],
+        *,
+        since: datetime | None = None,
+        event_ids: Mapping[str, str] | None = None,
+    ) -> dict[str, QueueSnapshot]:
+        """Sizes, limits and ages of queues, each read at one moment.
+
+        With *since*, and the last events known then, ``done`` and ``lost`` count what finished
+        since, for queues whose workers keep no metrics.
+        """
+        return self._run(self._snapshots(names, since, event_ids))
+
+    async def asnapshots(
+        self,
+        names: Sequence[str],
+        *,
+        since: datetime | None = None,
+        event_ids: Mapping[str, str] | None = None,
+    ) -> dict[str, QueueSnapshot]:
+        """See :meth:`snapshots`."""
+        return await self._arun(self._snapshots(names, since, event_ids))
+
+    def jobs(self, queue: str, state: str, *, offset: int = 0, limit: int = 50) -> JobPage:
+        """One page of the jobs in *state*: next to run first, finished ones newest first.
+
+        *limit* is at most 200. Follows BullMQ ``getJobs``.
+
+        Raises:
+            ValueError: *state* is none of :data:`STATES`.
+        """
+        return self._run(self._page(queue, state, offset, limit))
+
+    async def ajobs(self, queue: str, state: str, *, offset: int = 0, limit: int = 50) -> JobPage:
+        """See :meth:`jobs`."""
+        return await self._arun(self._page(queue, state, offset, limit))
+
+    def rows(self, queue: str, ids: Sequence[str]) -> list[JobRow | None]:
+        """What a list shows of *ids*, in their order, in whatever state they are now.
+
+        None for a job that is gone. In a queue with more than 1,000 waiting jobs, a job that is in
+        no other state is taken for waiting.
+        """
+        return self._run(self._rows(queue, ids))
+
+    async def arows(self, queue: str, ids: Sequence[str]) -> list[JobRow | None]:
+        """See :meth:`rows`."""
+        return await self._arun(self._rows(queue, ids))
+
+    def job(self, queue: str, job_id: str) -> JobDetail | None:
+        """Everything about one job; None if there is none of this id (BullMQ ``getJob``)."""
+        return self._run(self._job(queue, job_id))
+
+    async def ajob(self, queue: str, job_id: str) -> JobDetail | None:
+        """See :meth:`job`."""
+        return await self._arun(self._job(queue, job_id))
+
+    def logs(self, queue: str, job_id: str, start: int = 0, end: int = 999) -> LogPage:
+        """Lines *start* to *end* (included; at most 1,000) of a job's log, each cut at 4 KB.
+
+        A negative *start* counts from the last line. Follows BullMQ ``getJobLogs``.
+        """
+        return self._run(self._logs(queue, job_id, start, end))
+
+    async def alogs(self, queue: str, job_id: str, start: int = 0, end: int = 999) -> LogPage:
+        """See :meth:`logs`."""
+        return await self._arun(self._logs(queue, job_id, start, end))
+
+    def workers(self) -> list[WorkerInfo] | None:
+        """Connections that wait for jobs; None where the server does not tell (BullMQ getWorkers).
+
+        One costly command for the server: ask at most every 10 seconds.
+        """
+        return self._run(inspecting.get_workers(self.connection.prefix))
+
+    async def aworkers(self) -> list[WorkerInfo] | None:
+        """See :meth:`workers`."""
+        return await self._arun(inspecting.get_workers(self.connection.prefix))
+
+    def server(self) -> ServerInfo | None:
+        """Version, memory and load of the server; None where it does not tell."""
+        return self._run(self._server())
+
+    async def aserver(self) -> ServerInfo | None:
+        """See :meth:`server`."""
+        return await self._arun(self._server())
+
+    def read(self, wants: Wants) -> Reading:
+        """Read all that *wants* names in one go."""
+        return self._run(self._read(wants))
+
+    async def aread(self, wants: Wants) -> Reading:
+        """See :meth:`read`."""
+        return await self._arun(self._read(wants))
+
+    def watch(self) -> Watch:
+        """A way to sleep until something happens; belongs to the running event loop."""
+        return Watch(self)
+
+    # The operations: one implementation for both twins
+
+    def _discover(self, scan: bool | None) -> Operation[list[str]]:
+        prefix = self.connection.prefix
+        registered, workers = yield [
+            inspecting.get_registered(prefix),
+            inspecting.get_workers(prefix),
+        ]
+        waited_on = {worker.queue for worker in workers or ()}
+        found = yield from _scans.setdefault(self.connection, _Scan()).look(prefix, scan)
+        if new := found - registered:
+            yield inspecting.register(prefix, sorted(new))
+        # A queue that was obliterated stays registered; it is shown again once it is used again.
+        asked = sorted((registered | found) - waited_on)
+        there = yield from _in_pipelines([inspecting.exists(self._keys(name)) for name in asked])
+        return sorted(
+            waited_on.union(name for name, exists in zip(asked, there, strict=True) if exists)
+        )
+
+    def _snapshots(
+        self,
+        names: Sequence[str],
+        since: datetime | None,
+        event_ids: Mapping[str, str] | None,
+    ) -> Operation[dict[str, QueueSnapshot]]:
+        now = yield NOW
+        start = None if since is None else round(since.timestamp() * 1000)
+        known = event_ids or {}
+        calls = [
+            inspecting.get_queue_snapshot(
+                self.alias, self._keys(name), now, start, known.get(name, "")
+            )
+            for name in names
+        ]
+        found = yield from _in_pipelines(calls)
+        return {snapshot.name: snapshot for snapshot in found}
+
+    def _page(self, queue: str, state: str, offset: int, limit: int) -> Operation[JobPage]:
+        if state not in STATES:
+            raise ValueError(f"{state!r} is no state of jobs: use one of {', '.join(STATES)}")
+        limit = min(max(limit, 1), inspecting.MOST_ROWS)
+        # Redis counts with 64 bits; nobody has a billion pages.
+        offset = min(max(offset, 0), 10**12)
+        page: JobPage = yield inspecting.get_job_page(self._keys(queue), state, offset, limit)
+        return page
+
+    def _rows(self, queue: str, ids: Sequence[str]) -> Operation[list[JobRow | None]]:
+        reading = yield from self._read(Wants(rows={queue: ids}))
+        return [reading.rows[queue, job_id] for job_id in ids]
+
+    def _job(self, queue: str, job_id: str) -> Operation[JobDetail | None]:
+        reading = yield from self._read(Wants(jobs=[(queue, job_id)]))
+        return reading.jobs[queue, job_id]
+
+    def _logs(self, queue: str, job_id: str, start: int, end: int) -> Operation[LogPage]:
+        reading = yield from self._read(Wants(logs=[(queue, job_id, start, end)]))
+        return reading.logs[queue, job_id]
+
+    def _server(self) -> Operation[ServerInfo | None]:
+        asked = time.perf_counter()
+        info: ServerInfo | None = yield inspecting.get_server_info()
+        latency = (time.perf_counter() - asked) * 1000
+        return None if info is None else replace(info, latency_ms=round(latency, 2))
+
+    def _read(self, wants: Wants) -> Operation[Reading]:
+        now = yield NOW
+        at = moment(now)
+        assert at is not None, f"the server's clock says {now} ms"
+        reading = Reading(at=at)
+        questions = list(self._questions(wants, now, reading))
+        answers = yield from _in_pipelines([request for request, _ in questions])
+        for (_, put), answer in zip(questions, answers, strict=True):
+            put(answer)
+        return reading
+
+    def _questions(self, wants: Wants, now: int, reading: Reading) -> Iterator[_Question]:
+        """Each request, with the function that puts its answer into *reading*."""
+        for name in wants.queues:
+            snapshot = inspecting.get_queue_snapshot(self.alias, self._keys(name), now)
+            yield snapshot, partial(setitem, reading.queues, name)
+        for queue, ids in wants.rows.items():
+            reading.rows.update(dict.fromkeys(((queue, job_id) for job_id in ids), None))
+            real = list(filter(inspecting.is_job_id, ids))
+            for start in range(0, len(real), inspecting.MOST_ROWS):
+                some = real[start : start + inspecting.MOST_ROWS]
+                yield (
+                    inspecting.get_job_rows(self._keys(queue), some),
+                    partial(_put_rows, reading.rows, queue, some),
+                )
+        for queue, job_id in wants.jobs:
+            reading.jobs[queue, job_id] = None
+            if inspecting.is_job_id(job_id):
+                job = inspecting.get_job(self._keys(queue), job_id)
+                yield job, partial(setitem, reading.jobs, (queue, job_id))
+        for queue, job_id, first, last in wants.logs:
+            reading.logs[queue, job_id] = LogPage(lines=[], start=first, total=0)
+            if inspecting.is_job_id(job_id):
+                lines = inspecting.get_job_logs(self._keys(queue), job_id, first, last)
+                yield lines, partial(setitem, reading.logs, (queue, job_id))
+        for queue, state, job_id in wants.before:
+            if state in inspecting.COUNTED:
+                count = inspecting.count_before(self._keys(queue), state, job_id)
+                yield count, partial(_put_known, reading.before, (queue, state, job_id))
+
+    def _keys(self, queue: str) -> Keys:
+        return Keys(self.connection.prefix, queue)
+
+    def _run(self, operation: Operation[T] | Call[T] | Command[T]) -> T:
+        return self.connection.run(operation)
+
+    async def _arun(self, operation: Operation[T] | Call[T] | Command[T]) -> T:
+        return await self.connection.arun(operation)
+
+
+_Question = tuple[Call[Any] | Command[Any], Callable[[Any], object]]
+
+
+def _put_rows(
+    into: dict[tuple[str, str], JobRow | None],
+    queue: str,
+    ids: list[str],
+    rows: list[JobRow | None],
+) -> None:
+    into.update(zip(((queue, job_id) for job_id in ids), rows, strict=True))
+
+
+def _put_known(into: dict[Any, int], key: Any, count: int | None) -> None:
+    if count is not None:
+        into[key] = count
+
+
+def _in_pipelines(requests: Sequence[Call[Any] | Command[Any]]) -> Operation[list[Any]]:
+    answers: list[Any] = []
+    for start in range(0, len(requests), PIPELINE):
+        answers += yield list(requests[start : start + PIPELINE])
+    return answers
+
+
+class _Scan:
+    """Where this process stands in its walk through one connection's keyspace."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+        self._cursor = "0"
+        self._begun = False
+        self._rest_until = 0.0
+
+    def look(self, prefix: str, scan: bool | None) -> Operation[set[str]]:
+        if scan:
+            self._cursor = "0"
+        elif scan is False or time.monotonic() < self._rest_until:
+            return self.names
+        steps = LATER_STEPS if self._begun and not scan else FIRST_STEPS
+        begun = time.monotonic()
+        self._begun = True
+        for _ in range(steps):
+            self._cursor, found = yield inspecting.scan_queues(prefix, self._cursor, STEP_KEYS)
+            self.names |= found
+            if self._cursor == "0":
+                break
+        # A hundredth of the time at most; the time on the way counts as the server's.
+        self._rest_until = time.monotonic() + 99 * (time.monotonic() - begun)
+        return self.names
+
+
+_scans: WeakKeyDictionary[Connection, _Scan] = WeakKeyDictionary()
+
+
+class Watch:
+    """Sleeps on the event streams of queues, on a socket of its own."""
+
+    def __init__(self, inspector: Inspector) -> None:
+        self._inspector = inspector
+        self._link = inspector.connection.link("queuecore:dashboard")
+
+    async def changes(self, event_ids: Mapping[str, str], timeout: float) -> set[str]:
+        """Wait until a queue has an event behind the one given, at most *timeout* seconds.
+
+        Returns the names of those queues, empty where the time ran out. Only says that something
+        happened: the events themselves are not read through.
+
+        Raises:
+            ServerUnavailable: the server went away.
+        """
+        watched = {name: seen for name, seen in event_ids.items() if seen}
+        if not watched:
+            await asyncio.sleep(timeout)
+            return set()
+        keys = {self._inspector._keys(name).events: name for name in watched}
+        request: Command[set[str]] = Command(
+            (
+                *("XREAD", "COUNT", 1, "BLOCK", max(round(timeout * 1000), 1), "STREAMS"),
+                *keys,
+                *watched.values(),
+            ),
+            lambda answer: {keys[text(key)] for key, _ in answer or ()},
+            tolerant=True,
+        )
+        begun = time.monotonic()
+        changed = await self._link.send(request, timeout + ANSWER_TIMEOUT)
+        if not changed:
+            # An answer before its time is an error of the command: one key is no stream.
+            await asyncio.sleep(max(timeout - (time.monotonic() - begun), 0))
+        return changed
+
+    async def close(self) -> None:
+        """Close the socket."""
+        await self._link.close()

@@ -1,0 +1,230 @@
+"""What a dashboard asks of the server. Every answer is bounded, whatever lies there."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Sequence
+
+from .. import readings
+from ..keys import SUFFIXES, Keys, connection_key
+from .base import Call, Command, text
+
+# The most ids or rows of one call, lines and bytes of a log, and bytes of values.
+MOST_ROWS = 200
+MOST_LINES = 1_000
+LINE_BYTES = 4_096
+LOG_BYTES = 512 * 1024
+VALUE_BYTES = 64 * 1024
+FIELD_BYTES = 2_048
+# Longer values are not even read: the server would have to copy them.
+LONGEST_READ = 16 * 1024 * 1024
+# How many events of a second are read for queues whose jobs leave no other trace.
+MOST_EVENTS = 500
+# A state is looked for in a list of at most this many ids.
+DEEP = 1_000
+
+_KINDS = {
+    "waiting": "list",
+    "active": "list",
+    "prioritized": "rising",
+    "delayed": "rising",
+    "waiting-children": "rising",
+    "completed": "falling",
+    "failed": "falling",
+}
+
+COUNTED = frozenset(state for state, kind in _KINDS.items() if kind != "list")
+
+
+def get_queue_snapshot(
+    alias: str, keys: Keys, now: int, since: int | None = None, event_id: str = ""
+) -> Call[readings.QueueSnapshot]:
+    """Sizes, limits and ages of one queue; with *since* also what finished from then to *now*."""
+    return Call(
+        "get_queue_snapshot",
+        (
+            keys.wait,
+            keys.paused,
+            keys.prioritized,
+            keys.active,
+            keys.delayed,
+            keys.waiting_children,
+            keys.completed,
+            keys.failed,
+            keys.meta,
+            keys.limiter,
+            keys.metrics("completed"),
+            keys.metrics("failed"),
+            keys.events,
+        ),
+        (keys.base, "" if since is None else since, now, event_id, MOST_EVENTS),
+        lambda answer: readings.snapshot(alias, keys.name, now, answer),
+        repeatable=True,
+    )
+
+
+def get_job_page(keys: Keys, state: str, offset: int, limit: int) -> Call[readings.JobPage]:
+    """Rows *offset* and following of the jobs in *state*, in BullMQ's order of its getters."""
+    jobs = [keys.wait, keys.paused] if state == "waiting" else [keys[state]]
+    return Call(
+        "get_job_page",
+        jobs,
+        (keys.base, state, _KINDS[state], offset, limit),
+        lambda answer: readings.page(answer, offset, limit),
+        repeatable=True,
+    )
+
+
+def get_job_rows(keys: Keys, ids: Sequence[str]) -> Call[list[readings.JobRow | None]]:
+    """What a list shows of *ids*; None for each job that is gone."""
+    return Call(
+        "get_job_rows",
+        (
+            keys.completed,
+            keys.failed,
+            keys.delayed,
+            keys.prioritized,
+            keys.waiting_children,
+            keys.active,
+            keys.wait,
+            keys.paused,
+        ),
+        (keys.base, DEEP, *ids),
+        lambda answer: [readings.row(one) for one in answer],
+        repeatable=True,
+    )
+
+
+def get_job(keys: Keys, job_id: str) -> Call[readings.JobDetail | None]:
+    """Everything about one job; None if there is none of this id."""
+    return Call(
+        "get_job",
+        (keys.job(job_id), keys.lock(job_id), keys.logs(job_id)),
+        (keys.base, job_id, LONGEST_READ, VALUE_BYTES, FIELD_BYTES),
+        readings.detail,
+        repeatable=True,
+    )
+
+
+def is_job_id(job_id: str) -> bool:
+    """Whether a job may have this id: not if it would be another key of the queue."""
+    return bool(job_id) and len(job_id) <= 1_000 and job_id not in SUFFIXES
+
+
+def get_job_logs(keys: Keys, job_id: str, start: int, stop: int) -> Call[readings.LogPage]:
+    """Lines *start* to *stop* of a job's log, both included; the first is 0."""
+    return Call(
+        "get_job_logs",
+        (keys.logs(job_id),),
+        (start, min(stop, start + MOST_LINES - 1), LINE_BYTES, LOG_BYTES),
+        lambda answer: readings.logs(answer, start),
+        repeatable=True,
+    )
+
+
+def count_before(keys: Keys, state: str, job_id: str) -> Command[int | None]:
+    """How many jobs stand before *job_id* on the pages of *state*; None if it is not there.
+
+    Only for the states in :data:`COUNTED`: in a list, counting means to walk it.
+    """
+    command = "ZRANK" if _KINDS[state] == "rising" else "ZREVRANK"
+    return Command((command, keys[state], job_id), tolerant=True)
+
+
+def get_registered(prefix: str) -> Command[set[str]]:
+    """The names of queues that our own producers and collectors have seen."""
+    return Command(
+        ("SMEMBERS", connection_key(prefix, "queues")),
+        lambda names: {text(name) for name in names or ()},
+        tolerant=True,
+    )
+
+
+def register(prefix: str, names: Sequence[str]) -> Command[int]:
+    """Remember *names*, so that nobody has to look for them."""
+    return Command(("SADD", connection_key(prefix, "queues"), *names))
+
+
+def exists(keys: Keys) -> Command[bool]:
+    """Whether the queue is there: BullMQ gives each one a ``meta``."""
+    return Command(("EXISTS", keys.meta), bool)
+
+
+def scan_queues(prefix: str, cursor: str, count: int) -> Command[tuple[str, set[str]]]:
+    """One step through the keyspace: the next cursor and the queues it met."""
+    head, tail = f"{prefix}:", ":meta"
+
+    def decode(answer: list[object]) -> tuple[str, set[str]]:
+        after, found = answer
+        assert isinstance(found, list)
+        names = (text(key)[len(head) : -len(tail)] for key in found)
+        # Exactly one segment: an empty one or a longer name is another program's key.
+        return text(after), {name for name in names if name and ":" not in name}
+
+    pattern = escaped(head) + "*" + tail
+    return Command(("SCAN", cursor, "MATCH", pattern, "COUNT", count, "TYPE", "hash"), decode)
+
+
+def escaped(literal: str) -> str:
+    """*literal* for a MATCH pattern, nothing in it special."""
+    return re.sub(r"([*?\[\]\\^-])", r"\\\1", literal)
+
+
+def get_workers(prefix: str) -> Command[list[readings.WorkerInfo] | None]:
+    """Connections that wait for jobs, by their names; None where the server keeps them secret."""
+    return Command(
+        ("CLIENT", "LIST", "TYPE", "normal"),
+        lambda answer: None if answer is None else _workers(prefix, text(answer)),
+        tolerant=True,
+    )
+
+
+def _workers(prefix: str, lines: str) -> list[readings.WorkerInfo]:
+    found = []
+    for line in lines.splitlines():
+        facts = dict(pair.partition("=")[::2] for pair in line.split(" "))
+        named = queue_of_client(prefix, facts.get("name", ""))
+        if named is None:
+            continue
+        library = f"{facts.get('lib-name', '')} {facts.get('lib-ver', '')}".strip()
+        found.append(
+            readings.WorkerInfo(
+                queue=named[0],
+                name=named[1],
+                address=facts.get("addr", ""),
+                client_id=readings.integer(facts.get("id")) or 0,
+                age_s=readings.integer(facts.get("age")) or 0,
+                idle_s=readings.integer(facts.get("idle")) or 0,
+                library=library,
+            )
+        )
+    return found
+
+
+def queue_of_client(prefix: str, client_name: str) -> tuple[str, str] | None:
+    """Queue and name of the worker behind a connection's name; None if it is no worker's.
+
+    BullMQ names it ``<prefix>:<base64 of the queue>``, and ``:w:<name>`` for a worker with a name.
+    """
+    head = f"{prefix}:"
+    if not client_name.startswith(head):
+        return None
+    encoded, colon, rest = client_name[len(head) :].partition(":")
+    if colon and not rest.startswith("w:"):
+        return None
+    try:
+        queue = base64.b64decode(encoded, validate=True).decode()
+    except (binascii.Error, ValueError):
+        return None
+    return (queue, rest[2:]) if queue and ":" not in queue else None
+
+
+def get_server_info(latency_ms: float = 0.0) -> Command[readings.ServerInfo | None]:
+    """Version, memory and load of the server; None where it keeps them secret."""
+    return Command(
+        ("INFO",),
+        lambda answer: None if answer is None else readings.server(answer, latency_ms),
+        tolerant=True,
+    )
