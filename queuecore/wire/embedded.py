@@ -79,12 +79,16 @@ def leave(project_dir: Path, timeout: float = 15.0) -> bool:
         fd = _users.pop(place.folder, None)
         if fd is None:
             return False
+        owner = _owner(place)
         os.close(fd)
     began = time.monotonic()
     while time.monotonic() - began < timeout:
-        free = launcher.lock(place.server_lock, fcntl.LOCK_EX)
-        if free is not None:
-            os.close(free)
+        if not _is_owned(place):
+            # The lock goes a moment before its process. (A process that nobody reaps, as in a
+            # container without an init, would stay for ever: hence the limit.)
+            patience = time.monotonic() + 1
+            while _is_running(owner) and time.monotonic() < patience:
+                time.sleep(0.005)
             return True
         if time.monotonic() - began > 5 * launcher.POLL:
             shared = launcher.lock(place.users_lock, fcntl.LOCK_SH)
@@ -144,15 +148,11 @@ class _Wait:
 
     def pause(self, why: str) -> None:
         if not self.left():
-            try:
-                owner = self.place.server_lock.read_text().strip() or "unknown"
-            except OSError:
-                owner = "none"
             raise ServerUnavailable(
                 f"The embedded server of {self.place.folder.parent} did not come up in "
-                f"{DEADLINE:.0f} s: {why} ({self.place.socket}). Its launcher is process {owner}; "
-                f"if that runs in another container, or hangs, end it, or set QUEUECORE_URL. "
-                f"Log: {self.place.log}",
+                f"{DEADLINE:.0f} s: {why} ({self.place.socket}). Its launcher is process "
+                f"{_owner(self.place) or 'unknown'}; if that runs in another container, or hangs, "
+                f"end it, or set QUEUECORE_URL. Log: {self.place.log}",
                 sent=False,
             )
         time.sleep(0.02)
@@ -181,6 +181,24 @@ def _is_owned(place: Place) -> bool:
     if free is not None:
         os.close(free)
     return free is None
+
+
+def _owner(place: Place) -> int:
+    """The process id of the launcher that last owned the server; 0 where there was none."""
+    try:
+        return int(place.server_lock.read_text() or 0)
+    except (OSError, ValueError):
+        return 0
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # somebody else's process has the number now
+    return pid != 0
 
 
 def _launch(place: Place, wait: _Wait) -> str:
