@@ -99,8 +99,6 @@ for id, state in pairs(state_of) do
     if priority == 0 or math.floor(score_of[id] / STEP) ~= priority then
       wrong('priority', 'priority ' .. priority .. at .. ' does not fit its score ' .. score_of[id])
     end
-  elseif (state == 'wait' or state == 'paused') and priority > 0 and started == 0 then
-    wrong('priority', 'priority ' .. priority .. at .. ' does not fit a list')
   elseif state == 'delayed' then
     local due = math.floor(score_of[id] / MARKED)
     if timestamp and due < timestamp - tolerance then

@@ -9,6 +9,8 @@ from typing import Any
 
 import redis
 
+from tests import invariants
+
 TIMES = ("timestamp", "processedOn", "finishedOn")
 AS_JSON = ("data", "progress", "returnvalue", "parent")
 
@@ -95,3 +97,27 @@ def _since(client: redis.Redis, base: str, job_id: str, moment: int) -> str:
         return "a time"
     after = moment - int(row[0])
     return f"{row[1]} after" if after == int(row[1] or 0) else "a time"
+
+
+def compare(client: redis.Redis) -> None:
+    """Fail unless the queues ``theirs`` and ``ours`` hold the same, and both are sound."""
+    theirs, ours = dump(client, "theirs"), dump(client, "ours")
+    for one in (theirs, ours):
+        # Only the order of one job's events is BullMQ's promise: we work in batches.
+        one["events"] = by_job(one.get("events", []))
+    different = [
+        f"{key}:\n  theirs {theirs.get(key)}\n  ours   {ours.get(key)}"
+        for key in sorted(theirs.keys() | ours.keys())
+        if theirs.get(key) != ours.get(key)
+    ]
+    assert not different, "\n".join(different)
+    for queue in ("theirs", "ours"):
+        invariants.check(client, queue)
+
+
+def by_job(events: list[dict[str, Any]]) -> dict[str | None, list[dict[str, Any]]]:
+    """Events by their job, in order; those of the queue itself under None."""
+    grouped: dict[str | None, list[dict[str, Any]]] = {}
+    for event in events:
+        grouped.setdefault(event.get("jobId"), []).append(event)
+    return grouped

@@ -31,7 +31,6 @@ FAULTS: list[tuple[str, Plant]] = [
     ("time", lambda r: r.hset(f"{K}1", "timestamp", 9_999_999_999_999)),
     ("time", lambda r: r.hdel(f"{K}{r.lindex(f'{K}active', 0)}", "processedOn")),
     ("priority", lambda r: r.hset(f"{K}{r.zrange(f'{K}prioritized', 0, 0)[0]}", "priority", 0)),
-    ("priority", lambda r: r.hset(f"{K}{r.lindex(f'{K}wait', 0)}", "priority", 3)),
     ("delay", lambda r: r.zadd(f"{K}delayed", {r.zrange(f"{K}delayed", 0, 0)[0]: 4096})),
     ("parent", lambda r: r.delete(f"{K}{r.zrange(f'{K}waiting-children', 0, 0)[0]}:dependencies")),
     ("stalled", lambda r: r.sadd(f"{K}stalled", "1")),

@@ -1,8 +1,4 @@
-"""The same done by BullMQ for Node and by us leaves the same keys, fields and events behind.
-
-Each scenario is spelled twice, in Node's words and in ours; the two queues are then compared key by
-key. What BullMQ 5 does otherwise than 6, where we do as 6, is named in ``FIVE``.
-"""
+"""The same jobs added by Node and by us: the same keys, fields and events."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,8 +8,7 @@ import pytest
 import redis
 
 from queuecore import Backoff, JobSpec, Keep, Queue
-from tests import invariants
-from tests.interop.dump import dump
+from tests.interop.dump import compare
 from tests.interop.node import Peer, Remote
 
 Theirs = Callable[[Remote], Any]
@@ -106,24 +101,6 @@ ADDS: dict[str, tuple[Theirs, Ours]] = {
         lambda q: q.add("job", {}, keep_logs=3, stack_trace_limit=0, size_limit=99),
     ),
 }
-
-
-def compare(client: redis.Redis) -> None:
-    """Fail unless the queues ``theirs`` and ``ours`` hold the same."""
-    theirs, ours = dump(client, "theirs"), dump(client, "ours")
-    for one in (theirs, ours):
-        # Only the events' order within one job is BullMQ's promise: we add in batches.
-        one["events"] = by_job(one.get("events", []))
-    assert ours == theirs
-    for queue in ("theirs", "ours"):
-        invariants.check(client, queue)
-
-
-def by_job(events: list[dict[str, Any]]) -> dict[str | None, list[dict[str, Any]]]:
-    grouped: dict[str | None, list[dict[str, Any]]] = {}
-    for event in events:
-        grouped.setdefault(event.get("jobId"), []).append(event)
-    return grouped
 
 
 def at(ms: float) -> datetime:
