@@ -1,4 +1,4 @@
 -- The scripts run inside the server: Lua 5.1 and what Redis and Valkey bring.
 std = "lua51"
 read_globals = { "redis", "cjson", "cmsgpack", "struct", "bit", "KEYS", "ARGV" }
-max_line_length = 110
+max_line_length = 120
