@@ -50,6 +50,8 @@ __all__ = [
 
 T = TypeVar("T")
 
+FINISHED = ("completed", "failed")
+
 # Requests in one pipeline: more would keep other clients of the server waiting.
 PIPELINE = 500
 # The first look into the keyspace may take this many steps at once; later ones go on from there.
@@ -190,6 +192,17 @@ class Inspector:
         """See :meth:`logs`."""
         return await self._arun(self._logs(queue, job_id, start, end))
 
+    def count_before(self, queue: str, state: str, before: datetime) -> int | None:
+        """How many jobs of *state* finished up to *before*; None for states of unfinished jobs.
+
+        What cleaning would remove, without reading the jobs.
+        """
+        return self._run(self._count_before(queue, state, before))
+
+    async def acount_before(self, queue: str, state: str, before: datetime) -> int | None:
+        """See :meth:`count_before`."""
+        return await self._arun(self._count_before(queue, state, before))
+
     def workers(self) -> list[WorkerInfo] | None:
         """Connections that wait for jobs; None where the server does not tell (BullMQ getWorkers).
 
@@ -230,11 +243,11 @@ class Inspector:
             inspecting.get_workers(prefix),
         ]
         waited_on = {worker.queue for worker in workers or ()}
-        found = yield from _scans.setdefault(self.connection, _Scan()).look(prefix, scan)
-        if new := found - registered:
+        past = _scans.setdefault(self.connection, _Scan())
+        if new := (yield from past.look(prefix, scan)) - registered:
             yield inspecting.register(prefix, sorted(new))
-        # A queue that was obliterated stays registered; it is shown again once it is used again.
-        asked = sorted((registered | found) - waited_on)
+        # A queue that was obliterated stays known; it is shown again once it is used again.
+        asked = sorted((registered | past.names) - waited_on)
         there = yield from _in_pipelines([inspecting.exists(self._keys(name)) for name in asked])
         return sorted(
             waited_on.union(name for name, exists in zip(asked, there, strict=True) if exists)
@@ -278,6 +291,13 @@ class Inspector:
     def _logs(self, queue: str, job_id: str, start: int, end: int) -> Operation[LogPage]:
         reading = yield from self._read(Wants(logs=[(queue, job_id, start, end)]))
         return reading.logs[queue, job_id]
+
+    def _count_before(self, queue: str, state: str, before: datetime) -> Operation[int | None]:
+        if state not in FINISHED:
+            return None
+        until = round(before.timestamp() * 1000)
+        count: int | None = yield inspecting.count_finished(self._keys(queue), state, until)
+        return count
 
     def _server(self) -> Operation[ServerInfo | None]:
         asked = time.perf_counter()
@@ -360,7 +380,10 @@ def _in_pipelines(requests: Sequence[Call[Any] | Command[Any]]) -> Operation[lis
 
 
 class _Scan:
-    """Where this process stands in its walk through one connection's keyspace."""
+    """Where this process stands in its walk through one connection's keyspace.
+
+    ``names`` is for servers on which we may not write.
+    """
 
     def __init__(self) -> None:
         self.names: set[str] = set()
@@ -369,21 +392,24 @@ class _Scan:
         self._rest_until = 0.0
 
     def look(self, prefix: str, scan: bool | None) -> Operation[set[str]]:
+        """Go on a little, unless it is time to rest; the names met on this stretch."""
+        met: set[str] = set()
         if scan:
             self._cursor = "0"
         elif scan is False or time.monotonic() < self._rest_until:
-            return self.names
+            return met
         steps = LATER_STEPS if self._begun and not scan else FIRST_STEPS
         begun = time.monotonic()
         self._begun = True
         for _ in range(steps):
             self._cursor, found = yield inspecting.scan_queues(prefix, self._cursor, STEP_KEYS)
-            self.names |= found
+            met |= found
             if self._cursor == "0":
                 break
         # A hundredth of the time at most; the time on the way counts as the server's.
         self._rest_until = time.monotonic() + 99 * (time.monotonic() - begun)
-        return self.names
+        self.names |= met
+        return met
 
 
 _scans: WeakKeyDictionary[Connection, _Scan] = WeakKeyDictionary()

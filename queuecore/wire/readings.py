@@ -7,6 +7,7 @@ nothing here raises because of what it reads.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -74,6 +75,7 @@ class QueueSnapshot:
 class JobRow:
     """One job as a list shows it. ``attempts_made`` and the like are 0 where nothing is stored.
 
+    ``delay_ms`` is the delay that still applies, ``initial_delay_ms`` the one it was added with.
     ``progress`` and ``data_preview`` are the beginnings of JSON texts, ``failed_reason`` of a text;
     they are empty where the whole is longer than 64 KB (``data_size``, ``reason_size`` in bytes).
     """
@@ -86,6 +88,7 @@ class JobRow:
     finished_on: datetime | None
     due: datetime | None
     delay_ms: int
+    initial_delay_ms: int
     priority: int
     attempts_made: int
     attempts_started: int
@@ -223,7 +226,8 @@ def row(answer: Sequence[Any]) -> JobRow | None:
     stalled, progress, reason, processed_by, parent, scheduler, opts, data = answer[14:22]
     state = text(state)
     options = decoded(opts)
-    attempts = options.get("attempts") if isinstance(options, dict) else None
+    if not isinstance(options, dict):
+        options = {}
     return JobRow(
         id=text(job_id),
         name=cut(name, NAME_LENGTH),
@@ -233,10 +237,11 @@ def row(answer: Sequence[Any]) -> JobRow | None:
         finished_on=moment(integer(finished)),
         due=due_moment(score) if state == "delayed" else None,
         delay_ms=integer(delay) or 0,
+        initial_delay_ms=_number(options.get("delay")) or 0,
         priority=integer(priority) or 0,
         attempts_made=integer(made_old if made_old is not None else made) or 0,
         attempts_started=integer(started) or 0,
-        max_attempts=attempts if isinstance(attempts, int) else None,
+        max_attempts=_number(options.get("attempts")),
         progress=cut(progress, PREVIEW_LENGTH),
         failed_reason=cut(reason, REASON_LENGTH),
         reason_size=reason_size,
@@ -335,6 +340,13 @@ def integer(value: Any) -> int | None:
         except (ValueError, OverflowError):
             return None
     return number if abs(number) < 10**18 else None
+
+
+def _number(value: Any) -> int | None:
+    """A number from JSON as a whole one; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return integer(value) if math.isfinite(value) else None
 
 
 def moment(ms: int | None) -> datetime | None:

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import json
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import redis
@@ -283,7 +283,8 @@ def test_a_row_of_spoilt_numbers(inspector, redis_client, value):
     numbers += ["attemptsMade", "ats", "stc"]
     put_job(redis_client, "1", "delayed", float("inf"), opts=value, **dict.fromkeys(numbers, value))
     (row,) = inspector.jobs("emails", "delayed").rows
-    assert (row.timestamp, row.due, row.max_attempts) == (None, None, None)
+    assert (row.timestamp, row.due) == (None, None)
+    assert (row.max_attempts, row.initial_delay_ms) == (None, 0)
     assert inspector.job("emails", "1").row == row
     assert inspector.snapshots(["emails"])["emails"].next_delayed is None
 
@@ -430,6 +431,21 @@ def test_log_lines_are_paged_and_cut(inspector, redis_client):
     redis_client.rpush("bull:emails:2:logs", *["x" * 1_000_000] * 200)
     page = inspector.logs("emails", "2")
     assert (page.total, len(page.lines), {len(line) for line in page.lines}) == (200, 128, {4096})
+
+
+def test_a_job_that_was_delayed_still_tells_by_how_much(inspector, redis_client):
+    put_job(redis_client, "1", "wait", opts='{"attempts":3,"delay":60000.0}')
+    (row,) = inspector.jobs("emails", "waiting").rows
+    assert (row.delay_ms, row.initial_delay_ms) == (0, 60_000)
+
+
+def test_finished_jobs_are_counted_by_their_time(inspector, redis_client):
+    for number in range(5):
+        put_job(redis_client, f"j{number}", "failed", MS + number)
+    assert inspector.count_before("emails", "failed", AT) == 1
+    assert inspector.count_before("emails", "failed", AT + timedelta(seconds=1)) == 5
+    assert inspector.count_before("emails", "completed", AT) == 0
+    assert inspector.count_before("emails", "waiting", AT) is None
 
 
 def test_one_read_of_many_things(inspector, redis_client):

@@ -133,6 +133,11 @@ def count_before(keys: Keys, state: str, job_id: str) -> Command[int | None]:
     return Command((command, keys[state], job_id), tolerant=True)
 
 
+def count_finished(keys: Keys, state: str, until_ms: int) -> Command[int | None]:
+    """How many jobs of *state*, completed or failed, finished up to *until_ms*."""
+    return Command(("ZCOUNT", keys[state], "-inf", until_ms), tolerant=True)
+
+
 def get_registered(prefix: str) -> Command[set[str]]:
     """The names of queues that our own producers and collectors have seen."""
     return Command(
