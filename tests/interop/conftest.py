@@ -1,11 +1,13 @@
 """The Node peers: one process a version, its objects closed after each test."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.interop.node import Peer
+from tests.machine import PEERS
 from tests.servers import Server
 
 
@@ -16,11 +18,45 @@ def _peer(node: Path, bullmq: Path) -> Iterator[Peer]:
     peer.end()
 
 
+@pytest.fixture(scope="session")
+def _five(node: Path) -> Iterator[Peer]:
+    peer = Peer(node, PEERS / "bullmq-5")
+    yield peer
+    peer.end()
+
+
+@pytest.fixture(scope="session")
+def _six(node: Path) -> Iterator[Peer]:
+    peer = Peer(node, PEERS / "bullmq-6")
+    yield peer
+    peer.end()
+
+
+@contextmanager
+def connected(peer: Peer, server: Server) -> Iterator[Peer]:
+    """``peer`` on ``server``; an ``error`` that one of its objects emitted fails the test."""
+    peer.connection = {"path": str(server.socket)}
+    yield peer
+    errors = peer.reset()
+    assert not errors, "\n".join(errors)
+
+
 @pytest.fixture
 def peer(_peer: Peer, server: Server) -> Iterator[Peer]:
-    """A Node process with BullMQ, on the tests' server; a test that asks for it runs on each
-    version. An ``error`` that one of its objects emitted fails the test."""
-    _peer.connection = {"path": str(server.socket)}
-    yield _peer
-    errors = _peer.reset()
-    assert not errors, "\n".join(errors)
+    """A Node process with BullMQ, on the tests' server; such a test runs with each version."""
+    with connected(_peer, server) as peer:
+        yield peer
+
+
+@pytest.fixture
+def five(_five: Peer, server: Server) -> Iterator[Peer]:
+    """A Node process with BullMQ 5, where a test needs that or both."""
+    with connected(_five, server) as peer:
+        yield peer
+
+
+@pytest.fixture
+def six(_six: Peer, server: Server) -> Iterator[Peer]:
+    """A Node process with BullMQ 6, where a test needs that or both."""
+    with connected(_six, server) as peer:
+        yield peer
