@@ -101,7 +101,7 @@ def test_a_scan_goes_on_where_it_stopped_and_keeps_its_pace(inspector, redis_cli
         counts.append(len(inspector.discover()))
     assert counts[0] < 100
     scans = redis_client.info("commandstats")["cmdstat_scan"]
-    assert scans["calls"] >= 25
+    assert scans["calls"] >= 10
     # Most of the calls rested: a hundredth of the time is what the scan may take.
     assert scans["calls"] < len(counts) / 3
 

@@ -147,9 +147,9 @@ def get_registered(prefix: str) -> Command[set[str]]:
     )
 
 
-def register(prefix: str, names: Sequence[str]) -> Command[int]:
-    """Remember *names*, so that nobody has to look for them."""
-    return Command(("SADD", connection_key(prefix, "queues"), *names))
+def register(prefix: str, names: Sequence[str]) -> Command[object]:
+    """Remember *names*, so that nobody has to look for them; not where writing is refused."""
+    return Command(("SADD", connection_key(prefix, "queues"), *names), tolerant=True)
 
 
 def exists(keys: Keys) -> Command[bool]:
