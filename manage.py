@@ -10,7 +10,9 @@ def main() -> None:
     os.environ.setdefault("DJANGO_DEBUG", "1")
     try:
         from django.core.management import execute_from_command_line
-    except ImportError as error:
+    except ModuleNotFoundError as error:
+        if error.name != "django":
+            raise
         raise SystemExit(
             "Django is not installed in this Python. Run: pip install -r requirements.txt "
             "(or `make demo`, which makes a virtual environment of its own)."

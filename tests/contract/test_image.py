@@ -61,6 +61,17 @@ class Image:
         words = [word for rest in self.all("ENV") for word in shlex.split(rest)]
         return dict(word.split("=", 1) for word in words)
 
+    def as_user(self, command: list[str]) -> list[str]:
+        """``command`` started as the image's user; as ourselves, where we are not root."""
+        if os.geteuid() != 0:
+            return command
+        user, group = self.one("USER").split(":")
+        # setpriv itself may still open what is root's: it starts a shell, which may not.
+        return [
+            *("setpriv", "--reuid", user, "--regid", group, "--clear-groups", "--no-new-privs"),
+            *("sh", "-c", 'exec "$0" "$@"', *command),
+        ]
+
     @property
     def command(self) -> list[str]:
         return list(json.loads(self.one("CMD")))
@@ -174,14 +185,8 @@ class Built:
 
     def run(self, command: list[str], **environment: str) -> subprocess.Popen[str]:
         """``command`` as the image's user, its output in one pipe."""
-        if os.geteuid() == 0:
-            user, group = self.image.one("USER").split(":")
-            command = [
-                *("setpriv", "--reuid", user, "--regid", group, "--clear-groups"),
-                *("--no-new-privs", *command),
-            ]
         process = subprocess.Popen(
-            command,
+            self.image.as_user(command),
             cwd=self.work,
             env=self.environment | environment,
             stdin=subprocess.DEVNULL,
@@ -224,10 +229,8 @@ def usable_python(image: Image) -> str:
         if found is None:
             continue
         command = [found, "-c", "import ensurepip, sys; sys.exit(sys.version_info < (3, 11))"]
-        if os.geteuid() == 0:
-            user, group = image.one("USER").split(":")
-            command = ["setpriv", "--reuid", user, "--regid", group, "--clear-groups", *command]
-        if subprocess.run(command, capture_output=True, check=False).returncode == 0:
+        answer = subprocess.run(image.as_user(command), capture_output=True, check=False)
+        if answer.returncode == 0:
             return found
     pytest.fail("No Python 3.11 or newer with venv that a user without rights may start.")
 
