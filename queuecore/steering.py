@@ -104,7 +104,7 @@ class Steering(Handle):
 
         Args:
             state: failed or completed.
-            count: at most so many.
+            count: at most so many in all (BullMQ's `count` is how many go in one step).
             timestamp: those that finished until then; None is until now.
         """
         return self._run(self._retry_jobs(state, count, timestamp))
@@ -123,7 +123,7 @@ class Steering(Handle):
         """Let delayed jobs run now, those due first at first; how many (BullMQ ``promoteJobs``).
 
         Args:
-            count: at most so many.
+            count: at most so many in all (BullMQ's `count` is how many go in one step).
         """
         return self._run(moving.promote_jobs(self.keys, _count(count)))
 

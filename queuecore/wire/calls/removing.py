@@ -12,6 +12,7 @@ from typing import Any
 from ...errors import JobIsLocked, QueueHasActiveJobs, QueueNotPaused
 from ..keys import Keys
 from .base import Call, Command, Operation, check, text
+from .inspecting import escaped
 from .steering import pause
 
 # Deleting a job costs about 15 microseconds on the server.
@@ -152,7 +153,7 @@ def remove_orphaned_jobs(keys: Keys) -> Operation[int]:
     cursor = b"0"
     while True:
         cursor, found = yield Command(
-            ("SCAN", cursor, "MATCH", _GLOB.sub(r"\\\g<0>", keys.base) + "*", "COUNT", 500)
+            ("SCAN", cursor, "MATCH", escaped(keys.base) + "*", "COUNT", 500)
         )
         ids = list(dict.fromkeys(_job_of(text(key)[len(keys.base) :]) for key in found))
         # Most keys are those of jobs in a large set: asked for by one cheap command each.
@@ -174,7 +175,6 @@ def remove_orphaned_jobs(keys: Keys) -> Operation[int]:
             return removed
 
 
-_GLOB = re.compile(r"[\\*?\[\]^]")
 _PARTS = re.compile(r":(?:logs|dependencies|processed|failed|unsuccessful)\Z")
 
 

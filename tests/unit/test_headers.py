@@ -1,0 +1,236 @@
+"""Every script's header says what its callers pass: the same names, in the same order."""
+
+import ast
+import re
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from queuecore.wire.calls import (
+    adding,
+    inspecting,
+    jobs,
+    moving,
+    reading,
+    removing,
+    steering,
+    working,
+)
+from queuecore.wire.calls.base import Call
+from queuecore.wire.keys import SUFFIXES, Keys
+from queuecore.wire.scripts import LUA, load, names
+
+K = Keys("bull", "q")
+JOB = adding.NewJob("own", "welcome", b"{}", b'{"attempts":1}', 1000, 60, 2, True)
+CLAIM = working.ClaimOptions("w1", "name", 30000, 99, limiter_max=5, limiter_duration=700)
+OUTCOME = working.Outcome("7", 3, "c", b"1", b"[]", "5,,", "2")
+
+
+def call_of(operation: Generator[Any, Any, Any], *answers: Any) -> Call[Any]:
+    """The request that *operation* makes after *answers*."""
+    request = next(operation)
+    for answer in answers:
+        request = operation.send(answer)
+    return request
+
+
+# A call, and what it passes under each name of the header that is not just a key of the queue.
+SAMPLES: list[tuple[Call[Any], dict[str, Any]]] = [
+    (
+        adding.add_jobs(K, "the receipt", 9, "queuecore:1", [JOB, JOB]),
+        {
+            "receipt": "the receipt",
+            "number": 9,
+            "version": "queuecore:1",
+            "count": 2,
+            "jobs...": ["own", "welcome", b"{}", b'{"attempts":1}', 1000, 60, 2, b"1"] * 2,
+        },
+    ),
+    (
+        working.finish_and_claim(K, "the receipt", 9, CLAIM, 1000, [OUTCOME], 4),
+        {
+            "receipt": "the receipt",
+            "number": 9,
+            "worker": "w1",
+            "now": 1000,
+            "lock_duration": 30000,
+            "claim": 4,
+            "name": "name",
+            "limiter_max": 5,
+            "limiter_duration": 700,
+            "metrics": 99,
+            "count": 1,
+            "finishes...": ["7", 3, "c", b"1", b"[]", "5,,", "2"],
+        },
+    ),
+    (
+        working.extend_locks(K, 30000, [working.HeldLock("7", "w1:3", 2, True)]),
+        {"lock_duration": 30000, "count": 1, "jobs...": ["7", "w1:3", 2, "1"]},
+    ),
+    (
+        working.hand_back(K, "w1", 2),
+        {"worker": "w1", "receipts...": ["qc:bull:q:call:w1:1", "qc:bull:q:call:w1:2"]},
+    ),
+    (
+        working.move_stalled_jobs_to_wait(K, 1000, 500, 2),
+        {"now": 1000, "interval": 500, "max_stalled": 2, "max_unconfirmed": 5},
+    ),
+    (call_of(steering.pause(K)), {"batch": steering.BATCH}),
+    (call_of(steering.resume(K)), {"batch": steering.BATCH}),
+    (steering.get_rate_limit_ttl(K, 5), {"max_jobs": 5}),
+    (moving.promote(K, "7"), {"id": "7"}),
+    (
+        moving.reprocess_job(K, "7", "failed", True, False, True),
+        {
+            "set": K.failed,
+            "id": "7",
+            "state": "failed",
+            "lifo": 1,
+            "reset_made": 0,
+            "reset_started": 1,
+        },
+    ),
+    (moving.change_delay(K, "7", 60, 1000), {"id": "7", "delay": 60, "due": 1060}),
+    (moving.change_priority(K, "7", 3, True), {"id": "7", "priority": 3, "lifo": 1}),
+    (
+        call_of(moving.move_jobs_to_wait(K, "completed", 1000, 4)),
+        {"set": K.completed, "state": "completed", "batch": 4, "until": 1000},
+    ),
+    (
+        moving.move_to_delayed(K, "7", "w1:3", 60, 1000),
+        {"id": "7", "token": "w1:3", "delay": 60, "due": 1060},
+    ),
+    (moving.move_to_wait(K, "7", "w1:3"), {"id": "7", "token": "w1:3"}),
+    (removing.remove_job(K, "7", True), {"id": "7", "children": 1}),
+    (
+        call_of(removing.drain(K, True), 3),
+        {"source": K.wait, "kind": "list", "batch": 3, "kept": 0},
+    ),
+    (
+        call_of(removing.clean(K, "waiting", 1000, 7), [250, 9, *["id"] * 5]),
+        {
+            "source": K.wait,
+            "state": "wait",
+            "kind": "list",
+            "batch": removing.BATCH,
+            "kept": 9,
+            "until": 1000,
+            "limit": 2,
+        },
+    ),
+    (call_of(removing.obliterate(K, True), 0), {"batch": removing.BATCH, "force": 1}),
+    (
+        call_of(
+            removing.remove_orphaned_jobs(K),
+            [b"0", [b"bull:q:7", b"bull:q:7:logs", b"bull:q:8"]],
+            [None] * 10,
+        ),
+        {"ids...": ["7", "8"]},
+    ),
+    (jobs.update_progress(K, "7", b"50"), {"id": "7", "progress": b"50"}),
+    (jobs.update_data(K, "7", b"{}"), {"job": K.job("7"), "data": b"{}"}),
+    (
+        jobs.add_log(K, "7", ["a", "b"], 3),
+        {"job": K.job("7"), "logs": K.logs("7"), "keep": 3, "rows...": ["a", "b"]},
+    ),
+    (
+        reading.get_counts(K, ["waiting", "failed"]),
+        {"lists and sets...": [K.wait, K.paused, K.failed]},
+    ),
+    (reading.get_state(K, "7"), {"id": "7"}),
+    (reading.is_finished(K, "7"), {"job": K.job("7"), "id": "7"}),
+    (
+        inspecting.get_queue_snapshot("default", K, 1000, 400, "5-1"),
+        {"since": 400, "until": 1000, "event": "5-1", "most_events": inspecting.MOST_EVENTS},
+    ),
+    (
+        inspecting.get_job_page(K, "waiting", 20, 10),
+        {
+            "jobs": K.wait,
+            "more": K.paused,
+            "state": "waiting",
+            "kind": "list",
+            "offset": 20,
+            "limit": 10,
+        },
+    ),
+    (inspecting.get_job_rows(K, ["7", "8"]), {"deep": inspecting.DEEP, "ids...": ["7", "8"]}),
+    (
+        inspecting.get_job(K, "7"),
+        {
+            "job": K.job("7"),
+            "lock": K.lock("7"),
+            "logs": K.logs("7"),
+            "id": "7",
+            "most": inspecting.LONGEST_READ,
+            "cut": inspecting.VALUE_BYTES,
+            "field_cut": inspecting.FIELD_BYTES,
+        },
+    ),
+    (
+        inspecting.get_job_logs(K, "7", 5, 9),
+        {
+            "logs": K.logs("7"),
+            "start": 5,
+            "stop": 9,
+            "line_cut": inspecting.LINE_BYTES,
+            "most": inspecting.LOG_BYTES,
+        },
+    ),
+]
+SAMPLED = {call.script for call, _ in SAMPLES}
+
+
+def expected(header: tuple[str, ...], passed: dict[str, Any]) -> list[Any]:
+    """What a caller must pass for *header*, by the names of a sample."""
+    values: list[Any] = []
+    for name in header:
+        if name in passed:
+            values += passed[name] if name.endswith("...") else [passed[name]]
+        elif name == "base":
+            values.append(K.base)
+        else:
+            assert name.split(":")[0] in SUFFIXES, f"no caller was said to pass {name!r}"
+            values.append(K[name])
+    return values
+
+
+@pytest.mark.parametrize(("call", "passed"), SAMPLES, ids=[call.script for call, _ in SAMPLES])
+def test_a_caller_passes_what_the_header_names(call: Call[Any], passed: dict[str, Any]) -> None:
+    script = load(call.script)
+    assert list(call.keys) == expected(script.keys, passed)
+    assert list(call.args) == expected(script.argv, passed)
+    assert set(passed) <= {*script.keys, *script.argv}, "the header lacks a name of the sample"
+
+
+def test_every_script_has_a_caller_and_every_caller_a_sample() -> None:
+    called = set()
+    for file in (LUA.parent / "wire" / "calls").glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Call":
+                name = node.args[0]
+                assert isinstance(name, ast.Constant), f"{file.name}: name the script in place"
+                called.add(name.value)
+    assert called == set(names()) == SAMPLED
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_script_uses_what_its_header_names(name: str) -> None:
+    script = load(name)
+    body = (LUA / f"{name}.lua").read_text()
+    for word, header in (("KEYS", script.keys), ("ARGV", script.argv)):
+        used = {int(number) for number in re.findall(rf"\b{word}\[(\d+)\]", body)}
+        assert max(used, default=0) <= len(header)
+    # Keys are named for the cluster's sake, too: includes make them of the base.
+    if re.search(r"\bARGV\[(?!\d+\])|unpack\(ARGV|#ARGV", body) is None:
+        used = {int(number) for number in re.findall(r"\bARGV\[(\d+)\]", body)}
+        assert used == set(range(1, len(script.argv) + 1))
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_header_is_whole(name: str) -> None:
+    text = (LUA / f"{name}.lua").read_text()
+    fields = re.findall(r"^-- (KEYS|ARGV|Returns|Errors|Follows):", text, re.MULTILINE)
+    assert fields == ["KEYS", "ARGV", "Returns", "Errors", "Follows"]
+    assert re.match(r"-- [A-Z][^\n]*\.\n--\n-- KEYS:", text), "begin with one sentence"
