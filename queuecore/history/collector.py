@@ -1,0 +1,290 @@
+"""Counts all queues of a connection once a second and writes it down, in one process at a time.
+
+Whoever holds a lock in Redis collects; the others stand by. It runs beside a worker
+(``runworker``) and in web processes, there in a thread of its own, so history goes on while
+nobody looks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import logging
+import os
+import threading
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from inspect import isawaitable
+
+from ..errors import QueueCoreError
+from ..inspect import Inspector, QueueSnapshot
+from ..wire.calls.keeping import keep_history
+from ..wire.connections import aliases, get_connection
+from .history import History
+from .record import LONGEST, Figures, Record
+
+logger = logging.getLogger("queuecore.history")
+
+#: Called by the collector after each second: alias, snapshots by queue, the history so far.
+Listener = Callable[[str, Mapping[str, QueueSnapshot], History], Awaitable[None] | None]
+
+TICK_S = 1.0
+LEASE_MS = 5_000
+DISCOVERY_S = 5.0
+LONGEST_PAUSE_S = 5.0
+# Every so many records name all queues.
+FULL_SECONDS, FULL_MINUTES = 60, 30
+
+_listeners: list[Listener] = []
+
+
+def register(listener: Listener) -> Listener:
+    """Have *listener* called once a second, in the process that collects; usable as decorator.
+
+    It may be a coroutine function; its errors are logged and stop nothing.
+    """
+    if listener not in _listeners:
+        _listeners.append(listener)
+    return listener
+
+
+class Collector:
+    """Collects the history of one connection for as long as :meth:`run` runs.
+
+    Args:
+        alias: a key of ``QUEUECORE["CONNECTIONS"]``.
+        history: the copy in memory that is fed on the way.
+    """
+
+    def __init__(self, alias: str = "default", history: History | None = None) -> None:
+        self.alias = alias
+        self.leads = False
+        self.history = history or history_of(alias)
+        self._inspector = Inspector(alias)
+        self._token = uuid.uuid4().hex
+        self._names: list[str] = []
+        self._names_until = 0.0
+        self._last: dict[str, QueueSnapshot] = {}
+
+    async def run(self) -> None:
+        """Collect until cancelled; an outage of the server is waited out."""
+        pause = TICK_S
+        told = False
+        try:
+            while True:
+                try:
+                    await self.tick()
+                except QueueCoreError as error:
+                    # Whether we still lead is not known: the lock says it when the server is back.
+                    self.leads = False
+                    pause = min(pause * 2, LONGEST_PAUSE_S)
+                    if not told:
+                        logger.warning("history of %r pauses: %s", self.alias, error)
+                        told = True
+                    await asyncio.sleep(pause)
+                else:
+                    pause, told = TICK_S, False
+                    await asyncio.sleep(self._until_next_second())
+        finally:
+            await self._let_go()
+
+    async def tick(self) -> None:
+        """Count once, if this process leads or now begins to.
+
+        Raises:
+            ServerUnavailable: nothing was written.
+        """
+        if not self.leads:
+            self.leads = await self._keep()
+            if not self.leads:
+                return
+            self._last = {}
+            await self.history.arefresh()
+        now = asyncio.get_running_loop().time()
+        if now >= self._names_until:
+            self._names = await self._inspector.adiscover()
+            self._names_until = now + DISCOVERY_S
+        since = max((one.at for one in self._last.values()), default=self.history.latest_at)
+        events = {name: one.event_id for name, one in self._last.items()}
+        snapshots = await self._inspector.asnapshots(self._names, since=since, event_ids=events)
+        at = self._inspector.connection.clock.now_ms() // 1000
+        second = self._second(at, snapshots)
+        if second is None:
+            return
+        minute = self._minute(second)
+        self.leads = await self._keep(second, minute)
+        if self.leads:
+            self.history.add(second, minute)
+            self._last = snapshots
+            await self._tell(snapshots)
+
+    def _second(self, at: int, snapshots: Mapping[str, QueueSnapshot]) -> Record | None:
+        """What changed since the last record; None while its second is not over."""
+        last_at = self.history.last_second
+        if at <= last_at:
+            return None
+        # After a longer silence nobody knows when things happened: count from now on.
+        gap = at - last_at
+        known = gap <= LONGEST
+        before = self.history.figures if known else {}
+        figures = {
+            name: self._figures(one, before.get(name), known) for name, one in snapshots.items()
+        }
+        new_round = at // FULL_SECONDS != last_at // FULL_SECONDS
+        full = not known or new_round or before.keys() != figures.keys()
+        changed = figures if full else _changed(figures, before)
+        return Record(at, gap if known else 1, full, changed)
+
+    def _figures(self, now: QueueSnapshot, before: Figures | None, known: bool) -> Figures:
+        counts = (now.waiting, now.counts["active"], now.counts["delayed"], now.counts["failed"])
+        done_total = -1 if now.completed_total is None else now.completed_total
+        lost_total = -1 if now.failed_total is None else now.failed_total
+        if not known:
+            return Figures(*counts, 0, 0, done_total, lost_total)
+        old = before or Figures()
+        return Figures(
+            *counts,
+            _since(done_total, before, old.done_total, now.done),
+            _since(lost_total, before, old.lost_total, now.lost),
+            done_total,
+            lost_total,
+        )
+
+    def _minute(self, second: Record) -> Record | None:
+        """The record of the minute that *second* closes, if any."""
+        end = second.at - second.at % 60
+        figures = self.history.minute(end, second) if end > self.history.last_minute else None
+        if figures is None:
+            return None
+        before = self.history.minute_figures
+        full = end // 60 % FULL_MINUTES == 0 or before.keys() != figures.keys()
+        return Record(end, 60, full, figures if full else _changed(figures, before))
+
+    async def _keep(self, second: Record | None = None, minute: Record | None = None) -> bool:
+        return await self._inspector.connection.arun(
+            keep_history(
+                self._inspector.connection.prefix,
+                self._token,
+                LEASE_MS,
+                second.encode() if second else "",
+                minute.encode() if minute else "",
+            )
+        )
+
+    async def _let_go(self) -> None:
+        if self.leads:
+            self.leads = False
+            try:
+                connection = self._inspector.connection
+                await connection.arun(keep_history(connection.prefix, self._token, 0))
+            except QueueCoreError:
+                # The lock ends by itself in some seconds.
+                logger.debug("the lock of the history of %r was not released", self.alias)
+
+    async def _tell(self, snapshots: Mapping[str, QueueSnapshot]) -> None:
+        for listener in list(_listeners):
+            try:
+                answer = listener(self.alias, snapshots, self.history)
+                if isawaitable(answer):
+                    await answer
+            except Exception:
+                logger.exception("a listener of the history failed: %r", listener)
+
+    def _until_next_second(self) -> float:
+        """A little after the next full second of the server's clock."""
+        return TICK_S - self._inspector.connection.clock.now_ms() % 1000 / 1000 + 0.01
+
+
+def _since(total: int, before: Figures | None, old_total: int, counted: int) -> int:
+    """How many finished: by the metrics' difference where there are any, else as *counted*."""
+    if total < 0:
+        return counted
+    if old_total < 0:
+        # Metrics that began just now hold what finished since; a new queue's may be old.
+        return total if before is not None else 0
+    return max(total - old_total, 0)
+
+
+def _changed(now: Mapping[str, Figures], before: Mapping[str, Figures]) -> dict[str, Figures]:
+    return {
+        name: one
+        for name, one in now.items()
+        if one.done or one.lost or one._replace(done=0, lost=0) != _still(before[name])
+    }
+
+
+def _still(figures: Figures) -> Figures:
+    return figures._replace(done=0, lost=0)
+
+
+_histories: dict[str, History] = {}
+_thread: _Thread | None = None
+_lock = threading.Lock()
+
+
+def history_of(alias: str = "default") -> History:
+    """This process's copy of the history of *alias*."""
+    with _lock:
+        found = _histories.get(alias)
+        if found is None or found.connection is not get_connection(alias):
+            found = _histories[alias] = History(alias)
+        return found
+
+
+def ensure_running() -> None:
+    """Collect in a thread of this process, for all connections; cheap to call again and again.
+
+    For processes without an event loop of their own that lasts, such as web servers. The thread
+    ends with the process and gives up its lock then.
+    """
+    global _thread
+    if _thread is not None and _thread.pid == os.getpid():
+        return
+    with _lock:
+        if _thread is None or _thread.pid != os.getpid():
+            _thread = _Thread()
+            _thread.start()
+
+
+def stop() -> None:
+    """End what :func:`ensure_running` began."""
+    global _thread
+    with _lock:
+        thread, _thread = _thread, None
+    if thread is not None and thread.pid == os.getpid():
+        thread.end()
+
+
+class _Thread(threading.Thread):
+    """Runs a collector for each connection in an event loop of its own."""
+
+    def __init__(self) -> None:
+        super().__init__(name="queuecore-history", daemon=True)
+        self.pid = os.getpid()
+        self._ready = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        atexit.register(self.end)
+
+    def run(self) -> None:
+        asyncio.run(self._main())
+
+    async def _main(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        collectors = [Collector(alias) for alias in aliases()]
+        self._tasks = [asyncio.create_task(one.run()) for one in collectors]
+        self._ready.set()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for one in collectors:
+            await get_connection(one.alias).aclose()
+
+    def end(self) -> None:
+        """Cancel the collectors and wait a moment for them to give up their locks."""
+        atexit.unregister(self.end)
+        if not self.is_alive() or not self._ready.wait(1):
+            return
+        assert self._loop is not None
+        with contextlib.suppress(RuntimeError):  # it has ended meanwhile
+            self._loop.call_soon_threadsafe(lambda: [task.cancel() for task in self._tasks])
+        self.join(2)

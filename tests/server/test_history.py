@@ -1,0 +1,427 @@
+"""The collector and its history: counting, writing, taking over, charts."""
+
+import asyncio
+import json
+import logging
+import subprocess
+import sys
+import time
+
+import pytest
+
+from queuecore import history
+from queuecore.history import Collector, Figures, History, Record
+from queuecore.wire.clock import FixedClock
+from queuecore.wire.connections import get_connection
+
+MINUTE = 1_700_000_100  # the beginning of five minutes
+START = MINUTE + 1
+
+
+@pytest.fixture(autouse=True)
+def _nobody_has_looked_for_queues_yet(monkeypatch):
+    monkeypatch.setattr("queuecore.inspect._scans", {})
+
+
+@pytest.fixture
+async def clock(server):
+    """The server's time as the test says it, in whole seconds."""
+    connection = get_connection()
+    before = connection.clock
+    connection.clock = FixedClock(START * 1000)
+    yield connection.clock
+    connection.clock = before
+    await connection.aclose()
+
+
+@pytest.fixture
+def collector(clock):
+    return Collector(history=History())
+
+
+def finish(client, count, state="completed", queue="emails"):
+    """Let jobs finish in a queue whose workers keep BullMQ's metrics."""
+    client.hset(f"bull:{queue}:meta", "x", 1)
+    client.hincrby(f"bull:{queue}:metrics:{state}", "count", count)
+
+
+def records(client, kind="seconds"):
+    return [json.loads(text) for text in client.lrange(f"qc:bull::{kind}", 0, -1)]
+
+
+async def pass_seconds(collector, clock, count=1):
+    for _ in range(count):
+        clock.advance(1)
+        await collector.tick()
+
+
+async def test_counts_and_finished_jobs_become_a_series(collector, clock, redis_client):
+    finish(redis_client, 0)
+    await collector.tick()
+    for number in (3, 0, 5):
+        finish(redis_client, number)
+        finish(redis_client, number // 3, "failed")
+        redis_client.lpush("bull:emails:wait", "x")
+        await pass_seconds(collector, clock)
+    past = collector.history
+    assert past.series("done_rate", seconds=5) == [None, 0, 3, 0, 5]
+    assert past.series("failed_rate", seconds=5) == [None, 0, 1, 0, 1]
+    assert past.series("waiting", "emails", seconds=5) == [None, 0, 1, 2, 3]
+    assert past.rate("done_rate", seconds=2) == 3
+    assert past.rate("done_rate") == 3
+    assert past.times(5)[-1] == (START + 2) * 1000
+    assert past.started_at.timestamp() == START - 1
+
+
+async def test_a_queue_without_metrics_is_counted_by_its_events(collector, clock, redis_client):
+    redis_client.hset("bull:emails:meta", "x", 1)
+    redis_client.xadd("bull:emails:events", {"event": "completed", "jobId": "0"})
+    await collector.tick()
+    for number in range(4):
+        redis_client.xadd("bull:emails:events", {"event": "completed", "jobId": str(number)})
+    redis_client.xadd("bull:emails:events", {"event": "failed", "jobId": "9"})
+    await pass_seconds(collector, clock)
+    assert collector.history.series("done_rate", seconds=2) == [0, 4]
+    assert collector.history.series("failed_rate", seconds=2) == [0, 1]
+
+
+async def test_metrics_that_begin_hold_what_finished_since(collector, clock, redis_client):
+    redis_client.hset("bull:emails:meta", "x", 1)
+    await collector.tick()
+    finish(redis_client, 7)
+    await pass_seconds(collector, clock)
+    assert collector.history.series("done_rate", seconds=2) == [0, 7]
+
+
+async def test_what_finished_before_anybody_counted_is_no_rate(collector, clock, redis_client):
+    finish(redis_client, 1_000_000)
+    await collector.tick()
+    collector._names_until = 0
+    finish(redis_client, 1_000_000, queue="found later")
+    await pass_seconds(collector, clock)
+    assert collector.history.series("done_rate", seconds=2) == [0, 0]
+
+
+async def test_metrics_that_begin_anew_are_no_negative_rate(collector, clock, redis_client):
+    finish(redis_client, 100)
+    await collector.tick()
+    redis_client.delete("bull:emails:metrics:completed")
+    finish(redis_client, 2)
+    await pass_seconds(collector, clock)
+    finish(redis_client, 3)
+    await pass_seconds(collector, clock)
+    assert collector.history.series("done_rate", seconds=3) == [0, 0, 3]
+
+
+async def test_only_queues_that_changed_are_written_and_all_once_a_minute(
+    collector, clock, redis_client
+):
+    for number in range(20):
+        finish(redis_client, 1, queue=f"q{number}")
+    await collector.tick()
+    finish(redis_client, 1, queue="q7")
+    await pass_seconds(collector, clock, 60)
+    written = records(redis_client)
+    assert [len(one["q"]) for one in written] == [0, 20, *[0] * 57, 1, 20]
+    assert [one["f"] for one in written] == [0, 1, *[0] * 58, 1]
+
+
+async def test_the_lists_keep_their_lengths_and_go_away_by_themselves(
+    collector, clock, redis_client, monkeypatch
+):
+    from queuecore.wire.calls import keeping
+
+    monkeypatch.setattr(keeping, "SECONDS", 5)
+    finish(redis_client, 1)
+    await pass_seconds(collector, clock, 9)
+    assert len(records(redis_client)) == 5
+    assert 170_000 < redis_client.ttl("qc:bull::seconds") <= 172_800
+    assert 0 < redis_client.pttl("qc:bull::collector") <= 5000
+
+
+async def test_minutes_add_up(collector, clock, redis_client):
+    finish(redis_client, 0)
+    await collector.tick()
+    for _ in range(3 * 60):
+        finish(redis_client, 2)
+        redis_client.lpush("bull:emails:wait", "x")
+        await pass_seconds(collector, clock)
+    minutes = records(redis_client, "minutes")
+    assert [one["t"] for one in minutes] == [MINUTE + 180, MINUTE + 120, MINUTE + 60]
+    assert [one["q"]["emails"][4] for one in minutes] == [120, 120, 118]
+    past = collector.history
+    assert past.series("done_rate", seconds=3600, step=60)[-4:] == [118, 120, 120, 2]
+    assert past.series("waiting", "emails", seconds=3600, step=60)[-4:] == [59, 119, 179, 180]
+    assert past.series("done_rate", seconds=3600, step=300)[-2:] == [None, 360]
+
+
+async def test_the_minute_that_is_not_over_comes_from_the_seconds(collector, clock, redis_client):
+    finish(redis_client, 0)
+    await collector.tick()
+    for _ in range(90):
+        finish(redis_client, 1)
+        await pass_seconds(collector, clock)
+    assert collector.history.series("done_rate", seconds=3600, step=60)[-2:] == [59, 31]
+
+
+async def test_another_process_reads_the_same(collector, clock, redis_client):
+    for number in range(130):
+        finish(redis_client, number % 7)
+        if number % 3:
+            finish(redis_client, 1, queue="reports")
+        await pass_seconds(collector, clock)
+    copy = History()
+    await copy.arefresh()
+    for queue in (None, "emails", "reports"):
+        for seconds, step in ((900, 1), (120, 10), (3600, 60)):
+            asked = ("done_rate", queue, None, seconds, step)
+            assert copy.series(*asked) == collector.history.series(*asked)
+    version = copy.version
+    await copy.arefresh()
+    assert copy.version == version, "it asked again within a second"
+    copy._asked = 0
+    await pass_seconds(collector, clock)
+    await copy.arefresh()
+    assert copy.version == version + 1
+    assert copy.figures == collector.history.figures
+
+
+async def test_a_copy_that_begins_in_the_middle_does_not_guess(collector, clock, redis_client):
+    finish(redis_client, 1)
+    finish(redis_client, 1, queue="still")
+    await pass_seconds(collector, clock, 10)
+    redis_client.ltrim("qc:bull::seconds", 0, 4)
+    finish(redis_client, 4)
+    await pass_seconds(collector, clock)
+    copy = History()
+    await copy.arefresh()
+    assert copy.series("done_rate", "emails", seconds=3) == [None, None, 4]
+    assert copy.series("done_rate", "still", seconds=3) == [None, None, None]
+    assert copy.series("done_rate", seconds=3) == [None, None, None]
+    await pass_seconds(collector, clock, 60)
+    copy._asked = 0
+    await copy.arefresh()
+    assert copy.series("done_rate", "still", seconds=3) == [0, 0, 0]
+
+
+async def test_the_sum_of_some_queues(collector, clock, redis_client):
+    for queue in ("a", "b", "c"):
+        finish(redis_client, 0, queue=queue)
+    await collector.tick()
+    for number, queue in enumerate(("a", "b", "c")):
+        finish(redis_client, 10**number, queue=queue)
+    await pass_seconds(collector, clock)
+    past = collector.history
+    assert past.series("done_rate", names={"a", "c"}, seconds=1) == [101]
+    assert past.series("done_rate", names=set(), seconds=1) == [0]
+    assert past.rate("done_rate", names={"b"}, seconds=1) == 0
+    await pass_seconds(collector, clock)
+    assert past.rate("done_rate", names={"b"}, seconds=1) == 10
+
+
+async def test_a_queue_that_is_gone_leaves_the_sum(collector, clock, redis_client):
+    for queue in ("a", "b"):
+        finish(redis_client, 0, queue=queue)
+        redis_client.lpush(f"bull:{queue}:wait", "x", "y")
+    await collector.tick()
+    redis_client.delete("bull:b:meta", "bull:b:wait")
+    collector._names_until = 0
+    await pass_seconds(collector, clock)
+    assert collector.history.series("waiting", seconds=2) == [4, 2]
+
+
+async def test_a_late_tick_is_spread_over_its_seconds(collector, clock, redis_client):
+    finish(redis_client, 0)
+    await collector.tick()
+    finish(redis_client, 12)
+    clock.advance(4)
+    await collector.tick()
+    assert collector.history.series("done_rate", seconds=5) == [0, 3, 3, 3, 3]
+    assert collector.history.rate("done_rate", seconds=4) == 9
+
+
+async def test_after_a_long_silence_nothing_is_invented(collector, clock, redis_client):
+    finish(redis_client, 0)
+    await collector.tick()
+    finish(redis_client, 10_000)
+    clock.advance(300)
+    await collector.tick()
+    past = collector.history
+    assert past.series("done_rate", seconds=300, step=100) == [None, None, 0]
+    assert past.series("done_rate", seconds=3)[-1] == 0
+
+
+async def test_a_late_tick_over_the_end_of_a_minute_is_shared(collector, clock, redis_client):
+    finish(redis_client, 0)
+    await pass_seconds(collector, clock, 57)
+    finish(redis_client, 40)
+    clock.advance(4)
+    await collector.tick()
+    (minute,) = records(redis_client, "minutes")
+    assert (minute["t"], minute["q"]["emails"][4]) == (MINUTE + 60, 20)
+    assert collector.history.series("done_rate", seconds=3600, step=60)[-2:] == [20, 20]
+
+
+async def test_within_one_second_nothing_is_counted_twice(collector, clock, redis_client):
+    finish(redis_client, 0)
+    await collector.tick()
+    finish(redis_client, 5)
+    await collector.tick()
+    await collector.tick()
+    assert len(records(redis_client)) == 1
+    await pass_seconds(collector, clock)
+    assert collector.history.series("done_rate", seconds=2) == [0, 5]
+
+
+async def test_one_leads_and_another_takes_over_without_a_loss(collector, clock, redis_client):
+    finish(redis_client, 0)
+    other = Collector(history=History())
+    await collector.tick()
+    await other.tick()
+    assert (collector.leads, other.leads) == (True, False)
+    for _ in range(3):
+        finish(redis_client, 1)
+        await pass_seconds(collector, clock)
+    assert len(records(redis_client)) == 4
+    redis_client.delete("qc:bull::collector")  # as when the leader's machine died
+    finish(redis_client, 6)
+    clock.advance(3)
+    await other.tick()
+    assert other.leads
+    assert other.history.series("done_rate", seconds=7) == [0, 1, 1, 1, 2, 2, 2]
+    await pass_seconds(collector, clock)
+    assert not collector.leads
+    assert len(records(redis_client)) == 5
+
+
+async def test_it_runs_by_itself_and_lets_go_in_the_end(server, redis_client):
+    finish(redis_client, 0)
+    collector = Collector(history=History())
+    task = asyncio.ensure_future(collector.run())
+    deadline = time.monotonic() + 20
+    while len(records(redis_client)) < 3:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
+    assert redis_client.exists("qc:bull::collector")
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not redis_client.exists("qc:bull::collector")
+    assert [one["n"] for one in records(redis_client)] == [1, 1, 1]
+    await get_connection().aclose()
+
+
+async def test_an_outage_is_waited_out(new_server, settings, caplog):
+    server = new_server(persist=True)
+    settings.QUEUECORE = settings.QUEUECORE | {"CONNECTIONS": {"default": {"URL": server.url}}}
+    with server.client() as client:
+        finish(client, 0)
+        collector = Collector(history=History())
+        task = asyncio.ensure_future(collector.run())
+        deadline = time.monotonic() + 60
+
+        async def until(count):
+            while collector.history.version < count:
+                assert time.monotonic() < deadline
+                assert not task.done()
+                await asyncio.sleep(0.05)
+
+        await until(2)
+        server.kill()
+        while "pauses" not in caplog.text:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.05)
+        server.start()
+        await until(collector.history.version + 2)
+    assert [r.levelno for r in caplog.records if r.name == "queuecore.history"] == [logging.WARNING]
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await get_connection().aclose()
+
+
+async def test_listeners_are_told_and_cannot_stop_it(collector, clock, redis_client, monkeypatch):
+    monkeypatch.setattr(history.collector, "_listeners", [])
+    heard = []
+
+    @history.register
+    def broken(alias, snapshots, past):
+        raise RuntimeError("mine")
+
+    @history.register
+    async def good(alias, snapshots, past):
+        heard.append((alias, snapshots["emails"].counts["waiting"], past.last_second))
+
+    history.register(good)
+    finish(redis_client, 0)
+    await collector.tick()
+    assert heard == [("default", 0, START)]
+
+
+async def test_garbage_in_the_lists_is_passed_over(collector, clock, redis_client):
+    finish(redis_client, 3)
+    await collector.tick()
+    garbage = ["", "x", "[]", "{}", '{"t":"x","n":1,"f":0,"q":{}}', "[" * 100_000]
+    garbage += ['{"t":1,"n":1,"f":1,"q":{"emails":["x"]}}', '{"t":9e999,"n":1,"f":1,"q":{}}']
+    redis_client.lpush("qc:bull::seconds", *garbage)
+    redis_client.set("qc:bull::minutes", "no list")
+    copy = History()
+    await copy.arefresh()
+    assert copy.figures["emails"].done_total == 3
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"metric": "done"},
+        {"metric": "waiting", "step": 7},
+        {"metric": "waiting", "seconds": 3600, "step": 30},
+        {"metric": "waiting", "step": 0},
+    ],
+)
+def test_a_wrong_question_is_an_error(server, asked):
+    with pytest.raises(ValueError, match=r"metric|steps"):
+        History().series(**asked)
+
+
+def test_an_empty_history_has_nothing_to_say(server):
+    past = History()
+    assert (past.started_at, past.latest_at) == (None, None)
+    assert past.series("waiting", seconds=3) == [None, None, None]
+    assert past.rate("done_rate") == 0
+
+
+def test_a_record_survives_the_way_to_redis():
+    record = Record(START, 2, True, {"ä": Figures(1, 2, 3, 4, 5, 6, 7, 8)})
+    assert Record.decode(record.encode()) == record
+
+
+THREAD = """
+import django, time
+django.setup()
+from queuecore import history
+history.ensure_running()
+history.ensure_running()
+deadline = time.monotonic() + 30
+while history.history_of().version < 2:
+    assert time.monotonic() < deadline
+    time.sleep(0.05)
+import threading
+print(sum(thread.name == "queuecore-history" for thread in threading.enumerate()))
+"""
+
+
+def test_a_web_process_collects_in_one_thread_and_lets_go_when_it_ends(
+    server, redis_client, child_environment
+):
+    finish(redis_client, 0)
+    done = subprocess.run(
+        [sys.executable, "-c", THREAD],
+        env=child_environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1\n", "")
+    assert len(records(redis_client)) >= 2
+    assert not redis_client.exists("qc:bull::collector")
