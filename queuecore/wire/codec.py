@@ -44,6 +44,9 @@ def dumps(value: Any, what: str = "data") -> bytes:
 def loads(text: bytes | str) -> Any:
     """Decode JSON text.
 
+    Half a surrogate pair, which JavaScript writes where it cut an emoji in two, is read as U+FFFD;
+    an integer of more than 64 bits as a float.
+
     Raises:
         ValueError: the text is no JSON (peers and people write to the server too).
     """
@@ -65,7 +68,7 @@ def _plain(value: Any) -> Any:
     raise TypeError(type(value).__name__)
 
 
-def _with_orjson(value: Any, what: str) -> bytes:
+def _write_by_orjson(value: Any, what: str) -> bytes:
     try:
         text = orjson.dumps(value, _plain, _OPTIONS)
     except (TypeError, ValueError, RecursionError) as error:
@@ -77,7 +80,7 @@ def _with_orjson(value: Any, what: str) -> bytes:
     return text
 
 
-def _with_stdlib(value: Any, what: str) -> bytes:
+def _write_by_stdlib(value: Any, what: str) -> bytes:
     _walk(value, what, "", 0)
     try:
         return json.dumps(
@@ -85,6 +88,57 @@ def _with_stdlib(value: Any, what: str) -> bytes:
         ).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise _explain(value, what, error) from error
+
+
+def _read_by_orjson(text: bytes | str) -> Any:
+    try:
+        return orjson.loads(text)
+    except ValueError:
+        # orjson refuses halves of surrogate pairs; whatever else is wrong is found there again.
+        return _read_by_stdlib(text)
+
+
+def _read_by_stdlib(text: bytes | str) -> Any:
+    try:
+        value = json.loads(
+            text, parse_int=_integer, parse_float=_finite, parse_constant=_no_constant
+        )
+    except RecursionError:
+        raise ValueError("the JSON is nested too deeply to be read") from None
+    halves = b"\\ud" if isinstance(text, bytes) else "\\ud"
+    return _mended(value) if halves in text.lower() else value  # type: ignore[operator]
+
+
+def _mended(value: Any) -> Any:
+    """*value* with U+FFFD for each half of a surrogate pair."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_mended(item) for item in value]
+    if isinstance(value, dict):
+        return {_mended(key): _mended(item) for key, item in value.items()}
+    return value
+
+
+def _integer(digits: str) -> int | float:
+    if len(digits) < 19:
+        return int(digits)
+    number = _finite(digits)
+    if abs(number) > 2.0**65:
+        return number
+    exact = int(digits)
+    return exact if _INT_MIN <= exact <= _INT_MAX else number
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError(f"the JSON holds a number beyond every float: {digits[:40]}")
+    return number
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
 
 
 def _explain(value: Any, what: str, error: BaseException) -> NotSerializable:
@@ -129,7 +183,9 @@ def _walk(value: Any, what: str, path: str, depth: int) -> None:
         for index, item in enumerate(value):
             _walk(item, what, f"{path}[{index}]", depth + 1)
     elif isinstance(value, bytes | bytearray | memoryview):
-        raise NotSerializable(f"{where} is bytes; send text, for binary data base64 or a file's key")
+        raise NotSerializable(
+            f"{where} is bytes; send text, for binary data base64 or a file's key"
+        )
     elif hasattr(value, "_meta") and hasattr(value, "pk"):
         raise NotSerializable(
             f"{where} is a {type(value).__name__} instance; pass its key (obj.pk) "
@@ -148,8 +204,8 @@ def _walk(value: Any, what: str, path: str, depth: int) -> None:
 
 if orjson is not None:
     _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
-    _dumps: Callable[[Any, str], bytes] = _with_orjson
-    _loads: Callable[[bytes | str], Any] = orjson.loads
+    _dumps: Callable[[Any, str], bytes] = _write_by_orjson
+    _loads: Callable[[bytes | str], Any] = _read_by_orjson
 else:
-    _dumps = _with_stdlib
-    _loads = json.loads
+    _dumps = _write_by_stdlib
+    _loads = _read_by_stdlib
