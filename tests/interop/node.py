@@ -8,6 +8,7 @@
 Names, options and units are Node's own. What an object emits is kept in ``events``.
 """
 
+import contextlib
 import itertools
 import json
 import subprocess
@@ -103,17 +104,19 @@ class Peer:
                 self._news.wait(min(left, 1))
 
     def reset(self) -> list[str]:
-        """Close every object that is left; gives the errors that any of them emitted."""
+        """Close every object and gate that is left; gives the errors that any object emitted."""
         errors = []
         for remote in list(self._objects.values()):
             errors += [f"{remote.name}: {args[0]['stack']}" for args in remote.of("error")]
             remote.close()
+        self.ask(shut=True)
         return errors
 
     def end(self) -> None:
         """End the process."""
         assert self._process.stdin is not None
-        self._process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # a test has killed it
+            self._process.stdin.close()
         try:
             self._process.wait(5)
         except subprocess.TimeoutExpired:

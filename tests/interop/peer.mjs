@@ -4,6 +4,7 @@
 //                              {n, on, call, args}              call a method of it
 //                              {n, on, job, call, args}         call a method of one of its jobs
 //                              {n, open}                        let the processors waiting at a gate go on
+//                              {n, shut}                        shut all gates again
 // Out: {n, value} or {n, error}; and {from, event, args} for everything an object emits.
 // A processor is the source of a function `(job, token, signal) => ...`, which also sees `bullmq`
 // and `gate(name)`: a promise that is kept when Python opens that gate.
@@ -63,6 +64,7 @@ async function answer(request) {
     gateOf(request.open).open();
     return null;
   }
+  if (request.shut) return gates.clear();
   if (request.make) return make(request);
   let target = objects.get(request.on);
   if (request.call === "close") objects.delete(request.on);
