@@ -200,6 +200,10 @@ class RemoteJob:
             on=self._queue.name, job=self._id, call=method, args=args
         )
 
+    def waitUntilFinished(self, events: Remote) -> Any:
+        """Wait for its result, as ``events`` (a QueueEvents) tells it."""
+        return self._queue.peer.ask(on=self._queue.name, job=self._id, events=events.name)
+
 
 def numbered(count: int, name: str = "job") -> Iterator[dict[str, Any]]:
     """So many jobs for Node's ``addBulk``, each with its number as data."""

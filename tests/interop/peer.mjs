@@ -3,6 +3,7 @@
 // One JSON object a line. In:  {n, make, as, args, processor}   make a Queue, Worker, QueueEvents ...
 //                              {n, on, call, args}              call a method of it
 //                              {n, on, job, call, args}         call a method of one of its jobs
+//                              {n, on, job, events}             wait until that job is finished
 //                              {n, open}                        let the processors waiting at a gate go on
 //                              {n, shut}                        shut all gates again
 // Out: {n, value} or {n, error}; and {from, event, args} for everything an object emits.
@@ -68,6 +69,10 @@ async function answer(request) {
   if (request.make) return make(request);
   let target = objects.get(request.on);
   if (request.call === "close") objects.delete(request.on);
+  if (request.events) {
+    const job = await target.getJob(request.job);
+    return job.waitUntilFinished(objects.get(request.events));
+  }
   if (request.job !== undefined) {
     const job = await target.getJob(request.job);
     if (!job) throw new Error(`no job ${request.job}`);
