@@ -1,0 +1,42 @@
+"""Every behaviour is tested twice: by the blocking methods and by their async twins."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from queuecore import Queue
+from queuecore.wire.connections import get_connection
+from tests.server.hands import Hands
+from tests.servers import Server
+
+Do = Callable[..., Any]
+
+
+@pytest.fixture
+def queue(server: Server) -> Queue:
+    """The queue ``q``, empty."""
+    return Queue("q")
+
+
+@pytest.fixture
+def hands(queue: Queue) -> Hands:
+    """A worker by hand on ``q``."""
+    return Hands(queue)
+
+
+@pytest.fixture(params=["sync", "async"])
+def do(request: pytest.FixtureRequest, server: Server) -> Iterator[Do]:
+    """``do(queue.pause)`` calls ``pause()``, or runs ``apause()`` in an event loop."""
+    if request.param == "sync":
+        yield lambda method, *args, **options: method(*args, **options)
+        return
+    with asyncio.Runner() as runner:
+
+        def call(method: Callable[..., Any], *args: Any, **options: Any) -> Any:
+            owner = method.__self__  # type: ignore[attr-defined]
+            return runner.run(getattr(owner, f"a{method.__name__}")(*args, **options))
+
+        yield call
+        runner.run(get_connection().aclose())
