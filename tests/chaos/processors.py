@@ -1,0 +1,71 @@
+"""The processors of the fault tests' workers; what they run is kept in the test's ledger."""
+
+import asyncio
+import os
+import random
+import signal
+import time
+from functools import cache
+
+from queuecore import Job, processor
+from tests.chaos.ledger import Ledger
+
+
+@cache
+def ledger() -> Ledger:
+    return Ledger.of_this_process()
+
+
+@processor("short")
+async def short(job: Job) -> dict[str, int]:
+    """Some milliseconds of work, in the event loop."""
+    ledger().note("start", job.id)
+    await asyncio.sleep(random.random() * 0.02)
+    ledger().note("end", job.id)
+    return {"n": job.data["n"]}
+
+
+@processor("short", name="threaded")
+def threaded(job: Job) -> dict[str, int]:
+    """The same in a thread."""
+    ledger().note("start", job.id)
+    time.sleep(random.random() * 0.02)
+    ledger().note("end", job.id)
+    return {"n": job.data["n"]}
+
+
+@processor("short", name="second-try")
+async def second_try(job: Job) -> dict[str, int]:
+    """Fails at its first attempt."""
+    ledger().note("start", job.id)
+    await asyncio.sleep(random.random() * 0.01)
+    ledger().note("end", job.id)
+    if job.attempts_made == 0:
+        raise RuntimeError("the first attempt fails")
+    return {"n": job.data["n"]}
+
+
+@processor("short", name="poison")
+async def poison(job: Job) -> None:
+    """Takes its process down each time."""
+    ledger().note("start", job.id)
+    await asyncio.sleep(0.02)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@processor("long")
+async def long(job: Job) -> str:
+    """Runs as long as it is told to."""
+    ledger().note("start", job.id)
+    await asyncio.sleep(job.data["seconds"])
+    ledger().note("end", job.id)
+    return "done"
+
+
+@processor("long", name="threaded")
+def long_threaded(job: Job) -> str:
+    """The same in a thread."""
+    ledger().note("start", job.id)
+    time.sleep(job.data["seconds"])
+    ledger().note("end", job.id)
+    return "done"
