@@ -5,8 +5,9 @@
 -- Returns: how many rows there are now, or a code
 -- Errors: -1 no such job
 -- Follows: BullMQ addLog
+--- @include "includes/is_job"
 local rcall = redis.call
-if rcall('EXISTS', KEYS[1]) == 0 then
+if not is_job(KEYS[1]) then
   return -1
 end
 local count = rcall('RPUSH', KEYS[2], unpack(ARGV, 2))

@@ -9,10 +9,11 @@
 --- @include "includes/get_target"
 --- @include "includes/add_marker"
 --- @include "includes/add_prioritized"
+--- @include "includes/is_job"
 local rcall = redis.call
 local base, id, priority = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local job = base .. id
-if rcall('EXISTS', job) == 0 then
+if not is_job(job) then
   return -1
 end
 local target, blocked = get_target(base)

@@ -5,8 +5,9 @@
 -- Returns: {0} not yet, {1, returnvalue}, {2, failed reason}, or {code}
 -- Errors: -1 no such job
 -- Follows: BullMQ isFinished
+--- @include "includes/is_job"
 local rcall = redis.call
-if rcall('EXISTS', KEYS[1]) == 0 then
+if not is_job(KEYS[1]) then
   return { -1 }
 end
 if rcall('ZSCORE', KEYS[2], ARGV[1]) then

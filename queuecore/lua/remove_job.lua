@@ -9,6 +9,7 @@
 --- @include "includes/delete_job"
 --- @include "includes/drop_deduplication"
 --- @include "includes/get_target"
+--- @include "includes/is_job"
 --- @include "includes/is_pending_run"
 --- @include "includes/list_children"
 --- @include "includes/locate_job"
@@ -41,7 +42,8 @@ local function collect(base, id, finished)
   return true
 end
 
-if is_pending_run(root, ARGV[2], rcall('HGET', root .. ARGV[2], 'rjk')) then
+if is_job(root .. ARGV[2])
+    and is_pending_run(root, ARGV[2], rcall('HGET', root .. ARGV[2], 'rjk')) then
   return -8
 end
 if not collect(root, ARGV[2], false) then
@@ -52,15 +54,22 @@ local removed = 2
 for i = 1, #found do
   local base, id = found[i][1], found[i][2]
   local job = base .. id
-  local row = rcall('HMGET', job, 'parentKey', 'parent', 'deid')
-  if row[1] then
-    unlink_child(base, job, row[1], row[2], false)
+  local gone = false
+  if is_job(job) then
+    local row = rcall('HMGET', job, 'parentKey', 'parent', 'deid')
+    if row[1] then
+      unlink_child(base, job, row[1], row[2], false)
+    end
+    if row[3] then
+      drop_deduplication(base, id, row[3])
+    end
+    gone = true
   end
   local prev = take_out(base, id)
-  if row[3] then
-    drop_deduplication(base, id, row[3])
+  if gone or rcall('EXISTS', job) == 0 then
+    delete_job(job)
   end
-  if delete_job(job) > 0 then
+  if gone or prev ~= 'unknown' then
     local _, _, _, meta = get_target(base)
     rcall('XADD', base .. 'events', 'MAXLEN', '~', meta[6] or '10000', '*',
       'event', 'removed', 'jobId', id, 'prev', prev)

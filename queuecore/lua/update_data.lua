@@ -5,7 +5,8 @@
 -- Returns: 0, or a code
 -- Errors: -1 no such job
 -- Follows: BullMQ updateData
-if redis.call('EXISTS', KEYS[1]) == 0 then
+--- @include "includes/is_job"
+if not is_job(KEYS[1]) then
   return -1
 end
 redis.call('HSET', KEYS[1], 'data', ARGV[1])

@@ -5,9 +5,10 @@
 -- Returns: 0, or a code
 -- Errors: -1 no such job
 -- Follows: BullMQ updateProgress
+--- @include "includes/is_job"
 local rcall = redis.call
 local job = ARGV[1] .. ARGV[2]
-if rcall('EXISTS', job) == 0 then
+if not is_job(job) then
   return -1
 end
 rcall('HSET', job, 'progress', ARGV[3])

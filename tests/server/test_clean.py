@@ -33,7 +33,7 @@ def test_finished_jobs_by_when_they_finished(
     age(redis_client, "2", 100, "finishedOn")
     queue.get_job("2").log("a row")
     assert do(queue.clean, 50, state=state) == ["2"]
-    assert [key for key in redis_client.keys("bull:q:2*")] == []
+    assert list(redis_client.keys("bull:q:2*")) == []
     assert events(redis_client)[-1] == {"event": "cleaned", "count": "1"}
     assert do(queue.clean, 50, state=state) == []
     assert sorted(do(queue.clean, 0, state=state)) == ["1", "3"]
