@@ -41,8 +41,8 @@ test-all: ## Run all tests on every Python, Django and server there is
 
 lint: ## Check style, types, layers, Lua and templates
 	$(SETUP) tools lua
-	@$(RUN) -m ruff check --quiet
-	@$(RUN) -m ruff format --check --quiet
+	@$(RUN) -m ruff check --quiet --output-format concise
+	@$(RUN) -m ruff format --check --quiet --output-format concise
 	@$(RUN) -m mypy
 	@$(VENV)/bin/lint-imports --no-logo
 	@$(RUN) -m tests.lua
