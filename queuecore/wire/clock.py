@@ -10,28 +10,51 @@ from __future__ import annotations
 import time
 
 REFRESH_SECONDS = 10.0
+# An answer that took longer is not exact enough; so often the question is repeated at once.
+TIGHT_SECONDS, TRIES = 0.002, 3
+_ANY = (float("-inf"), float("inf"))
 
 
 class Clock:
-    """Server time as offset to this machine's monotonic clock, so that jumps of the wall do no harm."""
+    """Server time as offset to this machine's monotonic clock: the wall clock may jump.
+
+    An answer of ``TIME`` was true at some moment between question and answer, which bounds the
+    offset from two sides. The first question may open a connection, and a busy event loop reads
+    answers late: bounds that are too wide are narrowed by further questions.
+    """
 
     def __init__(self) -> None:
-        self._offset = 0.0
+        self._offset: float | None = None
+        self._bounds = _ANY
+        self._tries = 0
         self._measured: float | None = None
 
     @property
     def stale(self) -> bool:
         """Whether ``TIME`` should be asked before the next reading."""
         measured = self._measured
-        return measured is None or time.monotonic() - measured > REFRESH_SECONDS
+        if measured is None or time.monotonic() - measured > REFRESH_SECONDS:
+            return True
+        low, high = self._bounds
+        return high - low > TIGHT_SECONDS and self._tries < TRIES
 
     def forget(self) -> None:
         """Ask again before the next reading: the connection, and so maybe the server, changed."""
         self._measured = None
 
     def set(self, server_seconds: float, asked: float, answered: float) -> None:
-        """Take an answer of ``TIME``; *asked* and *answered* are monotonic seconds around the call."""
-        self._offset = server_seconds - (asked + answered) / 2
+        """Take an answer of ``TIME``; *asked* and *answered*: monotonic seconds around it."""
+        if self._measured is None or answered - self._measured > REFRESH_SECONDS:
+            self._bounds, self._tries = _ANY, 0
+        self._tries += 1
+        low, high = server_seconds - answered, server_seconds - asked
+        if max(low, self._bounds[0]) <= min(high, self._bounds[1]):
+            # Else somebody has set the server's clock meanwhile.
+            low, high = max(low, self._bounds[0]), min(high, self._bounds[1])
+        self._bounds = low, high
+        # No step without need: times of one process are compared with each other.
+        offset = (low + high) / 2 if self._offset is None else self._offset
+        self._offset = min(max(offset, low), high)
         self._measured = answered
 
     def now_ms(self) -> int:
@@ -39,7 +62,7 @@ class Clock:
 
         Before any answer this machine's own clock is used.
         """
-        if self._measured is None and self._offset == 0.0:
+        if self._offset is None:
             return int(time.time() * 1000)
         return int((time.monotonic() + self._offset) * 1000)
 

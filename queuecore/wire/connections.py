@@ -8,6 +8,7 @@ worker's receipts. Every socket has a deadline for connecting and for each answe
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import threading
@@ -25,11 +26,18 @@ from redis.connection import parse_url
 from redis.retry import Retry
 
 from .. import conf
-from ..errors import ConfigurationError, QueueCoreError, ScriptError, ServerRefused, ServerUnavailable
+from ..errors import (
+    ConfigurationError,
+    QueueCoreError,
+    ScriptError,
+    ServerRefused,
+    ServerUnavailable,
+)
 from . import embedded
 from .calls.base import Argument, Call, Command, Operation, Request
 from .clock import Clock
-from .run import arun, run
+from .link import Link
+from .run import anow, arun, run
 from .scripts import Script, load
 
 T = TypeVar("T")
@@ -39,8 +47,24 @@ ANSWER_TIMEOUT = 5.0
 
 # Answers that pass by themselves or by an operator's hand; the work is kept and tried again.
 _PASSING = frozenset(
-    "OOM READONLY LOADING MISCONF BUSY NOREPLICAS MASTERDOWN CLUSTERDOWN TRYAGAIN MOVED ASK "
-    "NOAUTH WRONGPASS NOPERM UNBLOCKED EXECABORT".split()
+    [
+        "OOM",
+        "READONLY",
+        "LOADING",
+        "MISCONF",
+        "BUSY",
+        "NOREPLICAS",
+        "MASTERDOWN",
+        "CLUSTERDOWN",
+        "TRYAGAIN",
+        "MOVED",
+        "ASK",
+        "NOAUTH",
+        "WRONGPASS",
+        "NOPERM",
+        "UNBLOCKED",
+        "EXECABORT",
+    ]
 )
 # redis-py strips the code of the errors for which it has a class.
 _CODE_OF = {
@@ -90,9 +114,19 @@ class Connection:
         """Carry out *operation*, awaiting; see :func:`queuecore.wire.run.arun`."""
         return await arun(self, operation)
 
+    def sibling(self) -> Connection:
+        """The same server and prefix over sockets of its own, for one owner; shares the clock."""
+        other = Connection(self.alias, self._url, self.prefix)
+        other.clock = self.clock
+        return other
+
+    async def anow(self) -> int:
+        """The server-corrected time in ms; asks the server only if the last answer is old."""
+        return await anow(self)
+
     def link(self, client_name: str | None = None) -> Link:
         """A dedicated socket for the running event loop, named *client_name* on the server."""
-        return Link(self, client_name)
+        return Link(self, client_name, ANSWER_TIMEOUT)
 
     def exchange(self, request: Request) -> Any:
         """Send one request or pipeline over a pooled socket and return its decoded answer(s).
@@ -105,8 +139,8 @@ class Connection:
         try:
             sock = pool.get_connection()
         except (redis.RedisError, OSError) as error:
-            self._revive()
-            raise self._unreachable(error, sent=False) from error
+            self.revive()
+            raise self.unreachable(error, sent=False) from error
         try:
             sock.send_packed_command(sock.pack_commands([_evalsha(one) for one in requests]))
             answers = [_read(sock) for _ in requests]
@@ -116,7 +150,7 @@ class Connection:
         except BaseException as error:
             sock.disconnect()
             if isinstance(error, redis.RedisError | OSError):
-                raise self._unreachable(error, sent=True) from error
+                raise self.unreachable(error, sent=True) from error
             raise
         finally:
             pool.release(sock)
@@ -129,8 +163,8 @@ class Connection:
         try:
             sock = await pool.get_connection()
         except (redis.RedisError, OSError) as error:
-            await asyncio.to_thread(self._revive)
-            raise self._unreachable(error, sent=False) from error
+            await asyncio.to_thread(self.revive)
+            raise self.unreachable(error, sent=False) from error
         try:
             await sock.send_packed_command(sock.pack_commands([_evalsha(one) for one in requests]))
             answers = [await _aread(sock) for _ in requests]
@@ -141,7 +175,7 @@ class Connection:
             # A cancelled exchange leaves an answer under way: the socket must not be used again.
             await sock.disconnect(nowait=True)
             if isinstance(error, redis.RedisError | OSError):
-                raise self._unreachable(error, sent=True) from error
+                raise self.unreachable(error, sent=True) from error
             raise
         finally:
             await pool.release(sock)
@@ -186,14 +220,24 @@ class Connection:
             )
         return embedded.ensure(conf.project_dir())
 
-    def _revive(self) -> None:
+    async def connect(self, client_name: str | None) -> Any:
+        """A connected redis-py socket of its own, for a :class:`Link`."""
+        kind = _socket_class(self.url(), redis.asyncio)
+        sock = kind(**self._options(kind, client_name))
+        await sock.connect()
+        return sock
+
+    def decode(self, request: Call[Any] | Command[Any], answer: Any) -> Any:
+        """Decode an answer, or raise the error that it is."""
+        return _decode(request, answer)
+
+    def revive(self) -> None:
         """Start the embedded server again if it is ours and gone; at most once a second."""
         if self._url is None and time.monotonic() - self._ensured > 1:
             self._ensured = time.monotonic()
-            try:
+            # What goes wrong is told by the next attempt to connect, in its own words.
+            with contextlib.suppress(QueueCoreError):
                 embedded.ensure(conf.project_dir())
-            except QueueCoreError:
-                pass  # told by the next attempt to connect, in the words of its own error
 
     def _sync_pool(self) -> redis.ConnectionPool:
         if self._pool is None or self._pid != os.getpid():
@@ -223,7 +267,7 @@ class Connection:
             options["socket_keepalive_options"] = _KEEPALIVE
         return options
 
-    def _unreachable(self, error: BaseException, *, sent: bool) -> ServerUnavailable:
+    def unreachable(self, error: BaseException, *, sent: bool) -> ServerUnavailable:
         code = _code(error)
         if code in _PASSING:
             return ServerRefused(_refusal(self.alias, code, error), code=code)
@@ -232,62 +276,6 @@ class Connection:
             f"the Redis server of connection {self.alias!r} {how}: {error or type(error).__name__}",
             sent=sent,
         )
-
-
-class Link:
-    """One socket with one owner in one event loop; a request at a time, never repeated here.
-
-    After a :class:`ServerUnavailable` the link is closed; the next request opens it anew.
-    """
-
-    def __init__(self, connection: Connection, client_name: str | None) -> None:
-        self._connection = connection
-        self._client_name = client_name
-        self._socket: Any = None
-
-    async def open(self) -> None:
-        """Connect, if not connected."""
-        if self._socket is not None:
-            return
-        try:
-            kind = _socket_class(self._connection.url(), redis.asyncio)
-            sock = kind(**self._connection._options(kind, self._client_name))
-            await sock.connect()
-        except (redis.RedisError, OSError) as error:
-            await asyncio.to_thread(self._connection._revive)
-            raise self._connection._unreachable(error, sent=False) from error
-        self._socket = sock
-        self._connection.clock.forget()
-
-    async def send(self, request: Call[T] | Command[T], timeout: float = ANSWER_TIMEOUT) -> T:
-        """Send *request* and return its decoded answer; *timeout* seconds for the answer.
-
-        Raises:
-            ServerUnavailable: the link is closed and the request's fate unknown if ``sent``.
-        """
-        if self._socket is None:
-            await self.open()
-        sock = self._socket
-        try:
-            await sock.send_packed_command(sock.pack_command(*_evalsha(request)), check_health=False)
-            answer = await _aread(sock, timeout)
-            if isinstance(answer, redis.exceptions.NoScriptError):
-                await sock.send_packed_command(
-                    sock.pack_command(*_eval(request)), check_health=False
-                )
-                answer = await _aread(sock, timeout)
-        except BaseException as error:
-            await self.close()
-            if isinstance(error, redis.RedisError | OSError):
-                raise self._connection._unreachable(error, sent=True) from error
-            raise
-        return _decode(request, answer)  # type: ignore[no-any-return]
-
-    async def close(self) -> None:
-        """Close the socket at once."""
-        sock, self._socket = self._socket, None
-        if sock is not None:
-            await sock.disconnect(nowait=True)
 
 
 _connections: dict[str, Connection] = {}
@@ -358,11 +346,9 @@ def _read(sock: Any) -> Any:
         return error
 
 
-async def _aread(sock: Any, timeout: float | None = None) -> Any:
+async def _aread(sock: Any) -> Any:
     try:
-        if timeout is None:
-            return await sock.read_response()
-        return await sock.read_response(timeout=timeout, disconnect_on_error=False)
+        return await sock.read_response()
     except redis.ResponseError as error:
         return error
 
@@ -415,4 +401,3 @@ def _refusal(alias: str, code: str, error: BaseException) -> str:
     of = f" of connection {alias!r}" if alias else ""
     advice = _ADVICE.get(code, "it is tried again")
     return f"the Redis server{of} refused with {code}: {advice} ({error})"
-

@@ -36,7 +36,7 @@ def run(connection: Connection, operation: Operation[T] | Call[T] | Command[T]) 
         ServerUnavailable: the server was not reached in time.
     """
     if asyncio._get_running_loop() is not None:
-        name = sys._getframe(1).f_code.co_name
+        name = _caller()
         raise SynchronousCall(f"{name}() would block the event loop; await a{name}() instead")
     if not isinstance(operation, Generator):
         return _blocking(connection, operation)  # type: ignore[no-any-return]
@@ -70,9 +70,22 @@ async def arun(connection: Connection, operation: Operation[T] | Call[T] | Comma
         return stop.value  # type: ignore[no-any-return]
 
 
+def _caller() -> str:
+    """The name of the public method that led here: the first frame that is not ours to pass on."""
+    frame = sys._getframe(2)
+    while frame.f_code.co_name in ("run", "_run") and frame.f_back is not None:
+        frame = frame.f_back
+    return frame.f_code.co_name
+
+
+async def anow(connection: Connection) -> int:
+    """The server-corrected time in milliseconds."""
+    return await _awaited(connection, NOW)  # type: ignore[no-any-return]
+
+
 def _blocking(connection: Connection, request: Request) -> Any:
     if request is NOW:
-        if connection.clock.stale:
+        while connection.clock.stale:
             asked = time.monotonic()
             connection.clock.set(_blocking(connection, TIME), asked, time.monotonic())
         return connection.clock.now_ms()
@@ -90,7 +103,7 @@ def _blocking(connection: Connection, request: Request) -> Any:
 
 async def _awaited(connection: Connection, request: Request) -> Any:
     if request is NOW:
-        if connection.clock.stale:
+        while connection.clock.stale:
             asked = time.monotonic()
             connection.clock.set(await _awaited(connection, TIME), asked, time.monotonic())
         return connection.clock.now_ms()

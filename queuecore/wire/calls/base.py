@@ -63,7 +63,10 @@ Operation = Generator[Request, Any, T]
 
 _CODES: dict[int, tuple[type[errors.QueueCoreError], str]] = {
     -1: (errors.JobNotFound, "there is no job {id} in queue {queue}"),
-    -2: (errors.LockLost, "job {id} of queue {queue} has no lock any more; another worker may run it"),
+    -2: (
+        errors.LockLost,
+        "job {id} of queue {queue} has no lock any more; another worker may run it",
+    ),
     -3: (errors.JobNotInState, "job {id} of queue {queue} is not {state}"),
     -4: (errors.PendingChildren, "job {id} of queue {queue} has unfinished children"),
     -6: (errors.LockLost, "job {id} of queue {queue} is locked by another worker"),

@@ -1,0 +1,107 @@
+"""manage.py runworker: works the queues of this project until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from ... import __version__, conf, discovery
+from ...errors import ConfigurationError, did_you_mean
+from ...history import Collector
+from ...processors import QueueProcessors
+from ...worker import Worker
+from ...worker.process import leave, run
+
+
+class Command(BaseCommand):
+    help = (
+        "Work jobs: of the named queues, or of every queue that has a processor. "
+        "SIGTERM or Ctrl-C lets running jobs finish, then hands the others back without counting "
+        "the try; a second signal hands them back at once."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "queues",
+            nargs="*",
+            metavar="QUEUE",
+            help="queues to work: NAME, or ALIAS:NAME on another connection (default: all)",
+        )
+        parser.add_argument(
+            "--concurrency",
+            type=int,
+            metavar="N",
+            help="jobs of a queue that run at a time (default: the processor's, else "
+            "QUEUECORE['WORKER']['CONCURRENCY'], else 10)",
+        )
+        parser.add_argument(
+            "--burst", action="store_true", help="end once nothing is left to run now"
+        )
+        parser.add_argument(
+            "--shutdown-timeout",
+            type=float,
+            metavar="S",
+            help="seconds running jobs get to finish when told to stop (default: 25)",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            chosen = _chosen(options["queues"])
+            workers = [_worker(one, options) for one in chosen]
+            settings = conf.get_settings().worker
+        except ConfigurationError as error:
+            raise CommandError(str(error)) from error
+        logging.getLogger("queuecore").info(
+            "QueueCore %s works %s",
+            __version__,
+            ", ".join(f"{one.queue.name} ({one.concurrency})" for one in workers),
+        )
+        timeout = options["shutdown_timeout"]
+        run(
+            workers,
+            shutdown_timeout=settings.shutdown_timeout if timeout is None else timeout,
+            beside=[Collector(alias).run() for alias in sorted({one.alias for one in chosen})],
+        )
+        leave(0)
+
+
+def _chosen(names: list[str]) -> list[QueueProcessors]:
+    """The processors of the queues *names*, or all.
+
+    Raises:
+        ConfigurationError: there is none, or one of the names has no processor.
+    """
+    found = discovery.discover().queues
+    if not found:
+        raise ConfigurationError(
+            "no processor was found; put functions with @processor('queue') into processors.py "
+            "of an app that is in INSTALLED_APPS"
+        )
+    if not names:
+        return list(found.values())
+    chosen = []
+    for name in names:
+        alias, _, queue = name.rpartition(":")
+        key = (alias or "default", queue)
+        if key not in found:
+            known = [queue if alias == "default" else f"{alias}:{queue}" for alias, queue in found]
+            raise ConfigurationError(
+                f"no processor takes queue {name!r}{did_you_mean(name, known)}; there are: "
+                f"{', '.join(sorted(known))}"
+            )
+        chosen.append(found[key])
+    return chosen
+
+
+def _worker(processors: QueueProcessors, options: dict[str, Any]) -> Worker:
+    if options["concurrency"] is not None and options["concurrency"] < 1:
+        raise ConfigurationError("--concurrency must be at least 1")
+    return Worker(
+        processors.queue,
+        processors,
+        connection=processors.alias,
+        concurrency=options["concurrency"],
+        burst=options["burst"],
+    )

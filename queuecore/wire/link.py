@@ -1,0 +1,133 @@
+"""A link: one socket with one owner in one event loop, for the calls of a worker.
+
+redis-py connects (TLS, password, database, client name); from then on the socket belongs to a
+small protocol of our own, since a worker with one slot lives from round trip to round trip. A
+request at a time, a deadline for each answer, nothing repeated here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import redis
+from redis.asyncio.connection import AbstractConnection
+
+from . import resp
+from .calls.base import Call, Command
+from .scripts import load
+
+if TYPE_CHECKING:
+    from .connections import Connection
+
+T = TypeVar("T")
+
+
+class Link:
+    """One socket; after a :class:`ServerUnavailable` it is closed, the next request opens it anew."""
+
+    def __init__(self, connection: Connection, client_name: str | None, deadline: float) -> None:
+        self._connection = connection
+        self._client_name = client_name
+        self._deadline = deadline
+        self._stream: _Stream | None = None
+
+    async def open(self) -> None:
+        """Connect, if not connected.
+
+        Raises:
+            ServerUnavailable: with ``sent`` false.
+        """
+        if self._stream is not None:
+            return
+        try:
+            self._stream = _Stream(await self._connection.connect(self._client_name))
+        except (redis.RedisError, OSError) as error:
+            await asyncio.to_thread(self._connection.revive)
+            raise self._connection.unreachable(error, sent=False) from error
+        self._connection.clock.forget()
+
+    async def send(self, request: Call[T] | Command[T], timeout: float | None = None) -> T:
+        """Send *request* and return its decoded answer; *timeout* seconds for the answer.
+
+        Raises:
+            ServerUnavailable: the link is closed, and the request's fate unknown if ``sent``.
+        """
+        if self._stream is None:
+            await self.open()
+        stream = self._stream
+        assert stream is not None
+        deadline = self._deadline if timeout is None else timeout
+        try:
+            if isinstance(request, Command):
+                answer = await stream.ask(request.args, deadline)
+            else:
+                script = load(request.script)
+                rest = (len(request.keys), *request.keys, *request.args)
+                answer = await stream.ask(("EVALSHA", script.sha, *rest), deadline)
+                if isinstance(answer, redis.ResponseError) and str(answer).startswith("NOSCRIPT"):
+                    answer = await stream.ask(("EVAL", script.source, *rest), deadline)
+        except BaseException as error:
+            await self.close()
+            if isinstance(error, OSError):
+                raise self._connection.unreachable(error, sent=True) from error
+            raise
+        return self._connection.decode(request, answer)  # type: ignore[no-any-return]
+
+    async def close(self) -> None:
+        """Close the socket at once."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close()
+
+
+class _Stream(asyncio.Protocol):
+    """The protocol that takes over a connected socket from redis-py."""
+
+    def __init__(self, opened: AbstractConnection) -> None:
+        # Kept, so that redis-py does not close the socket when its object is collected.
+        self._opened = opened
+        self._loop = asyncio.get_running_loop()
+        self._reader = resp.reader()
+        self._waiter: asyncio.Future[Any] | None = None
+        writer: asyncio.StreamWriter = opened._writer  # type: ignore[attr-defined]
+        self._transport: Any = writer.transport
+        self._write: Callable[[bytes], None] = self._transport.write
+        self._transport.set_protocol(self)
+
+    async def ask(self, words: Any, timeout: float) -> Any:
+        """Send one command and await its answer; an error answer is returned, not raised.
+
+        Raises:
+            OSError: the socket was lost, or no answer came in *timeout* seconds.
+        """
+        if self._transport.is_closing():
+            raise ConnectionResetError("the connection was closed by the server")
+        waiter = self._waiter = self._loop.create_future()
+        timer = self._loop.call_later(timeout, self._expire, timeout)
+        self._write(resp.pack(words))
+        try:
+            return await waiter
+        finally:
+            timer.cancel()
+            self._waiter = None
+
+    def data_received(self, data: bytes) -> None:
+        self._reader.feed(data)
+        answer = self._reader.gets()
+        if answer is not resp.INCOMPLETE and self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(answer)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._fail(exc or ConnectionResetError("the connection was closed by the server"))
+
+    def _expire(self, timeout: float) -> None:
+        self._fail(TimeoutError(f"no answer in {timeout:g} s"))
+
+    def _fail(self, error: Exception) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(error if isinstance(error, OSError) else OSError(str(error)))
+
+    def close(self) -> None:
+        self._transport.abort()

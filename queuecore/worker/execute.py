@@ -1,0 +1,131 @@
+"""Runs processors: coroutines as tasks of the loop, functions in threads of the worker's own.
+
+A run ends in exactly one call of ``ended(run, value, error)``, in the loop's thread, whatever the
+processor raises; ``SystemExit`` and ``KeyboardInterrupt`` end the run, not the worker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Any
+
+from ..job import Job
+from ..processors import Entry
+from . import database
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """One claimed job, from its claim until the server has acknowledged its outcome.
+
+    ``number``: the claim's, which makes the lock's token. ``starts``: the job's ``ats`` in this
+    run. ``claimed``: monotonic seconds. ``lost``: another worker has the job; its outcome is void.
+    """
+
+    job: Job
+    number: int
+    starts: int
+    claimed: float
+    entry: Entry | None = None
+    task: asyncio.Task[None] | None = None
+    confirmed: bool = False
+    lost: bool = False
+    abandoned: bool = False
+
+
+Ended = Callable[[Run, Any, BaseException | None], None]
+
+
+class Executor:
+    """Starts runs; *ended* receives each one's value or error in the loop's thread."""
+
+    def __init__(self, concurrency: int, ended: Ended, name: str) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._concurrency = concurrency
+        self._ended = ended
+        self._name = name
+        self._contexts = database.Contexts()
+        self._inbox: SimpleQueue[Run | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._results: deque[tuple[Run, Any, BaseException | None]] = deque()
+        self._woken = False
+
+    def start(self, run: Run) -> None:
+        """Begin *run*; returns at once."""
+        entry = run.entry
+        assert entry is not None
+        if entry.is_async:
+            run.task = self._loop.create_task(self._coroutine(run, entry))
+        else:
+            if len(self._threads) < self._concurrency:
+                self._grow()
+            self._inbox.put(run)
+
+    async def close(self) -> None:
+        """End the threads that are idle; those of jobs given up are left to the process's end."""
+        for _ in self._threads:
+            self._inbox.put(None)
+        await self._contexts.close()
+
+    async def _coroutine(self, run: Run, entry: Entry) -> None:
+        contexts = self._contexts
+        context = contexts.enter()
+        value, error = None, None
+        try:
+            value = await entry.function(run.job)
+        except BaseException as raised:
+            error = raised
+        if contexts.used(context):
+            try:
+                await contexts.leave(context)
+            except Exception as broken:  # must never mask what the job returned or raised
+                self._loop.call_exception_handler(
+                    {"message": "closing a job's database connections failed", "exception": broken}
+                )
+        else:
+            contexts.give(context)
+        self._ended(run, value, error)
+
+    def _grow(self) -> None:
+        number = len(self._threads) + 1
+        # A daemon: a job that outlives the shutdown's deadline must not hold the process.
+        thread = threading.Thread(
+            target=self._work, name=f"queuecore-{self._name}-{number}", daemon=True
+        )
+        self._threads.append(thread)
+        thread.start()
+
+    def _work(self) -> None:
+        while (run := self._inbox.get()) is not None:
+            value, error = None, None
+            entry = run.entry
+            assert entry is not None
+            try:
+                # A context of its own, so that one job's variables do not leak into the next.
+                value = contextvars.Context().run(database.run_clean, entry.function, run.job)
+            except BaseException as raised:
+                error = raised
+            self._results.append((run, value, error))
+            # The result is in place before the flag is read, and `_collect` lowers the flag
+            # before it takes results: none can be left behind without a wake-up.
+            if not self._woken:
+                self._woken = True
+                self._wake()
+        database.close_thread()
+
+    def _wake(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended: the job was handed back
+            self._loop.call_soon_threadsafe(self._collect)
+
+    def _collect(self) -> None:
+        """Take every result that piled up: one wake-up of the loop serves many jobs."""
+        self._woken = False
+        while self._results:
+            self._ended(*self._results.popleft())

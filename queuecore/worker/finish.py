@@ -1,0 +1,187 @@
+"""What a processor returned or raised, as an outcome for the finish script."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..backoff import Strategy, UnknownBackoff, delay_ms
+from ..errors import NotSerializable, RateLimitError, UnrecoverableError
+from ..job import Job
+from ..options import DEFAULT_STACK_TRACE_LIMIT, Keep
+from ..wire import codec
+from ..wire.calls.working import Outcome
+
+REASON_LIMIT = 8 * 1024
+STACK_LIMIT = 32 * 1024
+_FRAMES = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """The retention of jobs that name none of their own, as rules of the finish script."""
+
+    complete: str
+    fail: str
+
+    @classmethod
+    def of(cls, complete: Any, fail: Any) -> Retention:
+        """Make the rules of two settings: True, False, a number, :class:`Keep`, or None."""
+        return cls(rule(_wire(complete)), rule(_wire(fail)))
+
+
+def completed(job: Job, number: int, value: Any, retention: Retention) -> Outcome:
+    """The outcome of a run that returned *value*.
+
+    Raises:
+        NotSerializable: the value cannot be written as JSON.
+    """
+    encoded = b"null" if value is None else codec.dumps(value, "the result")
+    keep = job.opts.get("removeOnComplete")
+    return Outcome(
+        job.id,
+        number,
+        "c",
+        encoded,
+        rule=retention.complete if keep is None else rule(keep),
+        attempts=str(job.attempts_made + 1),
+    )
+
+
+def failed(
+    job: Job, number: int, error: BaseException, retention: Retention, strategy: Strategy | None
+) -> Outcome:
+    """The outcome of a run that raised *error*: a further try, or the job's failure."""
+    made = job.attempts_made + 1
+    attempts = _whole(job.opts.get("attempts"))
+    stack = _stacktrace(job, error)
+    # A repeat of the whole job would repeat its side effects only to fail at the same place.
+    final = isinstance(error, UnrecoverableError | NotSerializable) or made >= attempts
+    if not final:
+        try:
+            delay = delay_ms(job.opts.get("backoff"), made, error, job, strategy)
+        except Exception as broken:
+            # No strategy, or the user's strategy itself raised: the job's own error comes first.
+            text = f"{reason(error)} (no further try: {reason(broken)})"
+            return _final(job, number, text, stack, retention, made, attempts)
+        if delay > 0:
+            return Outcome(job.id, number, "d", reason(error), stack, str(delay), str(made))
+        if delay == 0:
+            lifo = "lifo" if job.opts.get("lifo") else ""
+            return Outcome(job.id, number, "r", reason(error), stack, lifo, str(made))
+    return _final(job, number, reason(error), stack, retention, made, attempts)
+
+
+def put_back(job: Job, number: int) -> Outcome:
+    """The outcome of a run that was not one: the job waits again, as the next to run."""
+    return Outcome(job.id, number, "w")
+
+
+def postponed(job: Job, number: int, delay: float) -> Outcome:
+    """The outcome of a run that was not one: the job comes back in *delay* seconds."""
+    return Outcome(job.id, number, "p", rule=str(round(delay * 1000)))
+
+
+def is_rate_limit(error: BaseException) -> bool:
+    """Whether *error* is the control error by which a processor says that its queue is limited."""
+    return isinstance(error, RateLimitError) or (
+        type(error) is Exception and error.args == (RateLimitError.WIRE_MESSAGE,)
+    )
+
+
+def rule(keep: Any) -> str:
+    """BullMQ's retention option as the finish script's rule.
+
+    ``""`` keeps all, ``"0"`` none, ``"count,age,limit"`` some. What is malformed keeps all.
+    """
+    if keep is True:
+        return "0"
+    if isinstance(keep, dict):
+        count, age, limit = (keep.get(name) for name in ("count", "age", "limit"))
+        if _is_number(count) and count == 0:
+            return "0"
+        parts = ",".join(str(int(n)) if _is_number(n) else "" for n in (count, age, limit))
+        return "" if parts == ",," else parts
+    if _is_number(keep):
+        return f"{int(keep)},," if keep >= 1 else "0"
+    return ""
+
+
+def reason(error: BaseException) -> str:
+    """The message of *error*, or its class where it has none; valid text of at most 8 KB."""
+    try:
+        message = str(error)
+    except Exception:
+        message = "(its message cannot be read)"
+    name = type(error).__name__
+    message = message or name
+    if isinstance(error, KeyError):
+        message = f"{name}: {message}"  # the bare key explains nothing
+    return _cut(message, REASON_LIMIT)
+
+
+def _final(
+    job: Job,
+    number: int,
+    text: str,
+    stack: bytes,
+    retention: Retention,
+    made: int,
+    attempts: int,
+) -> Outcome:
+    keep = job.opts.get("removeOnFail")
+    kept = retention.fail if keep is None else rule(keep)
+    exhausted = "!" if made >= attempts else ""
+    return Outcome(job.id, number, "f", text, stack, kept, f"{made}{exhausted}")
+
+
+def _stacktrace(job: Job, error: BaseException) -> bytes:
+    """The job's tracebacks and this one, as the JSON array that BullMQ keeps."""
+    limit = job.opts.get("stackTraceLimit")
+    limit = _whole(limit) if limit is not None else DEFAULT_STACK_TRACE_LIMIT
+    if limit == 0:
+        return b"[]"
+    try:
+        # Without values of local variables: they may hold secrets.
+        lines = traceback.TracebackException.from_exception(error, limit=-_FRAMES).format()
+        trace = _cut("".join(lines), STACK_LIMIT)
+    except Exception:
+        trace = f"{type(error).__name__}: {reason(error)} (its traceback cannot be read)"
+    return codec.dumps([_cut(one, STACK_LIMIT) for one in [*job.stacktrace, trace][-limit:]])
+
+
+def _cut(message: str, limit: int) -> str:
+    """*message* as valid text of at most *limit* characters, its beginning and its end."""
+    if len(message) > limit:
+        half = limit // 2 - 20
+        message = f"{message[:half]}\n... cut ...\n{message[-half:]}"
+    return message.encode("utf-8", "backslashreplace").decode()
+
+
+def _wire(keep: Any) -> Any:
+    if isinstance(keep, Mapping):
+        keep = Keep(**keep)
+    return keep.wire() if isinstance(keep, Keep) else keep
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 2**53
+
+
+def _whole(value: Any) -> int:
+    return int(value) if _is_number(value) else 0
+
+
+__all__ = [
+    "Retention",
+    "UnknownBackoff",
+    "completed",
+    "failed",
+    "is_rate_limit",
+    "postponed",
+    "put_back",
+    "reason",
+    "rule",
+]

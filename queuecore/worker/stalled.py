@@ -1,0 +1,39 @@
+"""Looks for jobs whose worker died, and lets them run again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+
+from ..errors import QueueCoreError
+from ..wire.calls.base import NOW, Operation
+from ..wire.calls.working import move_stalled_jobs_to_wait
+from ..wire.connections import Connection
+from ..wire.keys import Keys
+
+logger = logging.getLogger("queuecore.worker")
+
+
+async def watch(connection: Connection, keys: Keys, interval: float, max_stalled: int) -> None:
+    """Check now and every *interval* seconds, for ever; one worker of all does each check."""
+    while True:
+        try:
+            recovered, failing = await connection.arun(_check(keys, interval, max_stalled))
+        except QueueCoreError as error:
+            logger.debug("the stalled check of %s failed: %s", keys.name, error)
+            await asyncio.sleep(random.uniform(0.05, min(2.0, interval)))
+            continue
+        for id in recovered:
+            verdict = "fails now" if id in failing else "runs again"
+            logger.warning("job %s of %s was left by its worker and %s", id, keys.name, verdict)
+        # Spread over the workers, so that the check does not hang on one of them.
+        await asyncio.sleep(interval * random.uniform(0.95, 1.05))
+
+
+def _check(keys: Keys, interval: float, max_stalled: int) -> Operation[tuple[list[str], list[str]]]:
+    now = yield NOW
+    answer: tuple[list[str], list[str]] = yield move_stalled_jobs_to_wait(
+        keys, now, round(interval * 1000), max_stalled
+    )
+    return answer

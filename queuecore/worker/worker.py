@@ -1,0 +1,629 @@
+"""Worker: works the jobs of one queue in one process.
+
+Two lanes take turns: while the server works on one lane's call, Python runs the jobs of the
+other's answer. A call carries every outcome that piled up since the last one and claims as many
+jobs as there are free slots, so that batches grow under load and nothing waits for a batch to
+fill. With one slot this is BullMQ's finish-and-fetch. A worker with free slots and nothing to
+claim blocks on the marker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from importlib import import_module
+from typing import Any
+from uuid import uuid4
+
+from .. import conf
+from ..backoff import Strategy
+from ..errors import (
+    ConfigurationError,
+    DelayedError,
+    NotSerializable,
+    QueueCoreError,
+    ServerUnavailable,
+    UnrecoverableError,
+    WaitingChildrenError,
+    WaitingError,
+)
+from ..job import Job
+from ..options import RateLimit, milliseconds
+from ..processors import QueueProcessors, entry_for
+from ..queue import Queue
+from ..wire.calls.base import Command
+from ..wire.calls.working import (
+    Claim,
+    Claimed,
+    ClaimOptions,
+    Outcome,
+    finish_and_claim,
+    hand_back,
+)
+from ..wire.connections import Link
+from ..wire.lanes import Lane
+from . import finish, stalled
+from .execute import Executor, Run
+from .fetch import Marker
+from .locks import LockRenewer
+
+logger = logging.getLogger("queuecore.worker")
+
+LANES = 2
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
+# A limited queue is looked at again after this at the latest (BullMQ's maximumRateLimitDelay).
+_LONGEST_LIMIT = 30.0
+# What cancelled coroutines get to unwind before their jobs are handed back.
+_UNWIND = 1.0
+
+
+class Worker:
+    """Works one queue until it is closed.
+
+    Args:
+        queue: the queue's name.
+        processor: a function or coroutine function of one job, or a ``Processor`` class; or the
+            registered processors of the queue.
+        connection: the connection alias.
+        concurrency: jobs run at a time, 10 unless set.
+        limiter: at most so many starts in a time, over all workers of the queue.
+        burst: end once nothing is left to run, instead of waiting for more.
+        settings: any key of :class:`queuecore.conf.WorkerSettings`, over those of the project.
+
+    Follows BullMQ's ``Worker``.
+    """
+
+    def __init__(
+        self,
+        queue: str,
+        processor: Any,
+        *,
+        connection: str = "default",
+        concurrency: int | None = None,
+        limiter: RateLimit | None = None,
+        burst: bool = False,
+        **settings: Any,
+    ) -> None:
+        self.queue = Queue.existing(queue, connection)
+        if isinstance(processor, QueueProcessors):
+            self.processors = processor
+        else:
+            self.processors = QueueProcessors(connection, queue, default=entry_for(processor))
+        base = conf.get_settings().worker
+        try:
+            self.settings = replace(base, **settings)
+        except TypeError as error:
+            raise ConfigurationError(f"Worker() has no such setting: {error}") from None
+        self.concurrency = concurrency or self.processors.concurrency or base.concurrency
+        self.burst = burst
+        self.id = uuid4().hex
+        self._options = ClaimOptions(
+            worker=self.id,
+            name=self.settings.name,
+            lock_duration=round(self.settings.lock_duration * 1000),
+            metrics=self.settings.metrics_max_data_points,
+            limiter_max=limiter.max if limiter else None,
+            limiter_duration=milliseconds(limiter.duration, "limiter") if limiter else None,
+        )
+        self._retention = finish.Retention.of(
+            self.settings.remove_on_complete, self.settings.remove_on_fail
+        )
+        self._strategy = _strategy(self.settings.backoff_strategy)
+        # One counter over all lanes: a token names one claim of one worker.
+        self._number = 0
+        self._runs: dict[str, Run] = {}
+        self._outcomes: deque[tuple[Run, Outcome, Any]] = deque()
+        self._busy = 0
+        self._reserved = 0
+        self._in_flight = 0
+        # Something may be ready to be claimed: set by the marker, and by a claim that was filled.
+        self._hungry = True
+        self._limited_until = 0.0
+        self._next_due = 0
+        self._suspect: Run | None = None
+        self._closing = False
+        self._away_since: float | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._idle_lanes: list[asyncio.Future[None]] = []
+        self._changed: asyncio.Event | None = None
+        self._closed: asyncio.Event | None = None
+        self._done: asyncio.Event | None = None
+
+    def __repr__(self) -> str:
+        return f"<Worker of {self.queue.name!r} {self.id[:8]} concurrency={self.concurrency}>"
+
+    @property
+    def running(self) -> int:
+        """How many jobs run now."""
+        return self._busy
+
+    # Life
+
+    def run(self) -> None:
+        """Work until SIGTERM or SIGINT, then shut down gracefully; blocks the calling thread."""
+        from .process import run
+
+        run([self])
+
+    async def arun(self) -> None:
+        """Work until :meth:`close` is called (or, with ``burst``, nothing is left).
+
+        On return every outcome was reported and no job is held any more.
+        """
+        self._changed, self._done = asyncio.Event(), asyncio.Event()
+        self._closed = self._closed or asyncio.Event()
+        loop = asyncio.get_running_loop()
+        self._loop = loop
+        self._executor = Executor(self.concurrency, self._ended, self.queue.name)
+        self._marker = Marker(
+            self.queue.connection, self.queue.keys, self.settings.name, self.settings.drain_delay
+        )
+        renewer = LockRenewer(
+            self.queue.connection,
+            self.queue.keys,
+            lock_duration=self.settings.lock_duration,
+            renew_after=self.settings.renew_after,
+            runs=lambda: list(self._runs.values()),
+            token=self._token,
+            lost=lambda run: _call_in(loop, self._lost, run),
+        )
+        for entry in self.processors.entries():
+            if entry.instance is not None:
+                entry.instance.setup()
+        renewer.start()
+        lanes = [asyncio.create_task(self._lane(number)) for number in range(1, LANES + 1)]
+        helpers = [
+            asyncio.create_task(self._wait_for_work()),
+            asyncio.create_task(
+                stalled.watch(
+                    self.queue.connection,
+                    self.queue.keys,
+                    self.settings.stalled_interval,
+                    self.settings.max_stalled_count,
+                )
+            ),
+        ]
+        finished = asyncio.create_task(self._done.wait())
+        try:
+            await asyncio.wait([*lanes, *helpers, finished], return_when=asyncio.FIRST_COMPLETED)
+            for task in (*lanes, *helpers):
+                if task.done() and not task.cancelled() and task.exception() is not None:
+                    # A part of the worker died of a fault of its own: better no worker than one
+                    # that looks alive and works nothing.
+                    task.result()
+            # Closing: the lanes end by themselves once every outcome is acknowledged.
+            await asyncio.wait([*lanes, finished], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._done.set()
+            for task in (*lanes, *helpers, finished):
+                task.cancel()
+            await asyncio.gather(*lanes, *helpers, finished, return_exceptions=True)
+            renewer.stop()
+            try:
+                await self._give_up()
+            finally:
+                await self._marker.close()
+                await self._executor.close()
+                for entry in self.processors.entries():
+                    if entry.instance is not None:
+                        entry.instance.teardown()
+                self._closed.set()
+
+    async def close(self, timeout: float | None = None) -> None:
+        """Claim nothing more, let running jobs finish, hand back the others, and end ``arun``.
+
+        Args:
+            timeout: seconds that running jobs get; ``shutdown_timeout`` of the settings unless set.
+                A job handed back is next to run, and its try is not counted.
+        """
+        if self._closed is None or self._closed.is_set():
+            return
+        timeout = self.settings.shutdown_timeout if timeout is None else timeout
+        self._closing = True
+        self._touch()
+        deadline = time.monotonic() + timeout
+        while self._runs and (left := deadline - time.monotonic()) > 0:
+            assert self._changed is not None
+            self._changed.clear()
+            try:
+                await asyncio.wait_for(self._changed.wait(), left)
+            except TimeoutError:
+                break
+        assert self._done is not None
+        self._done.set()
+        await self._closed.wait()
+
+    # Lanes
+
+    async def _lane(self, number: int) -> None:
+        """Send call after call: every outcome there is, and a claim for the free slots."""
+        lane = Lane(self.queue.keys.receipt("call", self.id, number))
+        link = self.queue.connection.link()
+        try:
+            while not self._ending():
+                outcomes = self._take_outcomes()
+                want = self._reserve(bool(outcomes))
+                if not outcomes and not want:
+                    if self._closing and not self._runs and not self._in_flight:
+                        self._touch()
+                        return
+                    await self._idle()
+                    continue
+                self._in_flight += 1
+                try:
+                    claim = await self._exchange(lane, link, outcomes, want)
+                finally:
+                    self._in_flight -= 1
+                    self._reserved -= want
+                self._acknowledged(outcomes, claim)
+                self._take(lane.number, claim, want)
+                self._touch()
+        finally:
+            await link.close()
+
+    async def _exchange(
+        self, lane: Lane, link: Link, outcomes: list[tuple[Run, Outcome, Any]], want: int
+    ) -> Claim:
+        """Send one call until it is answered: the same number, outcomes and claim each time."""
+        self._number += 1
+        lane.number = self._number
+        sent = [outcome for _, outcome, _ in outcomes]
+        clock = self.queue.connection.clock
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                now = await self.queue.connection.anow() if clock.stale else clock.now_ms()
+                call = finish_and_claim(
+                    self.queue.keys, lane.receipt, lane.number, self._options, now, sent, want
+                )
+                answer = await link.send(call)
+            except ServerUnavailable as error:
+                self._server_away(error)
+            except QueueCoreError as error:
+                # Not a passing error, but the results must not be lost by it.
+                logger.error("queue %s: %s", self.queue.name, error)
+            else:
+                self._server_back()
+                return answer
+            await asyncio.sleep(random.uniform(_FIRST_PAUSE / 2, pause))
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _take_outcomes(self) -> list[tuple[Run, Outcome, Any]]:
+        taken = [one for one in self._outcomes if not one[0].lost]
+        self._outcomes.clear()
+        return taken
+
+    def _reserve(self, calling: bool) -> int:
+        """How many jobs this lane claims now: free slots, at most its half of all.
+
+        A call that is made anyway (*calling*) always claims; one only to claim needs a sign that
+        something is ready.
+        """
+        if self._closing or self._suspect is not None or not (calling or self._hungry):
+            return 0
+        if self._limited_until and time.monotonic() < self._limited_until:
+            return 0
+        free = self.concurrency - self._busy - self._reserved
+        want = min(free, -(-self.concurrency // LANES))
+        if want <= 0:
+            return 0
+        # Spent when the call is sent, not when it is answered: a sign that comes while a call is
+        # under way is for the next one.
+        self._hungry = False
+        self._reserved += want
+        return want
+
+    def _ending(self) -> bool:
+        """Whether ``arun`` is over: its parts end, also where connecting swallowed a cancellation."""
+        assert self._done is not None
+        return self._done.is_set()
+
+    async def _idle(self) -> None:
+        future = self._loop.create_future()
+        self._idle_lanes.append(future)
+        await future
+
+    def _touch(self) -> None:
+        """Something changed: wake a lane, the marker's waiter and whoever closes."""
+        while self._idle_lanes:
+            future = self._idle_lanes.pop()
+            if not future.done():
+                future.set_result(None)
+                if not self._closing:
+                    break
+        if self._changed is not None:
+            self._changed.set()
+
+    # Claimed jobs
+
+    def _take(self, number: int, claim: Claim, want: int) -> None:
+        """Start what a call claimed, and learn from it whether to claim again."""
+        for claimed in claim.jobs:
+            self._start(number, claimed)
+        if claim.limit_ttl:
+            self._limited_until = time.monotonic() + min(claim.limit_ttl / 1000, _LONGEST_LIMIT)
+        if want:
+            got = len(claim.jobs)
+            # Filled: there may be more. Not filled although there is more: another's turn, and
+            # the marker, which every claim sets, calls us back. Otherwise there is nothing.
+            if got == want:
+                self._hungry = True
+            self._next_due = claim.next_due
+            if self.burst and not got and not claim.more and not claim.limit_ttl:
+                self._burst_done()
+
+    def _burst_done(self) -> None:
+        if not self._runs and not self._in_flight and self._done is not None:
+            self._done.set()
+
+    def _start(self, number: int, claimed: Claimed) -> None:
+        job = Job.from_flat(self.queue, claimed.id, claimed.fields)
+        job.token = f"{self.id}:{number}"
+        run = Run(job, number, job.attempts_started + 1, time.monotonic())
+        self._runs[job.id] = run
+        self._busy += 1
+        starts = self.settings.max_started_attempts
+        if (text := job.deferred_failure) is not None:
+            self._ended(run, None, UnrecoverableError(text))
+            return
+        if starts is not None and run.starts > starts:
+            error = UnrecoverableError("job started more than allowable limit")
+            self._ended(run, None, error)
+            return
+        run.entry = self.processors.find(job.name)
+        if run.entry is None:
+            self._aside(self._unknown(run))
+        elif _unconfirmed_stalls(job) >= 2:
+            self._suspect = run
+            self._aside(self._start_alone(run))
+        else:
+            self._executor.start(run)
+
+    def _aside(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Let *coroutine* run beside the lanes; kept from the garbage collector until it ends."""
+        task = self._loop.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _start_alone(self, run: Run) -> None:
+        """Run a job that may kill this process when no other job would die with it.
+
+        It was found without its lock twice in a row before a renewal, as was everything that ran
+        beside it; alone, the innocent complete. It waits for the others only so long, since they
+        may run for hours.
+        """
+        deadline = time.monotonic() + self.settings.renew_after
+        while len(self._runs) > 1 and (left := deadline - time.monotonic()) > 0:
+            await asyncio.sleep(min(left, 0.05))
+        if run.lost or run.abandoned:
+            self._drop(run)
+        else:
+            self._executor.start(run)
+
+    async def _unknown(self, run: Run) -> None:
+        """Hand a job back whose name no processor takes: a newer worker may know it."""
+        job, settings = run.job, self.settings
+        key = self.queue.keys.qc("unknown")
+        try:
+            times = await self.queue.connection.arun(
+                Command(("HINCRBY", key, job.id, 1), repeatable=False)
+            )
+        except QueueCoreError:
+            times = 1
+        if run.lost or run.abandoned:
+            self._drop(run)
+            return
+        if times <= settings.unknown_job_limit:
+            logger.warning(
+                "no processor of queue %s takes jobs named %r: job %s is handed back, %d of %d",
+                self.queue.name, job.name, job.id, times, settings.unknown_job_limit,
+            )  # fmt: skip
+            self._finish(run, finish.postponed(job, run.number, settings.unknown_job_delay), None)
+            return
+        error = UnrecoverableError(
+            f"no processor of queue {self.queue.name!r} takes jobs named {job.name!r}; "
+            f"handed back {settings.unknown_job_limit} times"
+        )
+        self._ended(run, None, error)
+
+    # Ended runs
+
+    def _ended(self, run: Run, value: Any, error: BaseException | None) -> None:
+        """Turn what the processor returned or raised into an outcome; called once a run."""
+        if run.lost or run.abandoned:
+            self._drop(run)
+            return
+        job, number = run.job, run.number
+        if error is None:
+            try:
+                outcome = finish.completed(job, number, value, self._retention)
+            except NotSerializable as refused:
+                error = refused
+        if error is None:
+            self._finish(run, outcome, value)
+        elif isinstance(error, DelayedError | WaitingError | WaitingChildrenError):
+            self._drop(run)  # the processor has moved the job already
+        elif finish.is_rate_limit(error):
+            self._finish(run, finish.put_back(job, number), None)
+        else:
+            outcome = finish.failed(job, number, error, self._retention, self._strategy)
+            self._finish(run, outcome, error)
+
+    def _finish(self, run: Run, outcome: Outcome, value: Any) -> None:
+        """Queue an outcome for the next call; its slot is free, its lock is still renewed."""
+        self._busy -= 1
+        self._outcomes.append((run, outcome, value))
+        self._touch()
+
+    def _drop(self, run: Run) -> None:
+        """Forget a run whose job is no longer ours."""
+        self._busy -= 1
+        self._forget(run)
+        self._touch()
+
+    def _forget(self, run: Run) -> None:
+        if self._runs.get(run.job.id) is run:
+            del self._runs[run.job.id]
+        if self._suspect is run:
+            self._suspect = None
+
+    def _acknowledged(self, outcomes: list[tuple[Run, Outcome, Any]], claim: Claim) -> None:
+        """The server has taken the outcomes of a call, but for those it gave a code."""
+        if claim.late:
+            logger.error(
+                "queue %s: a call of this worker was overtaken; its %d jobs run elsewhere",
+                self.queue.name, len(outcomes),
+            )  # fmt: skip
+        for index, (run, outcome, value) in enumerate(outcomes):
+            code = claim.codes.get(index, -2 if claim.late else 0)
+            if code in (-4, -9):
+                # Children are in the way of completing: the job fails instead, with its lock held.
+                error = UnrecoverableError(_CHILDREN[code])
+                failed = finish.failed(run.job, run.number, error, self._retention, None)
+                self._outcomes.append((run, failed, error))
+                continue
+            self._forget(run)
+            if code:
+                logger.warning(
+                    "job %s of %s: its outcome was refused with code %d, another worker has it",
+                    run.job.id, self.queue.name, code,
+                )  # fmt: skip
+            elif run.entry is not None and run.entry.instance is not None:
+                _hook(run, outcome, value)
+
+    def _lost(self, run: Run) -> None:
+        """Another worker has the job: stop its processor and void its outcome."""
+        if self._runs.get(run.job.id) is not run:
+            return
+        logger.warning(
+            "job %s of %s lost its lock; its outcome is void", run.job.id, self.queue.name
+        )
+        run.lost = True
+        if any(one[0] is run for one in self._outcomes):
+            self._forget(run)
+        self._cancel(run)
+        self._touch()
+
+    def _cancel(self, run: Run) -> None:
+        """Cancel the run's task, not before its first step: a task that never began tells nobody."""
+        if run.task is not None:
+            self._loop.call_soon(run.task.cancel)
+
+    async def _give_up(self) -> None:
+        """Cancel what still runs and hand its jobs back; ends within seconds."""
+        self._closing = True
+        held = [run for run in self._runs.values() if not run.lost]
+        tasks = [run.task for run in held if run.task is not None and not run.task.done()]
+        for run in held:
+            run.abandoned = True
+            self._cancel(run)
+        if tasks:
+            await asyncio.wait(tasks, timeout=_UNWIND)
+        if self._number == 0 or not held:
+            return
+        try:
+            back = await self.queue.connection.arun(hand_back(self.queue.keys, self.id, LANES))
+        except QueueCoreError as error:
+            logger.error(
+                "queue %s: %d running jobs could not be handed back and stay locked for up to "
+                "%g s: %s",
+                self.queue.name, len(held), self.settings.lock_duration, error,
+            )  # fmt: skip
+        else:
+            logger.info("queue %s: handed back %d running jobs", self.queue.name, len(back))
+
+    # Waiting for work
+
+    async def _wait_for_work(self) -> None:
+        """Block on the marker whenever there are free slots and nothing to claim."""
+        assert self._changed is not None
+        pause = _FIRST_PAUSE
+        while not self._closing and not self._ending():
+            if self._limited_until:
+                await asyncio.sleep(max(self._limited_until - time.monotonic(), 0))
+                self._limited_until = 0.0
+                self._hungry = True
+                self._touch()
+            if self._hungry or self._busy + self._reserved >= self.concurrency or self._suspect:
+                self._changed.clear()
+                await self._changed.wait()
+                continue
+            try:
+                taken = await self._marker.wait(self._next_due)
+                if taken and self._busy + self._reserved >= self.concurrency:
+                    await self._marker.put()
+                    continue
+                pause = _FIRST_PAUSE
+            except ServerUnavailable as error:
+                self._server_away(error)
+                await asyncio.sleep(random.uniform(_FIRST_PAUSE / 2, pause))
+                pause = min(pause * 2, _LONGEST_PAUSE)
+            if self._ending():
+                return
+            self._next_due = 0
+            self._hungry = True
+            self._touch()
+
+    def _server_away(self, error: ServerUnavailable) -> None:
+        self.queue.connection.clock.forget()
+        if self._away_since is None:
+            self._away_since = time.monotonic()
+            logger.error("queue %s: %s; it is tried again", self.queue.name, error)
+
+    def _server_back(self) -> None:
+        if self._away_since is not None:
+            down = time.monotonic() - self._away_since
+            self._away_since = None
+            logger.warning("queue %s: the server is back after %.1f s", self.queue.name, down)
+
+    def _token(self, run: Run) -> str:
+        return f"{self.id}:{run.number}"
+
+
+_CHILDREN = {
+    -4: "the job cannot complete: it has unfinished children",
+    -9: "the job cannot complete: it has failed children",
+}
+
+
+def _unconfirmed_stalls(job: Job) -> int:
+    return max(-job._int(b"sa"), 0)
+
+
+def _hook(run: Run, outcome: Outcome, value: Any) -> None:
+    """Tell a class processor how its run ended; what its hook raises is logged, no more."""
+    assert run.entry is not None and run.entry.instance is not None
+    instance = run.entry.instance
+    try:
+        if outcome.kind == "c":
+            instance.on_completed(run.job, value)
+        elif isinstance(value, BaseException):
+            instance.on_failed(run.job, value)
+    except Exception:
+        logger.exception("a hook of %s failed for job %s", run.entry.where, run.job.id)
+
+
+def _strategy(path: str | None) -> Strategy | None:
+    if path is None:
+        return None
+    module, _, name = path.rpartition(".")
+    try:
+        strategy: Callable[..., float] = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigurationError(
+            f"QUEUECORE['WORKER']['BACKOFF_STRATEGY'] names {path!r}, which cannot be imported: "
+            f"{error}"
+        ) from error
+    return strategy
+
+
+def _call_in(loop: asyncio.AbstractEventLoop, function: Callable[[Run], None], run: Run) -> None:
+    try:
+        loop.call_soon_threadsafe(function, run)
+    except RuntimeError:
+        pass  # the loop has ended, and with it the worker
