@@ -36,7 +36,8 @@ WEBHOOK = {"attempts": 5, "backoff": Backoff.exponential(1, jitter=0.5)}
 
 CAMPAIGN = 25  # copies of one newsletter
 CAMPAIGN_PAUSE = 600  # seconds from the release of one campaign to the next
-TIDY_EVERY = 60  # seconds
+CATALOGUE = 60  # pages
+HOUSEKEEPING = 60  # seconds between two catalogues, and between two tidyings
 KEEP = 200  # mails and pictures that tidying leaves
 BACKLOG = 150  # unfinished jobs of a queue, above which the stream waits: somebody paused it
 
@@ -94,8 +95,10 @@ class Shop:
             self.stock_count()
         if self.seconds % 15 == 0:
             self.photo_shoot(self.dice.randint(2, 5), cut_off=self.dice.random() < 0.15)
-        if self.seconds % TIDY_EVERY == 0:
+        if self.seconds % HOUSEKEEPING == 0:
             self.tidy()
+        if self.seconds % HOUSEKEEPING == HOUSEKEEPING // 2:
+            self.catalogue()
         self.pick_up_pictures()
 
     # What customers do
@@ -161,9 +164,14 @@ class Shop:
                 )
                 self.seen.add(digest)
 
+    def catalogue(self) -> None:
+        if "file_processing" not in self.full:
+            retries = {"attempts": 3, "backoff": Backoff.fixed(5)}
+            self.file_processing.add("catalogue", {"pages": CATALOGUE}, **retries)
+
     def tidy(self) -> None:
         if "file_processing" not in self.full:
-            self.file_processing.add("tidy", {"keep": KEEP}, delay=TIDY_EVERY)
+            self.file_processing.add("tidy", {"keep": KEEP}, delay=HOUSEKEEPING)
 
     def campaign(self) -> None:
         """Write a newsletter into its paused queue, once the last one is out."""

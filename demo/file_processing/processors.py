@@ -22,6 +22,12 @@ def thumbnails(job: Job) -> list[dict[str, Any]]:
     return made
 
 
+@processor("file_processing", name="catalogue")
+def catalogue(job: Job) -> dict[str, Any]:
+    """The shop's catalogue of its newest pictures; without any yet, a later try finds some."""
+    return services.make_catalogue(job.data["pages"], job.update_progress)
+
+
 @processor("file_processing", name="tidy")
 def tidy(job: Job) -> dict[str, int]:
     """Keep the demo small: the newest pictures and mails stay, older ones go."""

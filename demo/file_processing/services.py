@@ -1,6 +1,7 @@
-"""Pictures: found in the inbox, cut down to thumbnails, put away.
+"""Pictures: found in the inbox, cut down to thumbnails, put away, bound into a catalogue.
 
-All of it lies in MEDIA_ROOT: ``inbox/`` (drop pictures here), ``originals/``, ``thumbnails/``.
+All of it lies in MEDIA_ROOT: ``inbox/`` (drop pictures here), ``originals/``, ``thumbnails/``,
+``catalogue.pdf``.
 """
 
 import hashlib
@@ -83,6 +84,37 @@ def make_thumbnails(name: str, progress: Callable[[int], None]) -> list[dict[str
         shutil.move(source, folder("originals") / name)
     progress(100)
     return made
+
+
+def make_catalogue(pages: int, progress: Callable[[int], None]) -> dict[str, Any]:
+    """Bind the newest *pages* pictures into ``catalogue.pdf``, one a page.
+
+    *progress* is called with percent, page by page.
+
+    Raises:
+        FileNotFoundError: there is no thumbnail yet.
+    """
+    newest = sorted(
+        folder("thumbnails").glob("*-large.webp"),
+        key=lambda path: path.stat().st_mtime_ns,
+        reverse=True,
+    )[:pages]
+    if not newest:
+        raise FileNotFoundError("there are no pictures to bind yet")
+    target = folder("thumbnails").parent / "catalogue.pdf"
+    part = target.with_suffix(f".{os.getpid()}.part")
+
+    def bound() -> Iterator[Image.Image]:
+        for number, path in enumerate(newest):
+            progress(100 * number // len(newest))
+            with Image.open(path) as picture:
+                yield picture.convert("RGB")
+
+    sheets = bound()
+    next(sheets).save(part, "PDF", save_all=True, append_images=sheets, resolution=150)
+    part.replace(target)
+    progress(100)
+    return {"file": target.name, "pages": len(newest), "bytes": target.stat().st_size}
 
 
 def tidy(path: Path, keep: int) -> int:

@@ -100,6 +100,21 @@ def test_waiting_pictures_leaves_unfinished_ones_alone_and_knows_a_changed_one(
     assert second != first
 
 
+def test_catalogue_has_a_page_for_each_of_the_newest_pictures(inbox: Path, tmp_path: Path) -> None:
+    percents: list[int] = []
+    with pytest.raises(FileNotFoundError, match="no pictures to bind yet"):
+        services.make_catalogue(2, percents.append)
+    for name in ("a", "b", "c"):
+        pictures.drop(inbox, f"{name}.jpg", name)
+        run(f"{name}.jpg")
+    made = services.make_catalogue(2, percents.append)
+    content = (tmp_path / made["file"]).read_bytes()
+    assert content.startswith(b"%PDF")
+    assert content.count(b"/Type /Page\n") == made["pages"] == 2
+    assert made["bytes"] == len(content)
+    assert percents == [0, 50, 100]
+
+
 def test_tidy_keeps_the_newest(inbox: Path) -> None:
     import os
 
