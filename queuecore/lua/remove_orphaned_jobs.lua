@@ -7,7 +7,7 @@
 -- Follows: BullMQ removeOrphanedJobs
 --
 -- A job that a worker holds is none of them, and a hash without a timestamp is no job.
---- @include "includes/delete_job"
+--- @include "includes/is_job"
 local rcall = redis.call
 
 local function stands(id)
@@ -24,13 +24,23 @@ local function stands(id)
   return false
 end
 
+-- A job's id may look like another's part (`a:b:logs`): that one is no part.
+local function delete(job)
+  local deleted = rcall('DEL', job)
+  for _, part in ipairs({ 'logs', 'dependencies', 'processed', 'failed', 'unsuccessful' }) do
+    local key = job .. ':' .. part
+    if not is_job(key) then
+      deleted = deleted + rcall('DEL', key)
+    end
+  end
+  return deleted
+end
+
 local removed = {}
 for i = 2, #ARGV do
   local job = ARGV[1] .. ARGV[i]
-  local kind = rcall('TYPE', job).ok
-  local a_job = kind == 'none' or (kind == 'hash' and rcall('HEXISTS', job, 'timestamp') == 1)
-  if a_job and rcall('EXISTS', job .. ':lock') == 0 and not stands(ARGV[i])
-      and delete_job(job) > 0 then
+  if (is_job(job) or rcall('EXISTS', job) == 0) and rcall('EXISTS', job .. ':lock') == 0
+      and not stands(ARGV[i]) and delete(job) > 0 then
     removed[#removed + 1] = ARGV[i]
   end
 end

@@ -1,4 +1,4 @@
-"""Flows as a peer writes them: parents that wait for their children, with the policies for failure."""
+"""Flows as a peer writes them: parents that wait for children, with policies for failure."""
 
 import json
 

@@ -52,7 +52,7 @@ def test_active_jobs_are_in_the_way(
 ) -> None:
     queue.add_bulk([JobSpec("x")] * 2)
     hands.claim(1)
-    with pytest.raises(QueueHasActiveJobs, match="it is paused now.*force=True"):
+    with pytest.raises(QueueHasActiveJobs, match=r"it is paused now.*force=True"):
         do(queue.obliterate)
     assert do(queue.is_paused)
     assert redis_client.exists("bull:q:1", "bull:q:2", "bull:q:1:lock") == 3

@@ -40,7 +40,7 @@ def test_a_running_job_stands(
 ) -> None:
     queue.add("x")
     (job,) = hands.claim()
-    with pytest.raises(JobIsLocked, match="job 1 of queue q .* is running: wait until"):
+    with pytest.raises(JobIsLocked, match=r"job 1 of queue q .* is running: wait until"):
         do(queue.remove, "1")
     with pytest.raises(JobIsLocked):
         do(job.remove, remove_children=False)

@@ -165,13 +165,13 @@ def test_a_locked_job_is_not_removed() -> None:
 def test_orphans_are_looked_for_page_by_page_and_checked_again_by_the_script() -> None:
     keys = [b"bull:q:7", b"bull:q:7:lock", b"bull:q:8:logs", b"bull:q:", b"bull:q:9"]
     in_completed = [None] * 5
-    ids = ["7", "7:lock", "8", "", "9"]
+    ids = ["7", "7:lock", "8:logs", "8", "", "9"]
     known = [one for id in ids for one in ([b"5", *[None] * 4] if id == "9" else in_completed)]
     requests, removed = drive(
         removing.remove_orphaned_jobs(K), [b"12", keys], known, [b"8"], [b"0", []], []
     )
     assert removed == 1
-    assert list(requests[2].args) == [K.base, "7", "7:lock", "8"]
+    assert list(requests[2].args) == [K.base, "7", "7:lock", "8:logs", "8"]
     assert requests[3].args[1] == b"12"
 
 

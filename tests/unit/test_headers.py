@@ -125,9 +125,9 @@ SAMPLES: list[tuple[Call[Any], dict[str, Any]]] = [
         call_of(
             removing.remove_orphaned_jobs(K),
             [b"0", [b"bull:q:7", b"bull:q:7:logs", b"bull:q:8"]],
-            [None] * 10,
+            [None] * 15,
         ),
-        {"ids...": ["7", "8"]},
+        {"ids...": ["7", "7:logs", "8"]},
     ),
     (jobs.update_progress(K, "7", b"50"), {"id": "7", "progress": b"50"}),
     (jobs.update_data(K, "7", b"{}"), {"job": K.job("7"), "data": b"{}"}),

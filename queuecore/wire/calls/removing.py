@@ -155,7 +155,9 @@ def remove_orphaned_jobs(keys: Keys) -> Operation[int]:
         cursor, found = yield Command(
             ("SCAN", cursor, "MATCH", escaped(keys.base) + "*", "COUNT", 500)
         )
-        ids = list(dict.fromkeys(_job_of(text(key)[len(keys.base) :]) for key in found))
+        rests = [text(key)[len(keys.base) :] for key in found]
+        # A key may be a job or a part of one: which, the script finds out.
+        ids = list(dict.fromkeys(id for rest in rests for id in (rest, _PARTS.sub("", rest))))
         # Most keys are those of jobs in a large set: asked for by one cheap command each.
         known = yield [Command(("ZSCORE", one, id)) for id in ids for one in sets]
         loose = [
@@ -176,8 +178,3 @@ def remove_orphaned_jobs(keys: Keys) -> Operation[int]:
 
 
 _PARTS = re.compile(r":(?:logs|dependencies|processed|failed|unsuccessful)\Z")
-
-
-def _job_of(rest: str) -> str:
-    """The id of the job that a key (without the queue's base) belongs to, if it is a job's."""
-    return _PARTS.sub("", rest)
