@@ -119,6 +119,8 @@ def make_catalogue(pages: int, progress: Callable[[int], None]) -> dict[str, Any
 
 def tidy(path: Path, keep: int) -> int:
     """Delete all but the newest *keep* files of the folder *path*; return how many went."""
+    if not path.is_dir():
+        return 0
     files = sorted(
         (file for file in path.iterdir() if file.is_file()),
         key=lambda file: file.stat().st_mtime_ns,

@@ -90,8 +90,8 @@ def deliver(endpoint: str, webhook_id: str, event: str, data: Any) -> dict[str, 
     began = time.monotonic()
     try:
         connection.request("POST", url.path, body, headers)
-        answer = connection.getresponse()
-        text = answer.read(300).decode(errors="replace").strip()
+        with connection.getresponse() as answer:
+            text = answer.read(300).decode(errors="replace").strip()
     except (OSError, http.client.HTTPException) as error:
         raise DeliveryFailed(f"{endpoint} did not answer: {error!r}") from error
     finally:

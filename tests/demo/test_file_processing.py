@@ -125,3 +125,4 @@ def test_tidy_keeps_the_newest(inbox: Path) -> None:
     assert services.tidy(inbox, keep=2) == 3
     assert sorted(path.name for path in inbox.iterdir()) == ["3.jpg", "4.jpg"]
     assert services.tidy(inbox, keep=2) == 0
+    assert services.tidy(inbox / "none", keep=2) == 0

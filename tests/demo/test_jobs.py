@@ -86,11 +86,13 @@ def test_picture_becomes_thumbnails_with_progress_and_a_log() -> None:
         *("lamp-large.webp", "lamp-medium.webp", "lamp-small.webp")
     ]
     assert done.progress == 100
-    assert len(queue.get_job_logs(good.id).logs) == 4
+    logs, count = queue.get_job_logs(good.id)
+    assert (logs[0], count) == ("reading lamp.jpg", 4)
     assert "truncated" in (again(cut).failed_reason or "")
     assert "not the name of a file" in (again(outside).failed_reason or "")
 
     catalogue = queue.add("catalogue", {"pages": 10})
+    work("file_processing")
     tidy = queue.add("tidy", {"keep": 0})
     work("file_processing")
     assert again(catalogue).returnvalue["pages"] == 1
