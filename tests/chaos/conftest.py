@@ -1,6 +1,6 @@
 """What the fault tests share: a proxy before the server, worker processes, a ledger of runs."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,19 @@ def proxy(server: Server, settings: Any) -> Iterator[Proxy]:
             "CONNECTIONS": connections | {"faulty": {"URL": proxy.url}}
         }
         yield proxy
+
+
+@pytest.fixture
+def connect(settings: Any) -> Callable[[Server], None]:
+    """Makes a server the connection ``mortal`` of this test."""
+
+    def connect(server: Server) -> None:
+        connections = settings.QUEUECORE["CONNECTIONS"]
+        settings.QUEUECORE = settings.QUEUECORE | {
+            "CONNECTIONS": connections | {"mortal": {"URL": server.url}}
+        }
+
+    return connect
 
 
 @pytest.fixture

@@ -26,13 +26,19 @@ class Fleet:
         self.log = log
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, *arguments: str, **worker: Any) -> None:
-        """Start ``runworker`` with ``arguments``; ``worker`` are keys of the WORKER setting."""
+    def start(self, *arguments: str, url: str = "", **worker: Any) -> None:
+        """Start ``runworker`` with ``arguments``; ``worker`` are keys of the WORKER setting.
+
+        ``url`` is the server's where it is not the tests' own.
+        """
         assert self._process is None
+        environment = self._environment | {"QUEUECORE_TEST_WORKER": json.dumps(worker)}
+        if url:
+            environment["QUEUECORE_TEST_URL"] = url
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, str(ROOT / "manage.py"), "runworker", *arguments],
-                env=self._environment | {"QUEUECORE_TEST_WORKER": json.dumps(worker)},
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -11,7 +11,9 @@ from tests.servers import Server
 
 
 @contextmanager
-def watched(server: Server, queue: str) -> Iterator[list[str]]:
+def watched(
+    server: Server, queue: str, tolerance: int = invariants.TOLERANCE
+) -> Iterator[list[str]]:
     """Look at the invariants all the time; what was ever wrong is in the list."""
     wrong: list[str] = []
     over = threading.Event()
@@ -21,7 +23,7 @@ def watched(server: Server, queue: str) -> Iterator[list[str]]:
             while not over.wait(0.2):
                 # Where the server is what is killed, there is nothing to see meanwhile.
                 with suppress(redis.ConnectionError, redis.BusyLoadingError):
-                    wrong.extend(invariants.look(client, queue)[1])
+                    wrong.extend(invariants.look(client, queue, tolerance=tolerance)[1])
 
     thread = threading.Thread(target=watch)
     thread.start()
