@@ -1,0 +1,1 @@
+"""What is done: POST only, one noun a file."""

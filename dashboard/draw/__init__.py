@@ -1,0 +1,1 @@
+"""Values as text, markup and SVG: pure functions, no I/O, no request."""

@@ -1,0 +1,202 @@
+"""The larger live pieces of a job's page and of a queue's: error, result, log, story, workers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from ..health import language
+from . import payload, story, traces
+from .icons import icon
+from .markup import element
+from .values import exact, moment, visible
+
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+
+
+def story_panel(row: Any, now: datetime) -> SafeString:
+    """What happened so far, in a sentence and three lanes."""
+    return element(
+        "div",
+        element("p", story.sentence(row, now), class_="sentence"),
+        story.story(row, now),
+        id="job-story",
+        class_="panel story-panel",
+    )
+
+
+def attempts(row: Any) -> SafeString:
+    """``5 of 5``; how often it was recovered from a dead worker where that happened."""
+    made = max(row.attempts_made or 0, row.attempts_started or 0)
+    words = _("%(made)s of %(most)s") % {"made": made, "most": max(row.max_attempts or 1, 1)}
+    if row.stalled_count:
+        stalled = ngettext("%(count)s stall", "%(count)s stalls", row.stalled_count)
+        words += ", " + stalled % {"count": row.stalled_count}
+    return element("span", words, class_="num")
+
+
+def error_panel(job: Any) -> SafeString:
+    """The last error with its trace; empty while the job has none."""
+    if not job.failed_reason or job.row.state == "completed":
+        return element("section", id="job-error", hidden=True)
+    text = job.stacktrace[-1] if job.stacktrace else ""
+    trace = traces.read(text) if text else None
+    name, message = traces.split(job.failed_reason)
+    number = max(job.row.attempts_made or 0, 1)
+    return element(
+        "section",
+        element("h2", _("Error of attempt %(number)s") % {"number": number}),
+        error_line(name, message),
+        frames(trace) if trace and trace.groups else None,
+        id="job-error",
+        class_="panel error-panel",
+        hx_disable=True,
+    )
+
+
+def error_line(name: str, message: str) -> SafeString:
+    """The error's class in red, its message beside it."""
+    return element(
+        "p",
+        element("b", visible(name), class_="bad") if name else None,
+        " " if name else None,
+        element("span", visible(message)),
+        class_="error-line",
+    )
+
+
+def attempt(number: int, text: str, *, open_now: bool) -> SafeString:
+    """One attempt's trace, folded to its error."""
+    trace = traces.read(text)
+    return element(
+        "details",
+        element(
+            "summary",
+            element("span", f"#{number}", class_="num muted"),
+            " ",
+            element("b", visible(trace.error), class_="bad") if trace.error else None,
+            " ",
+            element("span", visible(trace.message.splitlines()[0] if trace.message else "")),
+        ),
+        frames(trace)
+        if trace.groups
+        else element("pre", visible(text), class_="plain", tabindex="0"),
+        class_="attempt",
+        open=open_now,
+        hx_disable=True,
+    )
+
+
+def frames(trace: traces.Trace) -> SafeString:
+    """The frames of a trace: the application's open, runs of libraries' folded."""
+    return element("ol", [_group(group) for group in trace.groups], class_="frames", translate="no")
+
+
+def _group(group: traces.FrameGroup) -> SafeString:
+    if not group.library:
+        return element("li", _frame(group.frames[0]))
+    count = len(group.frames)
+    words = ngettext("%(count)s frame in %(names)s", "%(count)s frames in %(names)s", count) % {
+        "count": count,
+        "names": visible(group.packages),
+    }
+    return element(
+        "li",
+        element(
+            "details",
+            element("summary", icon("right", 14), words),
+            [_frame(frame) for frame in group.frames],
+        ),
+        class_="library",
+    )
+
+
+def _frame(frame: traces.Frame) -> SafeString:
+    return element(
+        "div",
+        element(
+            "div",
+            element("code", visible(frame.short_file), title=visible(frame.file)),
+            element("code", f":{frame.line}", class_="muted"),
+            " ",
+            element("span", visible(frame.name), class_="muted"),
+            class_="frame-head",
+        ),
+        [
+            element(
+                "pre",
+                element("span", frame.line if index == 0 else "", class_="line-no"),
+                visible(line),
+            )
+            for index, line in enumerate(frame.code)
+        ],
+        class_="frame",
+    )
+
+
+def result_panel(job: Any) -> SafeString:
+    """What the job returned; empty until it did."""
+    if job.row.state != "completed" or job.returnvalue in (None, ""):
+        return element("section", id="job-result", hidden=True)
+    return element(
+        "section",
+        element("h2", _("Result")),
+        payload.tree(job.returnvalue, job.returnvalue_size),
+        id="job-result",
+        class_="panel",
+    )
+
+
+def log_panel(logs: Any) -> SafeString:
+    """The last lines of the job's log."""
+    if not logs.lines:
+        body: Any = element("p", _("The job wrote no log."), class_="empty")
+        count = None
+    else:
+        body = element(
+            "ol",
+            [element("li", visible(_plain(line))) for line in logs.lines],
+            class_="log",
+            tabindex="0",
+            translate="no",
+        )
+        shown = len(logs.lines)
+        count = (
+            _("last %(shown)s of %(total)s lines") % {"shown": shown, "total": exact(logs.total)}
+            if logs.total > shown
+            else ngettext("%(count)s line", "%(count)s lines", shown) % {"count": shown}
+        )
+    head = [_("Log"), element("small", count) if count else None]
+    return element(
+        "section", element("h2", head), body, id="job-logs", class_="panel", hx_disable=True
+    )
+
+
+def workers(found: Sequence[Any], at: datetime) -> SafeString:
+    """The rows of the workers that listen on a queue."""
+    if not found:
+        words = _("No worker listens on this queue.")
+        body: Any = element("tr", element("td", words, colspan=4, class_="empty"))
+    else:
+        body = [
+            element(
+                "tr",
+                element("th", visible(worker.name or worker.address), scope="row"),
+                element("td", element("span", language(worker.library), class_="lang")),
+                element("td", visible(worker.address), class_="mono muted"),
+                element("td", moment(at - timedelta(seconds=worker.age_s), "age"), class_="num"),
+            )
+            for worker in found[:50]
+        ]
+    return element("tbody", body, id="queue-workers")
+
+
+def _plain(line: str) -> str:
+    """A log line without the colour codes of terminals."""
+    return _ANSI.sub("", line)

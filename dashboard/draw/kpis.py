@@ -1,0 +1,150 @@
+"""The strip of six numbers on the overview: figure, change against an hour ago, sparkline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from ..health import Health
+from .markup import element, join
+from .sparkline import sparkline
+from .values import DASH, duration, exact, moment, number, percent, visible
+
+Values = Sequence[float | None]
+
+
+def strip(queues: Sequence[Health], hour: dict[str, Values]) -> dict[str, SafeString]:
+    """Return the six cells by name. ``hour``: the sums over all queues, one value a minute.
+
+    The first value of each list is an hour old, so it is what the change is measured against.
+    """
+    waiting = sum(queue.waiting for queue in queues)
+    active = sum(queue.counts.get("active", 0) for queue in queues)
+    outs = [queue.rate_out for queue in queues if queue.rate_out is not None]
+    done = _last(hour["done_rate"])
+    shares = [
+        _share(good, bad) for good, bad in zip(hour["done_rate"], hour["failed_rate"], strict=True)
+    ]
+    share = _share(_sum(hour["done_rate"][-5:]), _sum(hour["failed_rate"][-5:]))
+    failing = any(queue.failing for queue in queues)
+    return {
+        "done": _cell(
+            _("Done per minute"), number(done), _change(hour["done_rate"]), hour["done_rate"]
+        ),
+        "failed": _cell(
+            _("Failed jobs"), percent(share), _points(shares, share, failing), shares, failing
+        ),
+        "waiting": _cell(
+            _("Waiting"), number(waiting), _difference(hour["waiting"]), hour["waiting"]
+        ),
+        "oldest": _oldest(queues),
+        "active": _cell(_("Active"), _active(active, queues), _crew(queues), hour["active"]),
+        "drain": _drains(queues, waiting, sum(outs), hour["waiting"]),
+    }
+
+
+def _cell(word: str, figure: object, note: object, values: Values, bad: bool = False) -> SafeString:
+    return join(
+        [
+            element("span", word, class_="kpi-label"),
+            element("span", figure, class_="kpi-figure num"),
+            element("span", note, class_="kpi-change num"),
+            sparkline(values, bad=bad),
+        ]
+    )
+
+
+def _change(values: Values) -> SafeString | None:
+    before, now = _first(values), _last(values)
+    if before is None or now is None or not before:
+        return None
+    return _signed(f"{(now / before - 1) * 100:+.1f} %", bad=False)
+
+
+def _difference(values: Values) -> SafeString | None:
+    before, now = _first(values), _last(values)
+    if before is None or now is None:
+        return None
+    return _signed(f"{now - before:+,.0f}", bad=False)
+
+
+def _points(shares: Values, now: float | None, bad: bool) -> SafeString | None:
+    before = _first(shares)
+    if before is None or now is None:
+        return None
+    points = (now - before) * 100
+    return _signed(f"{points:+.1f} pt", bad=bad and points > 0)
+
+
+def _signed(text: str, *, bad: bool) -> SafeString:
+    return element(
+        "span",
+        text.replace("-", "−"),
+        class_="bad" if bad else None,
+        title=_("compared with an hour ago"),
+    )
+
+
+def _oldest(queues: Sequence[Health]) -> SafeString:
+    old = [
+        (queue.snapshot.oldest_wait, queue)
+        for queue in queues
+        if queue.snapshot.oldest_wait and queue.waiting
+    ]
+    if not old:
+        return _cell(_("Oldest wait"), element("span", DASH, class_="zero"), None, ())
+    at, queue = min(old, key=lambda pair: pair[0])
+    bad = any(item.bad or item.kind == "stuck" for item in queue.attention)
+    name = element("span", visible(queue.name), class_="bad name" if bad else "name")
+    return _cell(_("Oldest wait"), moment(at, "age"), name, ())
+
+
+def _active(active: int, queues: Sequence[Health]) -> SafeString:
+    """Of the room under global concurrency, where every busy queue has one; else the number."""
+    limits = [queue.snapshot.concurrency for queue in queues if queue.counts.get("active", 0)]
+    if limits and all(limits):
+        return join([number(active), element("u", f"/{exact(sum(limits))}")])
+    return number(active)
+
+
+def _crew(queues: Sequence[Health]) -> SafeString | None:
+    known: list[Any] = [queue.workers for queue in queues if queue.workers is not None]
+    if not known:
+        return None
+    count = sum(sum(crew.values()) for crew in known)
+    return element("span", _("%(count)s workers") % {"count": exact(count)})
+
+
+def _drains(queues: Sequence[Health], waiting: int, out: float, levels: Values) -> SafeString:
+    never = sum(queue.drain.kind in ("never", "growing") for queue in queues)
+    times = [queue.drain.seconds or 0 for queue in queues if queue.drain.kind == "estimate"]
+    note = element("span", _("%(count)s never") % {"count": never}, class_="bad") if never else None
+    if not waiting:
+        figure = element("span", _("Empty"), class_="zero")
+    elif times:
+        figure = duration(max(times))
+    elif never:
+        figure = element("span", _("Never"), class_="bad")
+    else:
+        figure = element("span", DASH, class_="zero")
+    return _cell(_("Drains in"), figure, note, levels)
+
+
+def _share(good: float | None, bad: float | None) -> float | None:
+    ended = (good or 0) + (bad or 0)
+    return (bad or 0) / ended if ended else None
+
+
+def _sum(values: Values) -> float:
+    return sum(value for value in values if value is not None)
+
+
+def _first(values: Values) -> float | None:
+    return values[0] if len(values) else None
+
+
+def _last(values: Values) -> float | None:
+    return next((value for value in reversed(values) if value is not None), None)

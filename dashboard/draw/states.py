@@ -1,0 +1,73 @@
+"""The states of a job: their words, their own icons, the order of tabs and cards."""
+
+from __future__ import annotations
+
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
+
+from .markup import element
+
+STATES = (
+    "waiting",
+    "prioritized",
+    "active",
+    "delayed",
+    "waiting-children",
+    "completed",
+    "failed",
+)
+
+
+def label(state: str) -> str:
+    """Return the state's word in the active language; a state that nobody knows stays as it is."""
+    words = {
+        "waiting": pgettext("state of jobs", "Waiting"),
+        "prioritized": pgettext("state of jobs", "Prioritized"),
+        "active": pgettext("state of jobs", "Active"),
+        "delayed": pgettext("state of jobs", "Delayed"),
+        "waiting-children": pgettext("state of jobs", "Waiting children"),
+        "completed": pgettext("state of jobs", "Completed"),
+        "failed": pgettext("state of jobs", "Failed"),
+        "paused": pgettext("state of a queue", "Paused"),
+        "gone": pgettext("state of a job", "Gone"),
+    }
+    return words.get(state, _("Unknown"))
+
+
+# Shape differs as much as colour: eight hues cannot be told apart by colour-blind readers.
+_SHAPES: dict[str, list[tuple[str, dict[str, object]]]] = {
+    "waiting": [("circle", {"cx": 8, "cy": 8, "r": 5})],
+    "prioritized": [("path", {"d": "M3.5 7.5 8 3l4.5 4.5M3.5 12.5 8 8l4.5 4.5"})],
+    "active": [("path", {"d": "M4.5 3v10l8.5-5z", "class_": "solid"})],
+    "delayed": [("circle", {"cx": 8, "cy": 8, "r": 5.6}), ("path", {"d": "M8 4.8V8l2.1 1.6"})],
+    "waiting-children": [
+        ("path", {"d": "M4.5 6v4M4.5 9.5c0-2 7-1 7-3.6"}),
+        ("circle", {"cx": 4.5, "cy": 4, "r": 1.7}),
+        ("circle", {"cx": 4.5, "cy": 12, "r": 1.7}),
+        ("circle", {"cx": 11.5, "cy": 4, "r": 1.7}),
+    ],
+    "completed": [("path", {"d": "M3 8.6 6.5 12 13 4.6"})],
+    "failed": [
+        ("path", {"d": "M5.6 2.2h4.8l3.4 3.4v4.8l-3.4 3.4H5.6l-3.4-3.4V5.6z"}),
+        ("path", {"d": "m6 6 4 4m0-4-4 4"}),
+    ],
+    "paused": [("path", {"d": "M5.5 3.5v9M10.5 3.5v9", "class_": "thick"})],
+    "gone": [("path", {"d": "M4 8h8", "stroke-dasharray": "2 2"})],
+}
+
+
+def state_icon(state: str, *, named: bool = False) -> SafeString:
+    """Draw the state's icon in its colour; ``named`` where no word stands beside it."""
+    shapes = _SHAPES.get(state, _SHAPES["gone"])
+    alternative = {"role": "img", "aria_label": label(state)} if named else {"aria_hidden": "true"}
+    return element(
+        "svg",
+        element("title", label(state)) if named else None,
+        [element(name, **attributes) for name, attributes in shapes],
+        class_=f"si si-{state if state in _SHAPES else 'gone'}",
+        viewBox="0 0 16 16",
+        width=16,
+        height=16,
+        **alternative,
+    )

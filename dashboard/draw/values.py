@@ -1,0 +1,151 @@
+"""Numbers, durations, times and names as people read them."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from datetime import datetime
+
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from .markup import element, join
+
+DASH = "–"
+
+_THOUSANDS = ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k"))
+
+
+def short(value: float | None) -> tuple[str, str]:
+    """Return (figure, unit): ``4,327``, ``17.6 k``, ``1.20 M``; a dash where nothing is known."""
+    if value is None:
+        return DASH, ""
+    if abs(value) < 10_000:
+        return exact(value), ""
+    for size, unit in _THOUSANDS:
+        if abs(value) >= size:
+            figure = value / size
+            digits = 2 if abs(figure) < 10 else 1 if abs(figure) < 100 else 0
+            return f"{figure:,.{digits}f}", unit
+    raise AssertionError("a number of 10,000 or more has a unit")
+
+
+def exact(value: float) -> str:
+    """Return the number with separators; a fraction below 10 keeps one digit (``9.1``)."""
+    if isinstance(value, float) and not value.is_integer() and abs(value) < 10:
+        return f"{value:.1f}"
+    return f"{round(value):,}"
+
+
+def number(value: float | None, unit: str = "") -> SafeString:
+    """Return a number as markup: its unit muted, the exact value as its title where shortened."""
+    figure, size = short(value)
+    body = join([figure, element("u", size + unit) if size or unit else None])
+    if value == 0 or value is None:
+        return element("span", body, class_="zero")
+    return element("span", body, title=exact(value)) if size else body
+
+
+def percent(share: float | None) -> SafeString:
+    """Return a share of 1 as percent: ``33.0 %``, ``0.4 %``, ``0``."""
+    if share is None:
+        return element("span", DASH, class_="zero")
+    if share == 0:
+        return element("span", "0", class_="zero")
+    value = share * 100
+    return join([f"{value:.1f}" if value < 99.95 else "100", element("u", "%")])
+
+
+def parts(seconds: float) -> list[tuple[str, str]]:
+    """Split a duration into at most two (figure, unit): ``[("47", "m"), ("03", "s")]``."""
+    seconds = max(0.0, seconds)
+    if seconds < 0.9995:
+        return [(f"{seconds * 1000:.0f}", "ms")]
+    if seconds < 9.95:
+        return [(f"{seconds:.1f}", "s")]
+    if seconds < 59.95:
+        return [(f"{seconds:.0f}" if seconds >= 59.5 else f"{seconds:.1f}", "s")]
+    whole = round(seconds)
+    for large, small, size, next_size in (
+        ("m", "s", 60, 1),
+        ("h", "m", 3_600, 60),
+        ("d", "h", 86_400, 3_600),
+    ):
+        if whole < size * (60 if large != "h" else 24) or large == "d":
+            return [(f"{whole // size:,}", large), (f"{whole % size // next_size:02d}", small)]
+    raise AssertionError("every duration is shorter than endless days")
+
+
+def duration(seconds: float | None) -> SafeString:
+    """Return a duration as markup: ``47<u>m</u> 03<u>s</u>``."""
+    if seconds is None:
+        return element("span", DASH, class_="zero")
+    return _spaced([join([figure, element("u", unit)]) for figure, unit in parts(seconds)])
+
+
+def duration_text(seconds: float) -> str:
+    """Return a duration as plain text, for sentences and titles: ``47 m 03 s``."""
+    return " ".join(f"{figure} {unit}" for figure, unit in parts(seconds))
+
+
+def size(count: int) -> str:
+    """Return a number of bytes: ``612 bytes``, ``18.2 KB``, ``5.0 MB``."""
+    if count < 1_000:
+        return _("%(count)s bytes") % {"count": count}
+    if count < 1_000_000:
+        return f"{count / 1_000:.1f} KB"
+    return f"{count / 1_000_000:.1f} MB"
+
+
+def moment(at: datetime | None, shown: str = "clock") -> SafeString:
+    """Return ``<time>``. Its text is the project's own time, until the page's script localises it.
+
+    ``shown`` says what the script makes of it: ``clock`` 14:30:29, ``date``, ``age`` since it,
+    ``run`` (the age of something that runs now) or ``until`` it.
+    """
+    if at is None:
+        return element("span", DASH, class_="zero")
+    local = timezone.localtime(at) if timezone.is_aware(at) else at
+    text = date_format(local, "j M H:i:s" if shown == "date" else "H:i:s")
+    return element("time", text, datetime=at.isoformat(), data_time=shown)
+
+
+def visible(text: object) -> str:
+    """Return the text with control and direction characters shown instead of obeyed.
+
+    Line feeds and tabs stay; C0 controls become their Unicode pictures, the rest ``⟨U+202E⟩``.
+    """
+    return _INVISIBLE.sub(_show, str(text))
+
+
+# C0 but tab and line feed, DEL and C1, zero-width and direction marks, line separators, interlinear
+# annotations, tags, and surrogates, which no encoder takes.
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    "\ufeff\ufff9-\ufffb\U000e0000-\U000e007f\ud800-\udfff]"
+)
+
+
+def _show(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if code == 0x7F:
+        return "␡"
+    return f"⟨U+{code:04X}⟩"
+
+
+def initials(name: str) -> str:
+    """Return one or two letters that stand for a user: ``mara.lindqvist`` is ``ML``."""
+    words = [word for word in re.split(r"[\s._@+-]+", name) if word]
+    letters = [unicodedata.normalize("NFC", word)[0] for word in words[:2]] or ["?"]
+    return "".join(letters).upper()
+
+
+def _spaced(pieces: list[SafeString]) -> SafeString:
+    spaced: list[object] = []
+    for piece in pieces:
+        spaced += [" ", piece] if spaced else [piece]
+    return join(spaced)

@@ -1,0 +1,152 @@
+"""The wrapper around every view: who may come in, what a refusal looks like, headers on all of it.
+
+The order matters. Whoever is not signed in gets the login page for any address, so nothing tells
+whether a queue exists; whoever may see nothing gets 403; a queue outside of somebody's scope is
+answered like one that does not exist.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import global_settings, settings
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import resolve_url
+from django.urls import reverse
+from django.utils.cache import patch_vary_headers
+from django.utils.translation import get_language
+from django.views.decorators.csrf import csrf_protect
+
+from queuecore import access
+from queuecore.conf import get_settings as core_settings
+from queuecore.errors import JobNotFound, ServerUnavailable
+
+from .headers import secure
+from .live.state import Viewer
+
+View = Callable[..., HttpResponseBase]
+
+
+def guarded(*methods: str, needs: str | None = "view", anonymous: bool = False) -> Any:
+    """Wrap a view. *methods* are what it takes (GET brings HEAD), *needs* what it asks for.
+
+    A view with a queue in its address is asked for that queue. The view finds ``request.viewer``
+    (:class:`.live.state.Viewer`). Actions name ``view`` here and record their own refusals.
+    """
+
+    def decorate(view: View) -> View:
+        @functools.wraps(view)
+        def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            response = _answer(view, request, args, kwargs, methods, needs, anonymous)
+            patch_vary_headers(response, ("Cookie", "HX-Request"))
+            return secure(request, response)
+
+        # The audit writes outside of any transaction, and pages need none.
+        wrapped: View = transaction.non_atomic_requests(csrf_protect(wrapper))
+        return wrapped
+
+    return decorate
+
+
+def _answer(
+    view: View,
+    request: HttpRequest,
+    args: Any,
+    kwargs: dict[str, Any],
+    methods: tuple[str, ...],
+    needs: str | None,
+    anonymous: bool,
+) -> HttpResponseBase:
+    from .pages import errors
+
+    if anonymous:
+        return _allowed(request, methods) or view(request, *args, **kwargs)
+    if not request.user.is_authenticated:
+        return sign_in(request)
+    try:
+        request.viewer = viewer(request)  # type: ignore[attr-defined]
+        if request.method not in ("GET", "HEAD") and not _same_origin(request):
+            raise PermissionDenied("This form was sent from another site.")
+        if needs:
+            access.require(request.user, needs)
+        _check_scope(request.viewer, kwargs)  # type: ignore[attr-defined]
+        return _allowed(request, methods) or view(request, *args, **kwargs)
+    except PermissionDenied as error:
+        return errors.forbidden(request, str(error))
+    except (Http404, JobNotFound) as error:
+        return errors.not_found(request, error)
+    except ServerUnavailable as error:
+        return errors.away(request, error)
+
+
+def viewer(request: HttpRequest) -> Viewer:
+    """Return the class of viewers that the request's user belongs to."""
+    return Viewer(
+        scope=access.scope(request.user),
+        payload=access.can(request.user, "view_payload"),
+        language=get_language() or settings.LANGUAGE_CODE,
+        mount=mount(),
+    )
+
+
+def mount() -> str:
+    """Return the path under which the host has mounted the dashboard."""
+    return reverse("queuecore_dashboard:overview")
+
+
+def login_url() -> str:
+    """Return the host's login page where its settings name one, else our own."""
+    if settings.LOGIN_URL and settings.LOGIN_URL != global_settings.LOGIN_URL:
+        return resolve_url(settings.LOGIN_URL)
+    return reverse("queuecore_dashboard:login")
+
+
+def sign_in(request: HttpRequest) -> HttpResponse:
+    """Send the visitor to the login page, and back to the page afterwards."""
+    target = request.get_full_path() if request.method in ("GET", "HEAD") else came_from(request)
+    response: HttpResponse = redirect_to_login(target, login_url())
+    if request.headers.get("HX-Request"):
+        # A swap would put another site's page into our own: the browser itself must go there.
+        location = response.headers["Location"]
+        response = HttpResponse(status=204, headers={"HX-Redirect": location})
+    return response
+
+
+def came_from(request: HttpRequest) -> str:
+    """Return the page under the mount that a form came from: its ``next``, else the referrer."""
+    for candidate in (request.POST.get("next", ""), request.headers.get("Referer", "")):
+        parts = urlsplit(candidate)
+        local = not parts.netloc or parts.netloc == request.get_host()
+        if local and parts.path.startswith(mount()) and not parts.path.startswith("//"):
+            return parts.path + (f"?{parts.query}" if parts.query else "")
+    return mount()
+
+
+def _allowed(request: HttpRequest, methods: tuple[str, ...]) -> HttpResponse | None:
+    known = {*methods, "HEAD"} if "GET" in methods else set(methods)
+    if request.method in known:
+        return None
+    return HttpResponse(status=405, headers={"Allow": ", ".join(sorted(known))})
+
+
+def _same_origin(request: HttpRequest) -> bool:
+    """A second wall beside the CSRF token: what the browser itself says about the sender."""
+    return request.headers.get("Sec-Fetch-Site", "same-origin") == "same-origin"
+
+
+def _check_scope(seen: Viewer, kwargs: dict[str, Any]) -> None:
+    if "alias" not in kwargs and "queue" not in kwargs:
+        return
+    if kwargs.get("alias") == "default":
+        raise Http404("the default connection has no segment of its own")
+    alias = kwargs.setdefault("alias", "default")
+    if alias not in core_settings().connections:
+        raise Http404("no such connection")
+    if "queue" in kwargs and not seen.allows(alias, kwargs["queue"]):
+        raise Http404("no such queue")

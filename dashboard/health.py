@@ -1,0 +1,334 @@
+"""How a queue does: its rates, when it will be empty, and what about it needs attention.
+
+Pure: everything is computed from what the hub or a page has read (:mod:`.live.state`), so a first
+render and every later patch say the same. Sentences are made here too, in the active language.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from .draw.values import duration_text, exact, size
+
+UNFINISHED = ("waiting", "prioritized", "active", "delayed", "waiting-children")
+SHOWN = (*UNFINISHED, "failed")
+
+# When a queue counts as failing: enough jobs ended, many of them failed, and that is unusual.
+_ENDED, _FAILING, _UNUSUAL = 10, 0.2, 3.0
+_WINDOW, _USUAL = 600, 86_400
+# A backlog counts as growing if it is worth minutes of work, gets a tenth more than it gives, and
+# will be a tenth larger in those minutes.
+_GROWING, _BACKLOG, _BACKLOG_MINUTES = 1.1, 50, 5
+_KEEPING_UP = 10.0  # seconds: less waiting than that is no backlog
+_STUCK = 900.0  # seconds that the oldest job waits although somebody works
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """A word beside a queue's name. ``level``: bad, warn, info or paused; ``icon``: its icon."""
+
+    level: str
+    icon: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """When the queue will be empty: ``kind``, with ``seconds`` or ``growth`` a minute."""
+
+    kind: str  # paused, idle, keeping-up, never, growing, estimate, unknown
+    seconds: float | None = None
+    growth: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """One line of "Needs attention". ``rank``: the lower, the higher it stands."""
+
+    rank: int
+    kind: str
+    alias: str
+    queue: str  # empty: the connection itself
+    what: str
+    why: str = ""
+    since: datetime | None = None
+    bad: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """One queue as the tables show it; rates are jobs a minute, None where nobody measured."""
+
+    alias: str
+    name: str
+    snapshot: Any
+    counts: Mapping[str, int]
+    waiting: int
+    rate_in: float | None
+    rate_out: float | None
+    fail_share: float | None
+    usual_share: float | None
+    failing: bool
+    drain: Drain
+    workers: Mapping[str, int] | None
+    attention: tuple[Attention, ...] = ()
+    badges: tuple[Badge, ...] = field(default=())
+
+    @property
+    def rank(self) -> tuple[int, int, str]:
+        """The order "by attention": what is wrong first, then what waits, then the name."""
+        worst = min((item.rank for item in self.attention), default=99)
+        return worst, -self.waiting, self.name
+
+    @property
+    def unfinished(self) -> int:
+        """All jobs that are still to be done."""
+        return sum(self.counts.get(state, 0) for state in UNFINISHED)
+
+
+def health(connection: Any, name: str) -> Health | None:
+    """Judge one queue of a :class:`.live.state.ConnectionState`; None where it was not read yet."""
+    snapshot = connection.queues.get(name)
+    if snapshot is None:
+        return None
+    counts = snapshot.counts
+    waiting = counts.get("waiting", 0) + counts.get("prioritized", 0)
+    done, failed = (_recent(connection, metric, name, 60) for metric in _RATES)
+    rate_out = None if done is None else done + (failed or 0)
+    growth = _growth(connection, name)
+    rate_in = None if rate_out is None or growth is None else max(0.0, rate_out + growth)
+    share, ended = _share(connection, name, _WINDOW)
+    usual, _ended = _share(connection, name, _USUAL)
+    failing = (
+        share is not None
+        and ended >= _ENDED
+        and share >= _FAILING
+        and (usual is None or usual >= share or share >= _UNUSUAL * usual or share >= 0.5)
+    )
+    crew = workers(connection, name)
+    found = Health(
+        alias=connection.alias,
+        name=name,
+        snapshot=snapshot,
+        counts=counts,
+        waiting=waiting,
+        rate_in=rate_in,
+        rate_out=rate_out,
+        fail_share=share if ended else None,
+        usual_share=usual,
+        failing=failing,
+        drain=_drain(snapshot, waiting, rate_in, rate_out, crew),
+        workers=crew,
+    )
+    items = tuple(_attention(found, ended))
+    return replace(found, attention=items, badges=tuple(_badges(found)))
+
+
+def all_health(state: Any, allows: Any) -> list[Health]:
+    """Judge every queue that ``allows(alias, queue)``, connection by connection, by name."""
+    return [
+        found
+        for alias, connection in state.connections.items()
+        for name in connection.queues
+        if allows(alias, name) and (found := health(connection, name))
+    ]
+
+
+def needs_attention(state: Any, queues: Iterable[Health], whole: Iterable[str]) -> list[Attention]:
+    """Collect what needs attention, worst first: one line a queue, and the servers' own.
+
+    ``whole``: aliases whose server itself may be spoken of to this viewer.
+    """
+    items = [min(queue.attention, key=lambda one: one.rank) for queue in queues if queue.attention]
+    for alias in whole:
+        items += _server(state.connections[alias])
+    return sorted(items, key=lambda item: (item.rank, item.alias, item.queue))
+
+
+def workers(connection: Any, name: str) -> dict[str, int] | None:
+    """Count the workers that listen on a queue, by language; None where nobody may know."""
+    if connection.workers is None:
+        return None
+    found: dict[str, int] = {}
+    for worker in connection.workers:
+        if worker.queue == name:
+            spoken = language(worker.library)
+            found[spoken] = found.get(spoken, 0) + 1
+    return found
+
+
+def language(library: str) -> str:
+    """Name the language behind a Redis client's library, as it calls itself to the server."""
+    known = {"redis-py": "Py", "ioredis": "Node", "node-redis": "Node", "jedis": "Java"}
+    for name, spoken in known.items():
+        if library.startswith(name):
+            return spoken
+    return library.partition("(")[0][:12] or "?"
+
+
+_RATES = ("done_rate", "failed_rate")
+
+
+def _recent(connection: Any, metric: str, name: str, seconds: int) -> float | None:
+    """Jobs a minute over the last *seconds*, None where nothing was measured."""
+    values = connection.history.series(metric, queue=name, seconds=min(seconds, 900), step=10)
+    values = values[-(seconds // 10) :]
+    known = [value for value in values if value is not None]
+    return sum(known) * 6 / len(known) if known else None
+
+
+def _growth(connection: Any, name: str) -> float | None:
+    """How much the backlog grew a minute, over the last five."""
+    levels = [
+        connection.history.series(metric, queue=name, seconds=900, step=10)[-31:]
+        for metric in ("waiting", "active", "delayed")
+    ]
+    sums = [
+        sum(values) for values in zip(*levels, strict=True) if all(v is not None for v in values)
+    ]
+    return (sums[-1] - sums[0]) * 6 / (len(sums) - 1) if len(sums) > 1 else None
+
+
+def _share(connection: Any, name: str, seconds: int) -> tuple[float | None, float]:
+    """Failed of all that ended in the last *seconds*, and how many ended."""
+    step = 10 if seconds <= 900 else 900
+    totals = []
+    for metric in _RATES:
+        values = connection.history.series(metric, queue=name, seconds=seconds, step=step)
+        totals.append(sum(value for value in values if value is not None))
+    done, failed = totals
+    ended = done + failed
+    return (failed / ended if ended else None), ended
+
+
+def _drain(
+    snapshot: Any,
+    waiting: int,
+    rate_in: float | None,
+    rate_out: float | None,
+    crew: Mapping[str, int] | None,
+) -> Drain:
+    if snapshot.paused:
+        return Drain("paused")
+    if not waiting:
+        return Drain("keeping-up" if rate_out else "idle")
+    if crew is not None and not crew:
+        return Drain("never")
+    if rate_out is None or rate_in is None:
+        return Drain("unknown")
+    if waiting <= rate_out / 60 * _KEEPING_UP:
+        return Drain("keeping-up")
+    growth = rate_in - rate_out
+    if growth > 0 and rate_in > rate_out * _GROWING:
+        return Drain("growing", growth=growth)
+    if growth >= 0:
+        # Neither grows nor shrinks: at this rate it never empties, but nothing gets worse.
+        return Drain("estimate", seconds=waiting / rate_out * 60) if rate_out else Drain("never")
+    return Drain("estimate", seconds=waiting / -growth * 60)
+
+
+def _attention(found: Health, ended: float) -> Iterator[Attention]:
+    snapshot, waiting = found.snapshot, found.waiting
+
+    def item(rank: int, kind: str, what: str, why: str = "", *, bad: bool = False) -> Attention:
+        since = snapshot.oldest_wait if kind != "failing" else None
+        return Attention(rank, kind, found.alias, found.name, what, why, since, bad)
+
+    count = {"count": exact(waiting)}
+    if found.failing and found.fail_share is not None:
+        share = f"{found.fail_share * 100:.0f} %"
+        what = _("%(share)s of the jobs fail") % {"share": share}
+        if found.usual_share is not None and found.usual_share < found.fail_share * 0.8:
+            what = _("%(share)s of the jobs fail, normally %(usual)s") % {
+                "share": share,
+                "usual": f"{found.usual_share * 100:.1f} %",
+            }
+        why = _("of %(ended)s that ended in the last 10 minutes") % {"ended": exact(ended)}
+        yield item(0, "failing", what, why, bad=True)
+    if waiting and found.workers is not None and not found.workers and not snapshot.paused:
+        words = ngettext(
+            "%(count)s job waits and no worker listens",
+            "%(count)s jobs wait and no worker listens",
+            waiting,
+        )
+        yield item(1, "no-workers", words % count, _("start a worker on this queue"), bad=True)
+    if snapshot.paused and waiting:
+        words = ngettext("Paused, %(count)s job waits", "Paused, %(count)s jobs wait", waiting)
+        yield item(2, "paused", words % count)
+    if found.drain.kind == "growing" and found.drain.growth and found.rate_out is not None:
+        soon = found.drain.growth * _BACKLOG_MINUTES
+        if (
+            waiting >= _BACKLOG
+            and waiting > found.rate_out * _BACKLOG_MINUTES
+            and soon > waiting / 10
+        ):
+            what = _("The backlog grows by %(growth)s a minute") % {
+                "growth": exact(found.drain.growth)
+            }
+            why = _("%(count)s wait, %(out)s a minute get done") % {
+                **count,
+                "out": exact(found.rate_out),
+            }
+            yield item(3, "growing", what, why, bad=True)
+    waited = _age(snapshot)
+    if waiting and not snapshot.paused and waited > _STUCK and found.workers:
+        # To the minute: the sentence is sent to every reader when it changes.
+        what = _("The oldest job has waited for %(time)s") % {
+            "time": duration_text(waited // 60 * 60)
+        }
+        yield item(4, "stuck", what, _("of %(count)s that wait") % count)
+
+
+def _badges(found: Health) -> Iterator[Badge]:
+    snapshot = found.snapshot
+    if found.failing:
+        yield Badge("bad", "failing", _("Failing"))
+    if found.waiting and found.workers is not None and not found.workers:
+        yield Badge("bad", "no-workers", _("No workers"))
+    if snapshot.paused:
+        yield Badge("paused", "pause", _("Paused"))
+    if snapshot.limiter_ttl_ms and snapshot.limiter_ttl_ms > 0:
+        yield Badge("info", "limited", _("Rate limited"))
+    active = found.counts.get("active", 0)
+    if snapshot.concurrency and active >= snapshot.concurrency and found.waiting:
+        yield Badge("warn", "limited", _("Saturated"))
+
+
+def _server(connection: Any) -> Iterator[Attention]:
+    alias, server = connection.alias, connection.server
+    if connection.error:
+        yield Attention(
+            0,
+            "away",
+            alias,
+            "",
+            _("The connection is away"),
+            connection.error,
+            connection.read_at,
+            True,
+        )
+    if server is None:
+        return
+    policy = server.eviction_policy
+    if policy and policy != "noeviction":
+        what = _("The server may drop jobs when its memory is full")
+        why = _("maxmemory-policy is %(policy)s; set it to noeviction") % {"policy": policy}
+        yield Attention(2, "memory", alias, "", what, why, None, True)
+    used, most = server.used_memory, server.max_memory
+    if most and used > 0.85 * most:
+        what = _("The server's memory is %(share)s full") % {"share": f"{used / most:.0%}"}
+        yield Attention(
+            1, "memory", alias, "", what, _("of %(size)s") % {"size": size(most)}, None, True
+        )
+
+
+def _age(snapshot: Any) -> float:
+    if snapshot.oldest_wait is None:
+        return 0.0
+    return float((snapshot.at - snapshot.oldest_wait).total_seconds())

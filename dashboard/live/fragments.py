@@ -1,0 +1,348 @@
+"""State in, patches out: every live value of every page, made once for a class of viewers.
+
+Pages render their live values from these functions too, so a first render and a later patch never
+differ. Fragments hold data only: no form, no button, no token, and times as ``<time datetime>``.
+The ids that may be asked for with a topic: ``summary`` (attention and the strip of numbers),
+``period:1h`` or ``table:1h`` (the chart), ``<alias>:<queue>`` (a queue's row), and for ``jobs``
+topics the ids of the jobs on screen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from django.utils import translation
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from .. import health, links
+from ..draw import (
+    attention,
+    chart,
+    job_cells,
+    job_panels,
+    kpis,
+    minichart,
+    queue_cells,
+    states,
+    values,
+)
+from ..draw.markup import element, join
+from .state import LiveState, Patch, Topic, Viewer
+
+Patches = dict[str, Patch]
+
+#: Periods of a chart: seconds, seconds of one bucket, seconds between two labels of its axis.
+PERIODS = {
+    "15m": (900, 10, 180),
+    "1h": (3_600, 60, 600),
+    "6h": (21_600, 300, 3_600),
+    "24h": (86_400, 900, 14_400),
+}
+DEFAULT_PERIOD = "1h"
+
+_SPARK = (3_600, 120)  # the hour that a sparkline shows, and its step
+
+
+def fragments(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str] = ()) -> Patches:
+    """Return the patches of *topic* for *viewer*; what is not known is left out."""
+    make = _MAKERS.get(topic.kind)
+    if make is None:
+        return {}
+    with translation.override(viewer.language):
+        return make(state, topic, viewer, ids)
+
+
+def _overview(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]) -> Patches:
+    wanted = set(ids)
+    whole = "summary" in wanted
+    patches: Patches = {}
+    shown = [
+        (alias, name)
+        for alias, connection in state.connections.items()
+        for name in connection.queues
+        if viewer.allows(alias, name)
+    ]
+    patches["rail-queues"] = Patch(text=values.exact(len(shown)))  # the shell counts, too
+    queues = [
+        found
+        for alias, name in shown
+        if (whole or f"{alias}:{name}" in wanted)
+        and (found := health.health(state.connections[alias], name))
+    ]
+    if whole:
+        patches |= _summary(state, viewer, queues)
+    names = {alias: {n for a, n in shown if a == alias} for alias in state.connections}
+    patches |= _chart(ids, lambda *ask: _sum(state, names, *ask), state)
+    for queue in queues:
+        if f"{queue.alias}:{queue.name}" in wanted:
+            patches |= _queue_row(state, queue)
+    return patches
+
+
+def _summary(state: LiveState, viewer: Viewer, queues: list[health.Health]) -> Patches:
+    # The server belongs to nobody's queue: it is spoken of to those who see every queue.
+    whole = state.connections if viewer.scope.patterns is None else ()
+    items = health.needs_attention(state, queues, whole)
+    sparks = {
+        (item.alias, item.queue): state.connections[item.alias].history.series(
+            "failed" if item.kind == "failing" else "waiting",
+            queue=item.queue,
+            seconds=_SPARK[0],
+            step=_SPARK[1],
+        )
+        for item in items
+        if item.queue
+    }
+    failed = {(queue.alias, queue.name): queue.counts.get("failed", 0) for queue in queues}
+    names = {
+        alias: {queue.name for queue in queues if queue.alias == alias}
+        for alias in state.connections
+    }
+    hour = {
+        metric: _sum(state, names, metric, 3_600, 60)
+        for metric in ("done_rate", "failed_rate", "waiting", "active")
+    }
+    patches = {
+        f"kpi-{name}": Patch(html=element("div", cell, id=f"kpi-{name}", class_="kpi"))
+        for name, cell in kpis.strip(queues, hour).items()
+    }
+    patches["attention"] = Patch(html=attention.rows(items, failed, sparks, viewer.mount))
+    patches["attention-count"] = Patch(text=str(len(items)) if items else "")
+    crews = [queue.workers for queue in queues if queue.workers is not None]
+    head = ngettext("%(count)s queue", "%(count)s queues", len(queues)) % {
+        "count": values.exact(len(queues))
+    }
+    if crews:
+        count = sum(sum(crew.values()) for crew in crews)
+        words = ngettext("%(count)s worker", "%(count)s workers", count)
+        head += " · " + words % {"count": values.exact(count)}
+    patches["overview-head"] = Patch(text=head)
+    for state_name in (*health.SHOWN,):
+        total = sum(queue.counts.get(state_name, 0) for queue in queues)
+        patches[f"total-{state_name}"] = _cell(f"total-{state_name}", values.number(total))
+    return patches
+
+
+def _queue_row(state: LiveState, queue: health.Health) -> Patches:
+    history = state.connections[queue.alias].history
+    spark = [
+        _add(done, bad)
+        for done, bad in zip(
+            history.series("done_rate", queue=queue.name, seconds=_SPARK[0], step=_SPARK[1]),
+            history.series("failed_rate", queue=queue.name, seconds=_SPARK[0], step=_SPARK[1]),
+            strict=True,
+        )
+    ]
+    patches = {}
+    for name, body in queue_cells.cells(queue, spark).items():
+        id = links.dom_id("q", queue.alias, queue.name, name)
+        patches[id] = _cell(id, body)
+    pin = links.dom_id("pin", queue.alias, queue.name)
+    patches[pin] = _cell(pin, values.number(queue.waiting))
+    marked = links.dom_id("pin", queue.alias, queue.name, "mark")
+    patches[marked] = _cell(marked, queue_cells.mark(queue))
+    return patches
+
+
+def _queue(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]) -> Patches:
+    if topic.alias not in state.connections or not viewer.allows(topic.alias, topic.queue):
+        return {}
+    connection = state.connections[topic.alias]
+    found = health.health(connection, topic.queue)
+    if found is None:
+        return {}
+    patches = {
+        "queue-badges": _cell("queue-badges", queue_cells.badges(found.badges)),
+        "queue-facts": Patch(
+            html=element("dl", queue_cells.facts(found), id="queue-facts", class_="facts")
+        ),
+        "queue-limits": Patch(
+            html=element("div", queue_cells.limits(found), id="queue-limits", class_="limits")
+        ),
+        "queue-paused": Patch(
+            html=element(
+                "span",
+                id="queue-paused",
+                hidden=True,
+                data_paused="yes" if found.snapshot.paused else "no",
+            )
+        ),
+    }
+    for name in states.STATES:
+        count = found.counts.get(name, 0)
+        body: Any = values.number(count)
+        if name == "failed" and found.failing:
+            body = element("span", body, class_="bad")
+        patches[f"card-{name}"] = _cell(f"card-{name}", body)
+        patches[f"card-{name}-note"] = _cell(f"card-{name}-note", _note(found, connection, name))
+    patches |= _chart(
+        ids,
+        lambda metric, seconds, step: connection.history.series(
+            metric, queue=topic.queue, seconds=seconds, step=step
+        ),
+        state,
+    )
+    if connection.workers is not None:
+        rows = [worker for worker in connection.workers if worker.queue == topic.queue]
+        patches["queue-workers"] = Patch(html=job_panels.workers(rows, state.at))
+    return patches
+
+
+def _note(queue: health.Health, connection: Any, name: str) -> Any:
+    """The muted line of a state card: what makes its number mean something."""
+    if name == "active" and queue.snapshot.concurrency:
+        return _("of %(count)s") % {"count": values.exact(queue.snapshot.concurrency)}
+    if name == "delayed" and queue.snapshot.next_delayed and queue.counts.get("delayed"):
+        return join([_("next"), " ", values.moment(queue.snapshot.next_delayed, "until")])
+    if name in ("completed", "failed"):
+        metric = "done_rate" if name == "completed" else "failed_rate"
+        recent = connection.history.series(metric, queue=queue.name, seconds=900, step=60)[-5:]
+        known = [value for value in recent if value is not None]
+        if known and sum(known):
+            return join([f"+{values.exact(sum(known) / len(known))}", element("u", "/min")])
+    if name == "waiting" and queue.rate_in is not None and queue.rate_out is not None:
+        change = round(queue.rate_in - queue.rate_out)
+        if change:
+            return join([f"{change:+,}".replace("-", "−"), element("u", "/min")])
+    return ""
+
+
+def _jobs(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]) -> Patches:
+    if topic.alias not in state.connections or not viewer.allows(topic.alias, topic.queue):
+        return {}
+    connection = state.connections[topic.alias]
+    patches: Patches = {}
+    snapshot = connection.queues.get(topic.queue)
+    if snapshot is not None:
+        for name in states.STATES:
+            count = values.number(snapshot.counts.get(name, 0))
+            patches[f"tab-{name}"] = _cell(f"tab-{name}", count)
+    for job_id in ids:
+        if (topic.queue, job_id) not in connection.rows:
+            continue
+        row = connection.rows[topic.queue, job_id]
+        cells = (
+            job_cells.gone(topic.state)
+            if row is None
+            else job_cells.cells(row, topic.state, payload=viewer.payload)
+        )
+        for name, body in cells.items():
+            id = links.dom_id("j", job_id, name)
+            patches[id] = _cell(id, body)
+    newer = connection.newer.get((topic.queue, topic.state, ids[0] if ids else ""), 0)
+    words = _("+%(count)s new") % {"count": "999+" if newer > 999 else newer} if newer > 0 else ""
+    patches["jobs-newer"] = Patch(text=words)
+    if topic.state in ("completed", "failed"):
+        metric = "done_rate" if topic.state == "completed" else "failed_rate"
+        series = connection.history.series(metric, queue=topic.queue, seconds=3_600, step=60)
+        times = connection.history.times(3_600, 60)
+        patches["jobs-chart"] = Patch(html=minichart.minichart(series, times, topic.state))
+    return patches
+
+
+def _job(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]) -> Patches:
+    if topic.alias not in state.connections or not viewer.allows(topic.alias, topic.queue):
+        return {}
+    connection = state.connections[topic.alias]
+    key = (topic.queue, topic.id)
+    if key not in connection.jobs:
+        return {}
+    job = connection.jobs[key]
+    if job is None:  # it was removed, or its retention ended
+        chip = element(
+            "span", job_cells.chip("gone"), id="job-state", class_="chip", data_state="gone"
+        )
+        return {"job-state": Patch(html=chip)}
+    row = job.row
+    patches = {
+        "job-state": Patch(
+            html=element(
+                "span",
+                job_cells.chip(row.state),
+                id="job-state",
+                class_=f"chip chip-{row.state}",
+                data_state=row.state,
+            )
+        ),
+        "job-story": Patch(html=job_panels.story_panel(row, state.at)),
+        "job-tries": _cell("job-tries", job_panels.attempts(row)),
+        "job-worker": _cell("job-worker", values.visible(row.processed_by or values.DASH)),
+        "job-progress": _cell("job-progress", job_cells.progress(row.progress) or values.DASH),
+        "job-times": Patch(
+            html=element("dl", job_cells.times(row), id="job-times", class_="fact-list")
+        ),
+        "job-traces-count": Patch(text=str(len(job.stacktrace) or "")),
+    }
+    if viewer.payload:
+        patches["job-error"] = Patch(html=job_panels.error_panel(job))
+        patches["job-result"] = Patch(html=job_panels.result_panel(job))
+        logs = connection.logs.get(key)
+        if logs is not None:
+            patches["job-logs"] = Patch(html=job_panels.log_panel(logs))
+            patches["job-logs-count"] = Patch(text=values.exact(logs.total) if logs.total else "")
+    return patches
+
+
+_MAKERS: dict[str, Callable[[LiveState, Topic, Viewer, Sequence[str]], Patches]] = {
+    "overview": _overview,
+    "queue": _queue,
+    "jobs": _jobs,
+    "job": _job,
+}
+
+
+def _cell(id: str, body: Any) -> Patch:
+    return Patch(html=element("span", body, id=id))
+
+
+def _chart(
+    ids: Iterable[str], series: Callable[[str, int, int], list[float | None]], state: LiveState
+) -> Patches:
+    for id in ids:
+        kind, colon, period = id.partition(":")
+        if colon and kind in ("period", "table") and period in PERIODS:
+            seconds, step, ticks = PERIODS[period]
+            a_minute = 60 / step
+            drawn = chart.Throughput(
+                "throughput",
+                _times(state, seconds, step),
+                [_scale(value, a_minute) for value in series("done_rate", seconds, step)],
+                [_scale(value, a_minute) for value in series("failed_rate", seconds, step)],
+                step,
+                ticks,
+            )
+            make = chart.chart if kind == "period" else chart.table
+            return {"throughput": Patch(html=make(drawn))}
+    return {}
+
+
+def _times(state: LiveState, seconds: int, step: int) -> list[int]:
+    first = next(iter(state.connections.values()))
+    return first.history.times(seconds, step)
+
+
+def _sum(
+    state: LiveState, names: dict[str, set[str]], metric: str, seconds: int, step: int
+) -> list[float | None]:
+    """Add up one series over the connections, whose points may differ by one at the beginning."""
+    lists = [
+        connection.history.series(metric, names=names[alias], seconds=seconds, step=step)
+        for alias, connection in state.connections.items()
+        if names[alias]
+    ]
+    if not lists:
+        return [None] * len(_times(state, seconds, step))
+    total = lists[0]
+    for other in lists[1:]:
+        total = [_add(a, b) for a, b in zip(total, other, strict=True)]
+    return total
+
+
+def _add(one: float | None, other: float | None) -> float | None:
+    return other if one is None else one if other is None else one + other
+
+
+def _scale(value: float | None, factor: float) -> float | None:
+    return None if value is None else value * factor

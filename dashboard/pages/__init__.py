@@ -1,0 +1,1 @@
+"""What is read: GET only, one screen a file."""

@@ -1,0 +1,53 @@
+"""The pages for what went wrong: 403, 404, a server that is away. Same look, and what to do."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+
+from .shell import shell, show
+
+
+def forbidden(request: HttpRequest, text: str) -> HttpResponse:
+    """Name the permission that is missing and say who grants it."""
+    match = re.match(r"queuecore\.(\w+): (.*)", text)
+    context = {
+        **shell(request, page="", title=_("Not allowed")),
+        "permission": f"queuecore.{match[1]}" if match else "",
+        "explanation": "" if match else text,
+        "read_only": bool(match and "read-only" in match[2]),
+        "nothing": bool(match and match[1] == "view"),
+    }
+    return _show(request, "errors/403.html", context, 403)
+
+
+def not_found(request: HttpRequest, error: Exception | None = None) -> HttpResponse:
+    """Say what may have happened to it, the same whether it is hidden or does not exist."""
+    context = {
+        **shell(request, page="", title=_("Not found")),
+        "explanation": _("It was removed, or lies outside of what you may see."),
+    }
+    return _show(request, "errors/404.html", context, 404)
+
+
+def away(request: HttpRequest, error: Exception) -> HttpResponse:
+    """Say that the server does not answer; the page tries again by itself."""
+    context: dict[str, Any] = {
+        **shell(request, page="", title=_("The server is away")),
+        "explanation": str(error),
+    }
+    response = _show(request, "errors/away.html", context, 503)
+    response.headers["Retry-After"] = "5"
+    return response
+
+
+def _show(
+    request: HttpRequest, template: str, context: dict[str, Any], status: int
+) -> HttpResponse:
+    """As the inside of a dialog where a script asked for one."""
+    if request.headers.get("X-Queuecore-Dialog") == "1":
+        template = "errors/dialog.html"
+    return show(request, template, context, status=status)

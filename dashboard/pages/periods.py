@@ -1,0 +1,35 @@
+"""The period of a chart, and whether it is read as a table: both are in the address."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+
+from ..live.fragments import DEFAULT_PERIOD, PERIODS
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A choice: ``key`` 15m, 1h, 6h or 24h."""
+
+    key: str
+    table: bool
+
+    @property
+    def id(self) -> str:
+        """How the live topic is asked for it."""
+        return f"{'table' if self.table else 'period'}:{self.key}"
+
+    @property
+    def choices(self) -> list[tuple[str, str, bool]]:
+        """(key, word, is it this one) of all periods."""
+        words = {"15m": _("15 m"), "1h": _("1 h"), "6h": _("6 h"), "24h": _("24 h")}
+        return [(key, words[key], key == self.key) for key in PERIODS]
+
+
+def period_of(request: HttpRequest) -> Period:
+    """Read ``?period=`` and ``?table=``; whatever else stands there means the default."""
+    key = request.GET.get("period", "")
+    return Period(key if key in PERIODS else DEFAULT_PERIOD, request.GET.get("table") == "1")

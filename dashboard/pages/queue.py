@@ -1,0 +1,98 @@
+"""Queue: one queue's facts, states, throughput, limits, workers and maintenance."""
+
+from __future__ import annotations
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+
+from queuecore.conf import get_settings as core_settings
+from queuecore.errors import ServerUnavailable
+
+from .. import cookies, health, links
+from ..draw import queue_cells
+from ..draw.states import STATES
+from ..guard import guarded
+from ..live.fragments import fragments
+from ..live.state import LiveState, Topic, read
+from .periods import period_of
+from .shell import shell, show
+
+
+@guarded("GET")
+def queue(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> HttpResponse:
+    """Show one queue."""
+    seen = request.viewer  # type: ignore[attr-defined]
+    topic = Topic("queue", alias, queue)
+    state = read(topic)
+    found = judged(state, alias, queue)
+    period = period_of(request)
+    live = fragments(state, topic, seen, [period.id])
+    words = shell(
+        request,
+        page="queues",
+        title=queue,
+        trail=[*connection_trail(state, alias), (_("Queues"), f"{seen.mount}queues/")],
+        state=state,
+        alias=alias,
+        queue=queue,
+    )
+    context = {
+        **words,
+        "topic": str(topic),
+        "live": live,
+        "period": period,
+        "alias": alias,
+        "queue": queue,
+        "paused": found.snapshot.paused,
+        "cards": [
+            {
+                "state": name,
+                "url": links.jobs_url(seen.mount, alias, queue, name),
+                "number": live[f"card-{name}"].html,
+                "note": live[f"card-{name}-note"].html,
+            }
+            for name in STATES
+        ],
+        "url": links.queue_url(seen.mount, alias, queue),
+        "jobs_url": links.jobs_url(seen.mount, alias, queue),
+        "info": queue_cells.info(found, core_settings().connection(alias).prefix),
+        "pin_value": f"{links.encode(alias)}!{links.encode(queue)}",
+        "is_pinned": (alias, queue) in cookies.pins(request),
+    }
+    return show(request, "queues/show.html", context)
+
+
+def judged(state: LiveState, alias: str, queue: str) -> health.Health:
+    """Return the queue's health, or say what is wrong with asking for it.
+
+    Raises:
+        Http404: there is no such queue.
+        ServerUnavailable: the connection is away, and nothing is known.
+    """
+    connection = state.connections.get(alias)
+    if connection is None:
+        raise Http404("no such connection")
+    if connection.error and queue not in connection.queues:
+        raise ServerUnavailable(connection.error, sent=False)
+    found = health.health(connection, queue)
+    if found is None or not _exists(found):
+        raise Http404("no such queue")
+    return found
+
+
+def _exists(found: health.Health) -> bool:
+    """Whether anybody has ever used the queue: a snapshot of nothing is all zeros."""
+    snapshot = found.snapshot
+    return bool(
+        any(found.counts.values())
+        or snapshot.version
+        or snapshot.event_id
+        or snapshot.paused
+        or snapshot.completed_total is not None
+        or found.workers
+    )
+
+
+def connection_trail(state: LiveState, alias: str) -> list[tuple[str, str]]:
+    """Return the breadcrumb's first part: the connection, where there are several."""
+    return [(alias, "")] if len(state.connections) > 1 else []

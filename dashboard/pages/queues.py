@@ -1,0 +1,94 @@
+"""Queues: one table of all of them, filtered by name and by what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+
+from .. import health
+from ..guard import guarded
+from ..health import Health
+from ..live.fragments import fragments
+from ..live.state import Topic, read
+from .overview import row
+from .shell import shell, show
+
+_PAGE = 100  # rows; a socket watches no more at a time
+
+_TABS: dict[str, Callable[[Health], bool]] = {
+    "all": lambda queue: True,
+    "attention": lambda queue: bool(queue.attention),
+    "paused": lambda queue: bool(queue.snapshot.paused),
+    "no-workers": lambda queue: queue.workers is not None and not queue.workers,
+}
+
+_SORTS: dict[str, Callable[[Health], Any]] = {
+    "attention": lambda queue: queue.rank,
+    "name": lambda queue: (queue.name.lower(), queue.alias),
+    "waiting": lambda queue: -queue.waiting,
+    "active": lambda queue: -queue.counts.get("active", 0),
+    "delayed": lambda queue: -queue.counts.get("delayed", 0),
+    "failed": lambda queue: -queue.counts.get("failed", 0),
+    "in": lambda queue: -(queue.rate_in or 0),
+    "out": lambda queue: -(queue.rate_out or 0),
+    "share": lambda queue: -(queue.fail_share or 0),
+    "oldest": lambda queue: (
+        queue.snapshot.oldest_wait.timestamp() if queue.snapshot.oldest_wait else float("inf")
+    ),
+}
+
+
+@guarded("GET")
+def queues(request: HttpRequest) -> HttpResponse:
+    """Show the queues that match, by attention unless another order is asked for."""
+    seen = request.viewer  # type: ignore[attr-defined]
+    topic = Topic("overview")
+    state = read(topic)
+    every = health.all_health(state, seen.allows)
+    text = request.GET.get("q", "").strip()[:200]
+    tab = request.GET.get("show", "all")
+    tab = tab if tab in _TABS else "all"
+    sort = request.GET.get("sort", "attention")
+    sort = sort if sort in _SORTS else "attention"
+    named = [queue for queue in every if text.lower() in queue.name.lower()]
+    found = sorted(filter(_TABS[tab], named), key=_SORTS[sort])
+    page = Paginator(found, _PAGE).get_page(request.GET.get("page"))
+    ids = ["summary", *(f"{queue.alias}:{queue.name}" for queue in page)]
+    live = fragments(state, topic, seen, ids)
+    context = {
+        **shell(request, page="queues", title=_("Queues"), state=state),
+        "topic": str(topic),
+        "live": live,
+        "rows": [row(queue, live, seen.mount) for queue in page],
+        "numbers": page,
+        "q": text,
+        "tab": tab,
+        "sort": sort,
+        "tabs": [
+            (key, word, sum(map(_TABS[key], named)))
+            for key, word in (
+                ("all", _("All")),
+                ("attention", _("Attention")),
+                ("paused", _("Paused")),
+                ("no-workers", _("No workers")),
+            )
+        ],
+        "states": [
+            (name, live[f"total-{name}"].html)
+            for name in (
+                "active",
+                "prioritized",
+                "waiting",
+                "waiting-children",
+                "delayed",
+                "failed",
+            )
+        ],
+        "several": len(state.connections) > 1,
+        "total": len(every),
+    }
+    return show(request, "queues/index.html", context)

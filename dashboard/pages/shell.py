@@ -1,0 +1,177 @@
+"""What surrounds every page: environment band, top bar, rail, live badge, messages, preferences."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render as django_render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from queuecore import __version__, access
+from queuecore.errors import ServerUnavailable
+from queuecore.inspect import Inspector
+
+from .. import cookies, flash, links
+from ..conf import get_settings
+from ..draw.values import exact, initials, visible
+from ..guard import login_url, mount
+from ..live import asgi
+from ..live.fragments import fragments
+from ..live.state import LiveState, Topic, facts_of
+
+#: What buttons on the pages ask for; a page shows those that its viewer holds.
+ACTIONS = ("retry", "promote", "remove", "bulk", "pause_queue", "clean_queue")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One entry of the rail: only pages that exist have one."""
+
+    key: str
+    icon: str
+    word: str
+    href: str
+    count: str = ""
+
+
+def shell(
+    request: HttpRequest,
+    *,
+    page: str,
+    title: str,
+    trail: Sequence[tuple[str, str]] = (),
+    state: LiveState | None = None,
+    alias: str = links.DEFAULT,
+    queue: str | None = None,
+) -> dict[str, Any]:
+    """Return the context that ``layout.html`` needs.
+
+    ``page`` is the rail's entry that is current. ``trail`` are (word, address) pairs of the
+    breadcrumb before the page itself. ``queue``: the queue whose permissions the buttons follow.
+    """
+    settings = get_settings()
+    at = mount()
+    scope = (alias, queue) if queue is not None else ()
+    may = [name for name in ACTIONS if access.can(request.user, name, *scope)]
+    state = state or LiveState()
+    pinned, counts = _rail(request, state)
+    name = request.user.get_full_name() or request.user.get_username()
+    return {
+        "page": page,
+        "title": visible(title),
+        "trail": [(visible(word), href) for word, href in trail],
+        "mount": at,
+        "environment": settings.environment,
+        "environment_kind": settings.environment_kind,
+        "environment_note": settings.environment_note,
+        "servers": _servers(state),
+        "away": _away(state),
+        "places": _places(at, counts),
+        "pinned": pinned,
+        "may": may,
+        "once": secrets.token_urlsafe(12),
+        "here": request.get_full_path(),
+        "flash": flash.take(request),
+        "now": timezone.now(),
+        "live_socket": f"{at}ws/" if asgi.active() else "",
+        "live_poll": f"{at}live/poll/",
+        "login_url": login_url(),
+        "user_name": name,
+        "user_initials": initials(name),
+        "version": __version__,
+        **preferences(request),
+    }
+
+
+def preferences(request: HttpRequest) -> dict[str, Any]:
+    """Return what this browser chose; also for the pages that stand without the shell."""
+    return {
+        "theme": cookies.choice(request, cookies.THEME, cookies.THEMES),
+        "density": cookies.choice(request, cookies.DENSITY, cookies.DENSITIES),
+        "keys": cookies.choice(request, cookies.KEYS, ("on", "off")),
+    }
+
+
+def show(
+    request: HttpRequest, template: str, context: dict[str, Any], status: int = 200
+) -> HttpResponse:
+    """Render a page and forget the message that it showed."""
+    response = django_render(request, f"queuecore_dashboard/{template}", context, status=status)
+    flash.clear(request, response)
+    return response
+
+
+def _places(at: str, counts: dict[str, str]) -> list[Place]:
+    return [
+        Place("overview", "overview", _("Overview"), at),
+        Place("queues", "queues", _("Queues"), f"{at}queues/", counts.get("queues", "")),
+    ]
+
+
+def _rail(request: HttpRequest, state: LiveState) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """The pinned queues, and the counts of the rail's entries."""
+    seen = getattr(request, "viewer", None)
+    if seen is None:
+        return [], {}
+    wanted = [
+        (a, q) for a, q in cookies.pins(request) if a in state.connections and seen.allows(a, q)
+    ]
+    _read_pins(state, wanted)
+    ids = [f"{a}:{q}" for a, q in wanted]
+    patches = fragments(state, Topic("overview"), seen, ids)
+    pinned = []
+    for a, q in wanted:
+        number = patches.get(links.dom_id("pin", a, q))
+        mark = patches.get(links.dom_id("pin", a, q, "mark"))
+        if number and mark:
+            pinned.append(
+                {
+                    "alias": a,
+                    "queue": q,
+                    "id": f"{a}:{q}",
+                    "href": links.queue_url(seen.mount, a, q),
+                    "number": number.html,
+                    "mark": mark.html,
+                }
+            )
+    names = {
+        (alias, name)
+        for alias, connection in state.connections.items()
+        for name in {*facts_of(alias).names, *connection.queues}
+        if seen.allows(alias, name)
+    }
+    return pinned, {"queues": exact(len(names)) if names else ""}
+
+
+def _read_pins(state: LiveState, wanted: Sequence[tuple[str, str]]) -> None:
+    """Read the pinned queues that the page itself has not read."""
+    for alias, connection in state.connections.items():
+        names = [q for a, q in wanted if a == alias and q not in connection.queues]
+        if names and not connection.error:
+            try:
+                connection.queues.update(Inspector(alias).snapshots(names))
+            except ServerUnavailable as error:
+                connection.fail(error)
+
+
+def _servers(state: LiveState) -> list[str]:
+    """The connections' aliases and servers, for the words in the environment band."""
+    shown = []
+    for alias in state.connections:
+        server = facts_of(alias).server
+        shown.append(f"{alias} · {server.kind} {server.version}" if server else alias)
+    return shown
+
+
+def _away(state: LiveState) -> list[tuple[str, str, Any]]:
+    """(alias, sentence, last good read) of the connections that do not answer."""
+    return [
+        (alias, connection.error, connection.read_at)
+        for alias, connection in state.connections.items()
+        if connection.error
+    ]

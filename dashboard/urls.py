@@ -1,0 +1,56 @@
+"""Addresses of the dashboard; a host includes them wherever it likes.
+
+The pages of the default connection stand at the mount, those of another one under ``@<alias>/``.
+Every name and id is one segment (:mod:`.links`).
+"""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, URLResolver, include, path, re_path, register_converter
+from django.urls.converters import get_converters
+
+from .actions import cleanings, pauses, preferences, promotions, removals, retries
+from .links import NameConverter
+from .live import views as live_views
+from .pages import confirm, elsewhere, job, jobs, overview, queue, queues, session
+
+app_name = "queuecore_dashboard"
+
+if "queuecore_name" not in get_converters():
+    register_converter(NameConverter, "queuecore_name")
+
+_QUEUE = "queues/<queuecore_name:queue>/"
+_JOB = f"{_QUEUE}jobs/<queuecore_name:job>/"
+
+_connection: list[URLPattern | URLResolver] = [
+    path(_QUEUE, queue.queue, name="queue"),
+    path(f"{_QUEUE}jobs/", jobs.jobs, name="jobs"),
+    path(_JOB, job.job, name="job"),
+    path(f"{_QUEUE}confirm/pause/", confirm.pause, name="confirm_pause"),
+    path(f"{_QUEUE}confirm/resume/", confirm.resume, name="confirm_resume"),
+    path(f"{_QUEUE}confirm/clean/", confirm.clean, name="confirm_clean"),
+    path(f"{_JOB}confirm/remove/", confirm.remove, name="confirm_remove"),
+    path(f"{_QUEUE}pause/", pauses.pause, name="pause"),
+    path(f"{_QUEUE}resume/", pauses.resume, name="resume"),
+    path(f"{_QUEUE}clean/", cleanings.clean, name="clean"),
+    path(f"{_QUEUE}bulk/retry/", retries.retry_many, name="retry_many"),
+    path(f"{_QUEUE}bulk/promote/", promotions.promote_many, name="promote_many"),
+    path(f"{_QUEUE}bulk/remove/", removals.remove_many, name="remove_many"),
+    path(f"{_JOB}retry/", retries.retry, name="retry"),
+    path(f"{_JOB}promote/", promotions.promote, name="promote"),
+    path(f"{_JOB}remove/", removals.remove, name="remove"),
+]
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", overview.overview, name="overview"),
+    path("login/", session.login, name="login"),
+    path("logout/", session.logout, name="logout"),
+    path("preferences/", preferences.preferences, name="preferences"),
+    path("go/", elsewhere.go, name="go"),
+    path("live/poll/", live_views.poll, name="live_poll"),
+    path("queues/", queues.queues, name="queues"),
+    path("", include(_connection)),
+    path("@<queuecore_name:alias>/", include(_connection)),
+    # What is unknown below our own first segments has our look and asks for a login, too.
+    re_path(r"^(?:queues|@[^/]*)(?:/(?P<path>.*))?$", elsewhere.missing, name="missing"),
+]

@@ -1,0 +1,89 @@
+// Keyboard: one letter each, never inside a field, and all of it can be switched off.
+
+const root = document.documentElement;
+let started = 0; // when "g" was pressed: its second letter follows within a second
+
+function typing(element) {
+  return element.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(element.tagName)
+    && element.type !== "checkbox";
+}
+
+function rows() {
+  return [...document.querySelectorAll("tr[data-row]")];
+}
+
+function here() {
+  return document.querySelector("tr[data-row][data-at]")
+    ?? document.activeElement.closest?.("tr[data-row]");
+}
+
+function move(step) {
+  const all = rows();
+  if (!all.length) return;
+  const at = all.indexOf(here());
+  const next = all[Math.min(all.length - 1, Math.max(0, at < 0 ? 0 : at + step))];
+  for (const row of all) delete row.dataset.at;
+  next.dataset.at = "";
+  next.querySelector("th a")?.focus({ preventScroll: true });
+  next.scrollIntoView({ block: "nearest" });
+}
+
+const commands = {
+  "/": () => document.getElementById("find")?.focus(),
+  "?": () => document.getElementById("shortcuts")?.showModal(),
+  j: () => move(1),
+  k: () => move(-1),
+  o: () => here()?.querySelector("th a")?.click(),
+  p: () => document.querySelector("[data-live-pause]")?.click(),
+  r: () => (here() ?? document).querySelector('[data-key="r"]:not(:disabled)')?.click(),
+  x: () => tick(false),
+  X: () => tick(true),
+};
+
+function tick(range) {
+  const box = here()?.querySelector("[data-tick]");
+  if (box) box.dispatchEvent(new MouseEvent("click", { bubbles: true, cancelable: true, shiftKey: range }));
+}
+
+function go(letter) {
+  const place = { o: "overview", q: "queues" }[letter];
+  const index = { overview: 0, queues: 1 }[place];
+  document.querySelectorAll(".rail > ul a")[index]?.click();
+}
+
+document.addEventListener("keydown", (event) => {
+  if (root.dataset.keys === "off" || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (typing(event.target) || document.querySelector("dialog[open]")) return;
+  if (Date.now() - started < 1000) {
+    started = 0;
+    go(event.key);
+    return;
+  }
+  if (event.key === "g") {
+    started = Date.now();
+    return;
+  }
+  if (/^[1-7]$/.test(event.key)) {
+    document.querySelectorAll("[data-tab]")[Number(event.key) - 1]?.click();
+    return;
+  }
+  const command = commands[event.key];
+  if (!command) return;
+  if (event.key === "r") {
+    const button = (here() ?? document).querySelector('[data-key="r"]');
+    if (!button || getComputedStyle(button).display === "none") return;
+  }
+  event.preventDefault();
+  command();
+});
+
+// ⌘K and Ctrl K are no single letters: they work whatever was chosen.
+document.addEventListener("keydown", (event) => {
+  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
+    const find = document.getElementById("find");
+    if (!find) return;
+    event.preventDefault();
+    find.focus();
+    find.select();
+  }
+});

@@ -1,0 +1,140 @@
+// Small behaviour of every page: messages, theme, copying, axis times, and what htmx must not hide.
+
+const root = document.documentElement;
+
+// Django's debug helper would put error pages into this document and run their scripts, which the
+// policy forbids; the pages for 403, 404 and a server that is away are our own and are shown.
+addEventListener("htmx:beforeOnLoad", (event) => event.stopPropagation(), true);
+
+addEventListener("htmx:responseError", () => alarm("failed"));
+addEventListener("htmx:sendError", () => alarm("unreachable"));
+
+function alarm(name) {
+  const place = document.getElementById("alarm");
+  if (!place) return;
+  place.textContent = place.dataset[name];
+  toast("error", place.dataset[name]);
+}
+
+function toast(level, text) {
+  const messages = document.getElementById("messages");
+  if (!messages) return;
+  const box = document.createElement("div");
+  box.className = `toast toast-${level}`;
+  box.textContent = text;
+  messages.replaceChildren(box);
+  setTimeout(() => box.remove(), 8000);
+}
+
+// A message that came with a page is said once: a live region speaks only of what changes in it.
+function say() {
+  const shown = document.querySelector("[data-toast]:not([data-said])");
+  if (!shown) return;
+  shown.dataset.said = "";
+  const failed = shown.classList.contains("toast-error");
+  const text = shown.querySelector("[data-toast-text]").textContent;
+  setTimeout(() => {
+    const region = document.getElementById(failed ? "alarm" : "said");
+    if (region) region.textContent = text;
+  }, 100);
+  if (!failed) setTimeout(() => shown.remove(), 8000);
+}
+
+// Times on the axes of charts, in the reader's own zone like every other time.
+function axisTimes() {
+  for (const text of document.querySelectorAll("text[data-at]:not([data-shown])")) {
+    const seconds = "seconds" in text.dataset;
+    const at = new Date(text.dataset.at);
+    text.textContent = at.toLocaleTimeString("en-GB", {
+      hour: "2-digit",
+      minute: "2-digit",
+      ...(seconds ? { second: "2-digit" } : {}),
+    });
+    text.dataset.shown = "";
+  }
+}
+
+function settle() {
+  say();
+  axisTimes();
+  retry();
+}
+
+// A page that says the server is away looks again, as long as it is the page one sees.
+let again;
+function retry() {
+  clearTimeout(again);
+  const page = document.querySelector("[data-retry]");
+  if (!page) return;
+  again = setTimeout(() => {
+    if (!document.hidden && page.isConnected) location.reload();
+    else retry();
+  }, Number(page.dataset.retry) * 1000);
+}
+
+document.addEventListener("click", (event) => {
+  const close = event.target.closest("[data-close-toast]");
+  if (close) close.closest(".toast").remove();
+
+  const copy = event.target.closest("[data-copy]");
+  if (copy) {
+    const source = document.querySelector(copy.dataset.copy);
+    navigator.clipboard?.writeText(source.textContent).then(() => {
+      copy.dataset.copied = "";
+      setTimeout(() => delete copy.dataset.copied, 1500);
+    });
+  }
+
+  const find = event.target.closest("[data-open-find]");
+  if (find) {
+    const place = document.getElementById("queue-filter");
+    if (place) {
+      event.preventDefault();
+      event.stopPropagation();
+      place.focus();
+    }
+  }
+
+  for (const menu of document.querySelectorAll("details[data-menu][open]")) {
+    if (!menu.contains(event.target)) menu.open = false;
+  }
+}, true);
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  for (const menu of document.querySelectorAll("details[data-menu][open]")) {
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  }
+});
+
+// The theme changes at once and is kept by the same cookie that the form without a script sets.
+document.addEventListener("submit", (event) => {
+  const button = event.submitter;
+  if (!button || button.name !== "theme") return;
+  event.preventDefault();
+  event.stopPropagation();
+  let theme = button.value;
+  if (button.id === "theme") {
+    const dark = getComputedStyle(root).colorScheme === "dark"
+      || (root.dataset.theme === "system" && matchMedia("(prefers-color-scheme: dark)").matches);
+    theme = dark ? "light" : "dark";
+  }
+  root.dataset.theme = theme;
+  for (const choice of document.querySelectorAll("[data-theme-choice]")) {
+    choice.setAttribute("aria-pressed", String(choice.value === theme));
+  }
+  const form = new FormData(event.target);
+  form.set("theme", theme);
+  fetch(event.target.action, { method: "POST", body: form, redirect: "manual" });
+}, true);
+
+// What was chosen beside the theme comes back on the element that htmx does not replace.
+document.addEventListener("submit", (event) => {
+  const button = event.submitter;
+  if (button && ["density", "keys"].includes(button.name)) root.dataset[button.name] = button.value;
+}, true);
+
+document.addEventListener("htmx:afterSettle", settle);
+document.addEventListener("queuecore:patched", axisTimes);
+settle();
