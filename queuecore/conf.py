@@ -159,12 +159,13 @@ def _scheme(url: object) -> str:
 def _worker(values: dict[str, Any]) -> WorkerSettings:
     for name, value in values.items():
         least = {"concurrency": 1, "lock_duration": 0.1, "stalled_interval": 0.1}.get(name, 0)
-        if name not in _NOT_NUMBERS and value is not None:
-            if isinstance(value, bool) or not isinstance(value, int | float) or value < least:
-                raise ConfigurationError(
-                    f"QUEUECORE['WORKER'][{name.upper()!r}] must be a number of at least {least}, "
-                    f"not {value!r}"
-                )
+        if name in _NOT_NUMBERS or value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float) or value < least:
+            raise ConfigurationError(
+                f"QUEUECORE['WORKER'][{name.upper()!r}] must be a number of at least {least}, "
+                f"not {value!r}"
+            )
     return WorkerSettings(**values)
 
 

@@ -275,7 +275,7 @@ def checked_finished(state: Any) -> str:
 
 
 def checked_queue_name(value: Any) -> str:
-    """Check the name of a queue that is to be used: not empty, and without ``:`` (BullMQ's rule)."""
+    """Check the name of a queue: not empty, and without ``:`` (BullMQ's rule)."""
     if not isinstance(value, str) or not value:
         raise InvalidOption(f"the name of a queue must be a text that is not empty, not {value!r}")
     if ":" in value:

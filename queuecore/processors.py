@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar
 
 from .errors import ConfigurationError
 from .job import Job
@@ -99,8 +99,9 @@ class Registry:
         if concurrency is not None:
             if found.concurrency not in (None, concurrency):
                 raise ConfigurationError(
-                    f"queue {queue!r} has concurrency {found.concurrency} at {found.concurrency_at} "
-                    f"and {concurrency} at {entry.where}; it belongs to the queue: set it once"
+                    f"queue {queue!r} has concurrency {found.concurrency} at "
+                    f"{found.concurrency_at} and {concurrency} at {entry.where}; it belongs to "
+                    "the queue: set it once"
                 )
             found.concurrency, found.concurrency_at = concurrency, entry.where
         if name is None:
@@ -112,27 +113,13 @@ class Registry:
 registry = Registry()
 
 
-@overload
-def processor(
-    queue: str, *, name: str | None = ..., connection: str = ..., concurrency: int | None = ...
-) -> Callable[[F], F]: ...
-
-
-@overload
-def processor(
-    queue: str, function: F, /, *, name: str | None = ..., connection: str = ...
-) -> F: ...
-
-
 def processor(
     queue: str,
-    function: Any = None,
-    /,
     *,
     name: str | None = None,
     connection: str = "default",
     concurrency: int | None = None,
-) -> Any:
+) -> Callable[[F], F]:
     """Register a function, coroutine function or :class:`Processor` class for a queue's jobs.
 
     Args:
@@ -152,7 +139,7 @@ def processor(
         registry.add(entry_for(target), queue, name, connection, concurrency)
         return target
 
-    return register if function is None else register(function)
+    return register
 
 
 def entry_for(target: Any) -> Entry:

@@ -24,7 +24,9 @@ from ..errors import NotSerializable
 try:
     import orjson
 except ImportError:  # the `speed` extra is not installed
-    orjson = None  # type: ignore[assignment]
+    _FAST = False
+else:
+    _FAST = True
 
 MAX_DEPTH = 100
 _INT_MIN, _INT_MAX = -(2**63), 2**64 - 1
@@ -202,7 +204,7 @@ def _walk(value: Any, what: str, path: str, depth: int) -> None:
         _walk(plain, what, path, depth + 1)
 
 
-if orjson is not None:
+if _FAST:
     _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
     _dumps: Callable[[Any, str], bytes] = _write_by_orjson
     _loads: Callable[[bytes | str], Any] = _read_by_orjson

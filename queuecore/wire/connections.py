@@ -13,7 +13,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -46,26 +46,10 @@ CONNECT_TIMEOUT = 5.0
 ANSWER_TIMEOUT = 5.0
 
 # Answers that pass by themselves or by an operator's hand; the work is kept and tried again.
-_PASSING = frozenset(
-    [
-        "OOM",
-        "READONLY",
-        "LOADING",
-        "MISCONF",
-        "BUSY",
-        "NOREPLICAS",
-        "MASTERDOWN",
-        "CLUSTERDOWN",
-        "TRYAGAIN",
-        "MOVED",
-        "ASK",
-        "NOAUTH",
-        "WRONGPASS",
-        "NOPERM",
-        "UNBLOCKED",
-        "EXECABORT",
-    ]
-)
+_PASSING = {
+    *("OOM", "READONLY", "LOADING", "MISCONF", "BUSY", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN"),
+    *("TRYAGAIN", "MOVED", "ASK", "NOAUTH", "WRONGPASS", "NOPERM", "UNBLOCKED", "EXECABORT"),
+}
 # redis-py strips the code of the errors for which it has a class.
 _CODE_OF = {
     "AskError": "ASK",
@@ -97,9 +81,7 @@ class Connection:
         self._url = url
         self._lock = threading.Lock()
         self._pool: redis.ConnectionPool | None = None
-        self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, redis.asyncio.ConnectionPool] = (
-            WeakKeyDictionary()
-        )
+        self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopPool] = WeakKeyDictionary()
         self._pid = os.getpid()
         self._ensured = float("-inf")
 
@@ -159,7 +141,7 @@ class Connection:
     async def aexchange(self, request: Request) -> Any:
         """Like :meth:`exchange`, over the running event loop's pool."""
         requests, single = _as_list(request)
-        pool = self._async_pool()
+        pool = await self._async_pool()
         try:
             sock = await pool.get_connection()
         except (redis.RedisError, OSError) as error:
@@ -188,10 +170,10 @@ class Connection:
                 self._pool.disconnect()
 
     async def aclose(self) -> None:
-        """Close the running event loop's idle sockets."""
-        pool = self._pools.pop(asyncio.get_running_loop(), None)
-        if pool is not None:
-            await pool.disconnect()
+        """Close the running event loop's sockets; its end does so by itself."""
+        found = self._pools.pop(asyncio.get_running_loop(), None)
+        if found is not None:
+            await found[1].aclose()
 
     def arguments(self, client_name: str | None = None) -> dict[str, Any]:
         """redis-py's keyword arguments for one socket of this connection."""
@@ -249,14 +231,16 @@ class Connection:
                     self._pool = redis.ConnectionPool(connection_class=kind, **self._options(kind))
         return self._pool
 
-    def _async_pool(self) -> redis.asyncio.ConnectionPool:
+    async def _async_pool(self) -> redis.asyncio.ConnectionPool:
         loop = asyncio.get_running_loop()
-        pool = self._pools.get(loop)
-        if pool is None:
+        found = self._pools.get(loop)
+        if found is None:
             kind = _socket_class(self.url(), redis.asyncio)
             pool = redis.asyncio.ConnectionPool(connection_class=kind, **self._options(kind))
-            self._pools[loop] = pool
-        return pool
+            closer = _close_with_loop(pool)
+            found = self._pools[loop] = (pool, closer)
+            await anext(closer)
+        return found[0]
 
     def _options(self, kind: type, client_name: str | None = None) -> dict[str, Any]:
         options = self.arguments(client_name)
@@ -276,6 +260,17 @@ class Connection:
             f"the Redis server of connection {self.alias!r} {how}: {error or type(error).__name__}",
             sent=sent,
         )
+
+
+_LoopPool = tuple[redis.asyncio.ConnectionPool, AsyncGenerator[None, None]]
+
+
+async def _close_with_loop(pool: redis.asyncio.ConnectionPool) -> AsyncGenerator[None, None]:
+    """Close *pool* when its event loop ends: loops close the generators that they have begun."""
+    try:
+        yield
+    finally:
+        await pool.disconnect()
 
 
 _connections: dict[str, Connection] = {}
@@ -378,7 +373,7 @@ def _failed(request: Call[Any] | Command[Any], error: Exception) -> QueueCoreErr
     if isinstance(request, Call):
         script: Script = load(request.script)
         return ScriptError(f"{request.script} failed on the server: {script.explain(str(error))}")
-    return ScriptError(f"{request.args[0]} failed on the server: {error}")
+    return ScriptError(f"{request.args[0]!r} failed on the server: {error}")
 
 
 def _code(error: BaseException) -> str:

@@ -134,7 +134,7 @@ class Keys:
         return f"{self.base}{job_id}:logs"
 
     def receipt(self, kind: str, owner: str, lane: int) -> str:
-        """The receipt of a lane's last call: *kind* is ``call`` (workers) or ``add`` (producers)."""
+        """The receipt of a lane's last call; *kind* is ``call`` (workers) or ``add``."""
         return f"{self.own}{kind}:{owner}:{lane}"
 
     def qc(self, suffix: str) -> str:

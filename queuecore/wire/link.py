@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import redis
 from redis.asyncio.connection import AbstractConnection
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class Link:
-    """One socket; after a :class:`ServerUnavailable` it is closed, the next request opens it anew."""
+    """One socket; closed by a :class:`ServerUnavailable`, opened again by the next request."""
 
     def __init__(self, connection: Connection, client_name: str | None, deadline: float) -> None:
         self._connection = connection
@@ -86,13 +86,14 @@ class _Stream(asyncio.Protocol):
     """The protocol that takes over a connected socket from redis-py."""
 
     def __init__(self, opened: AbstractConnection) -> None:
-        # Kept, so that redis-py does not close the socket when its object is collected.
-        self._opened = opened
         self._loop = asyncio.get_running_loop()
         self._reader = resp.reader()
         self._waiter: asyncio.Future[Any] | None = None
-        writer: asyncio.StreamWriter = opened._writer  # type: ignore[attr-defined]
-        self._transport: Any = writer.transport
+        # The writer is kept, and taken from redis-py's object: either would close the socket when
+        # it is collected.
+        self._writer = cast(Any, opened._writer)
+        opened._writer = opened._reader = None
+        self._transport = self._writer.transport
         self._write: Callable[[bytes], None] = self._transport.write
         self._transport.set_protocol(self)
 

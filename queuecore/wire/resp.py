@@ -13,7 +13,9 @@ import redis
 try:
     import hiredis
 except ImportError:  # the `speed` extra is not installed
-    hiredis = None  # type: ignore[assignment]
+    _FAST = False
+else:
+    _FAST = True
 
 # What `gets` returns while an answer has not arrived whole. None is an answer.
 INCOMPLETE: Any = object()
@@ -84,7 +86,7 @@ def _parse(buffer: bytes, at: int) -> tuple[Any, int]:
     return items, end
 
 
-if hiredis is not None:
+if _FAST:
 
     def pack(words: Iterable[str | bytes | int | float]) -> bytes:
         """The bytes of one command."""

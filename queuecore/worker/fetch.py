@@ -6,8 +6,9 @@ import base64
 from typing import Any
 
 from ..wire.calls.base import Command
-from ..wire.connections import Connection, Link
+from ..wire.connections import Connection
 from ..wire.keys import Keys
+from ..wire.link import Link
 
 # The longest wait for a delayed job that is known, as in BullMQ: its clock may be wrong.
 LONGEST_WAIT = 10.0
@@ -39,7 +40,7 @@ class Marker:
         """
         while True:
             timeout = self._timeout(next_due)
-            answer = await self._link.send(
+            answer: Any = await self._link.send(
                 Command(("BZPOPMIN", self._key, f"{timeout:.3f}")), timeout=timeout + _MARGIN
             )
             if not answer:

@@ -102,7 +102,7 @@ def rule(keep: Any) -> str:
         count, age, limit = (keep.get(name) for name in ("count", "age", "limit"))
         if _is_number(count) and count == 0:
             return "0"
-        parts = ",".join(str(int(n)) if _is_number(n) else "" for n in (count, age, limit))
+        parts = ",".join(str(_whole(n)) if _is_number(n) else "" for n in (count, age, limit))
         return "" if parts == ",," else parts
     if _is_number(keep):
         return f"{int(keep)},," if keep >= 1 else "0"

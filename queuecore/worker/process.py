@@ -58,8 +58,9 @@ async def _supervise(
         loop.add_signal_handler(number, on_signal, signal.Signals(number).name)
     try:
         # Whatever dies of a fault takes the process with it; what else runs is handed back first.
-        everyone = asyncio.gather(*tasks)
-        done, _ = await asyncio.wait([everyone, *helpers], return_when=asyncio.FIRST_COMPLETED)
+        everyone: asyncio.Future[list[None]] = asyncio.gather(*tasks)
+        watched: list[asyncio.Future[Any]] = [everyone, *helpers]
+        done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
         if not everyone.done() or everyone.exception() is not None:
             await asyncio.gather(*(one.close(_AT_ONCE) for one in workers))
             await asyncio.gather(*tasks, return_exceptions=True)

@@ -10,6 +10,7 @@ claim blocks on the marker.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
@@ -45,8 +46,8 @@ from ..wire.calls.working import (
     finish_and_claim,
     hand_back,
 )
-from ..wire.connections import Link
 from ..wire.lanes import Lane
+from ..wire.link import Link
 from . import finish, stalled
 from .execute import Executor, Run
 from .fetch import Marker
@@ -188,7 +189,7 @@ class Worker:
                 )
             ),
         ]
-        finished = asyncio.create_task(self._done.wait())
+        finished: asyncio.Task[Any] = asyncio.create_task(self._done.wait())
         try:
             await asyncio.wait([*lanes, *helpers, finished], return_when=asyncio.FIRST_COMPLETED)
             for task in (*lanes, *helpers):
@@ -319,7 +320,7 @@ class Worker:
         return want
 
     def _ending(self) -> bool:
-        """Whether ``arun`` is over: its parts end, also where connecting swallowed a cancellation."""
+        """Whether ``arun`` is over; asked because connecting can swallow a cancellation."""
         assert self._done is not None
         return self._done.is_set()
 
@@ -397,9 +398,10 @@ class Worker:
         beside it; alone, the innocent complete. It waits for the others only so long, since they
         may run for hours.
         """
-        deadline = time.monotonic() + self.settings.renew_after
-        while len(self._runs) > 1 and (left := deadline - time.monotonic()) > 0:
-            await asyncio.sleep(min(left, 0.05))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.settings.renew_after):
+                while len(self._runs) > 1:  # noqa: ASYNC110 (a rare path, not worth an event)
+                    await asyncio.sleep(0.05)
         if run.lost or run.abandoned:
             self._drop(run)
         else:
@@ -410,7 +412,7 @@ class Worker:
         job, settings = run.job, self.settings
         key = self.queue.keys.qc("unknown")
         try:
-            times = await self.queue.connection.arun(
+            times: int = await self.queue.connection.arun(
                 Command(("HINCRBY", key, job.id, 1), repeatable=False)
             )
         except QueueCoreError:
@@ -510,7 +512,7 @@ class Worker:
         self._touch()
 
     def _cancel(self, run: Run) -> None:
-        """Cancel the run's task, not before its first step: a task that never began tells nobody."""
+        """Cancel the run's task, after its first step: a task that never began tells nobody."""
         if run.task is not None:
             self._loop.call_soon(run.task.cancel)
 
@@ -597,8 +599,9 @@ def _unconfirmed_stalls(job: Job) -> int:
 
 def _hook(run: Run, outcome: Outcome, value: Any) -> None:
     """Tell a class processor how its run ended; what its hook raises is logged, no more."""
-    assert run.entry is not None and run.entry.instance is not None
+    assert run.entry is not None
     instance = run.entry.instance
+    assert instance is not None
     try:
         if outcome.kind == "c":
             instance.on_completed(run.job, value)
@@ -623,7 +626,5 @@ def _strategy(path: str | None) -> Strategy | None:
 
 
 def _call_in(loop: asyncio.AbstractEventLoop, function: Callable[[Run], None], run: Run) -> None:
-    try:
+    with contextlib.suppress(RuntimeError):  # the loop has ended, and with it the worker
         loop.call_soon_threadsafe(function, run)
-    except RuntimeError:
-        pass  # the loop has ended, and with it the worker
