@@ -27,7 +27,7 @@ def test_a_server_that_forgot_its_scripts_gets_them_again(
 
 def test_an_error_names_the_file_and_line(queue: Queue, redis_client: redis.Redis) -> None:
     redis_client.set("bull:q:wait", "no list")
-    with pytest.raises(ScriptError, match="^add_jobs failed on the server") as caught:
+    with pytest.raises(ScriptError, match=r"^add_jobs failed on the server") as caught:
         queue.add("x")
     assert "WRONGTYPE" in str(caught.value)
     assert re.search(r"\b[a-z_/]+\.lua:\d+", str(caught.value))
