@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from importlib.util import find_spec
 from typing import Any
 
 from django.apps import AppConfig, apps
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.management import find_commands
 
 from . import audit, conf, discovery
 from .errors import ConfigurationError
@@ -54,7 +55,7 @@ def check_runworker(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> l
     for config in apps.get_app_configs():
         if config.name == "queuecore":
             break
-        if find_spec(f"{config.name}.management.commands.runworker") is not None:
+        if "runworker" in find_commands(os.path.join(config.path, "management")):
             return [
                 Warning(
                     f"'manage.py runworker' is the command of {config.name}, not of queuecore.",
