@@ -38,6 +38,7 @@ class Proxy:
             self.carry_out(packed(b"SCRIPT", b"LOAD", script.source))
         self._orders: list[tuple[str, str]] = []
         self._held: list[bytes] = []
+        self._skips: dict[str, int] = {}
         self._news = threading.Condition()
         self._pairs: list[_Pair] = []
         self._listener = socket.socket(socket.AF_UNIX)
@@ -69,6 +70,10 @@ class Proxy:
     def deliver_twice(self, name: str, times: int = 1) -> None:
         """Answer the next ``name`` as usual; its request arrives once more at :meth:`deliver`."""
         self._order(TWICE, name, times)
+
+    def skip(self, name: str, times: int) -> None:
+        """Let the next ``times`` calls of ``name`` pass before an order for it is looked at."""
+        self._skips[name] = times
 
     def deliver(self) -> list[bytes]:
         """Send the requests that were held back to the server now; the raw answers."""
@@ -103,6 +108,9 @@ class Proxy:
         word = command[0].upper()
         name = self._names.get(command[1], "") if word in (b"EVALSHA", b"EVAL") else word.decode()
         with self._news:
+            if self._skips.get(name):
+                self._skips[name] -= 1
+                return None
             for kind, wanted in self._orders:
                 if wanted == name:
                     self._orders.remove((kind, wanted))

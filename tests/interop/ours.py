@@ -20,7 +20,10 @@ def working(queue: str, processor: Callable[..., Any], **options: Any) -> Iterat
     async def work() -> None:
         loops.append(asyncio.get_running_loop())
         begun.set()
-        await worker.arun()
+        try:
+            await worker.arun()
+        finally:
+            await worker.queue.connection.aclose()
 
     def run() -> None:
         try:
