@@ -28,6 +28,13 @@ from tests.servers import Server
 
 UNTIL_IT_SERVES = 60
 
+SEND_A_MAIL = """
+import django; django.setup()
+from queuecore import Queue
+reset = {"to": "jane@example.com", "name": "Jane", "token": "0123"}
+print(Queue("email").add("password-reset", reset).result(timeout=30))
+"""
+
 
 @dataclass
 class Image:
@@ -284,21 +291,13 @@ class TestImage:
         assert "<html" in page
 
         worker = built.run(compose["services"]["worker"]["command"], **keys)
-        add = "from queuecore import Queue; Queue('email').add('nobody knows this name', {})"
-        code, said = built.finish(["python", "manage.py", "shell", "-c", add], **keys)
-        assert code == 0, said
-        started = (
-            "from queuecore import Queue; import sys, time\n"
-            "until = time.monotonic() + 30\n"
-            "while Queue('email').get_job_counts()['delayed'] != 1:\n"
-            "    assert time.monotonic() < until; time.sleep(0.1)"
-        )
-        code, said = built.finish(["python", "manage.py", "shell", "-c", started], **keys)
-        assert code == 0, said
+        code, said = built.finish(["python", "-c", SEND_A_MAIL], **keys)
+        assert code == 0, said + output_of(worker)
+        assert len(list((built.root / "data" / "mail").iterdir())) == 1
 
         for process in (worker, web):
             process.send_signal(signal.SIGTERM)
-        assert worker.wait(30) == 0
+        assert worker.wait(30) == 0, output_of(worker)
         web.wait(30)
 
     @pytest.mark.parametrize("missing", ["DJANGO_SECRET_KEY", "QUEUECORE_URL"])
@@ -319,6 +318,10 @@ def wait_for_page(url: str, process: subprocess.Popen[str]) -> str:
                 return str(answer.read().decode())
         except (urllib.error.URLError, ConnectionError):
             time.sleep(0.1)  # between two tries; the deadline ends it
+    pytest.fail(f"{url} did not serve. {output_of(process)}")
+
+
+def output_of(process: subprocess.Popen[str]) -> str:
+    """What ``process`` has said; it is ended for that."""
     process.kill()
-    said = process.communicate()[0]
-    pytest.fail(f"{url} did not serve. The process said:\n{said}")
+    return f"The process said:\n{process.communicate()[0]}"

@@ -85,6 +85,16 @@ for name in names:
 style = next(name for name in names if name.endswith(".css"))
 assert "wheel" in finders.find(style), style
 assert "wheel" in get_template("queuecore_dashboard/layout.html").origin.name
+# Under WSGI there is no socket to be had: the page is told to poll and gets no address to try.
+assert 'data-live-poll="/ops/queues/live/poll/"' in text
+assert "data-live-socket" not in text
+polled = client.get("/ops/queues/live/poll/", {"topic": "overview"})
+assert polled.status_code == 200, polled.content
+# One line of the host's asgi.py changes that.
+from queuecore_dashboard.asgi import live
+live(None)
+text = client.get("/ops/queues/").content.decode()
+assert 'data-live-socket="/ops/queues/ws/"' in text
 print("stands")
 """
 
