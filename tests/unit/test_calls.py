@@ -167,12 +167,18 @@ def test_orphans_are_looked_for_page_by_page_and_checked_again_by_the_script() -
     in_completed = [None] * 5
     ids = ["7", "7:lock", "8:logs", "8", "", "9"]
     known = [one for id in ids for one in ([b"5", *[None] * 4] if id == "9" else in_completed)]
-    requests, removed = drive(
-        removing.remove_orphaned_jobs(K), [b"12", keys], known, [b"8"], [b"0", []], []
-    )
+    page = [f"w{n}" for n in range(removing.PAGE)]
+    answers = [page, ["7:lock"], [], [], [b"12", keys], known, [b"8"], [b"0", []], []]
+    requests, removed = drive(removing.remove_orphaned_jobs(K), *answers)
     assert removed == 1
-    assert list(requests[2].args) == [K.base, "7", "7:lock", "8:logs", "8"]
-    assert requests[3].args[1] == b"12"
+    assert [one.args[1:3] for one in requests[:4]] == [
+        (K.wait, 0),
+        (K.wait, removing.PAGE),
+        (K.paused, 0),
+        (K.active, 0),
+    ]
+    assert list(requests[6].args) == [K.base, "7", "8:logs", "8"]
+    assert requests[7].args[1] == b"12"
 
 
 def test_a_range_of_a_list_counts_from_the_end_that_runs_next() -> None:

@@ -124,6 +124,9 @@ SAMPLES: list[tuple[Call[Any], dict[str, Any]]] = [
     (
         call_of(
             removing.remove_orphaned_jobs(K),
+            [],
+            [],
+            [],
             [b"0", [b"bull:q:7", b"bull:q:7:logs", b"bull:q:8"]],
             [None] * 15,
         ),

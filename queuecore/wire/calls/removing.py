@@ -19,6 +19,8 @@ from .steering import pause
 BATCH = 250
 # How many kept ids one call may step over again to take out the others, all in all.
 STEPS = 200_000
+# Ids of a list that one command reads.
+PAGE = 5_000
 
 
 def remove_job(keys: Keys, job_id: str, children: bool) -> Call[bool]:
@@ -149,6 +151,16 @@ def remove_orphaned_jobs(keys: Keys) -> Operation[int]:
     """
     sets = (keys.completed, keys.failed, keys.delayed, keys.prioritized, keys.waiting_children)
     lists = (keys.wait, keys.paused, keys.active)
+    # To look for an id in a long list is dear: the lists are read once, the script looks again only
+    # for what was found in none.
+    listed: set[str] = set()
+    for one in lists:
+        start, page = 0, PAGE
+        while page == PAGE:
+            ids = yield Command(("LRANGE", one, start, start + PAGE - 1), texts)
+            listed.update(ids)
+            page = len(ids)
+            start += page
     removed = 0
     cursor = b"0"
     while True:
@@ -158,12 +170,13 @@ def remove_orphaned_jobs(keys: Keys) -> Operation[int]:
         rests = [text(key)[len(keys.base) :] for key in found]
         # A key may be a job or a part of one: which, the script finds out.
         ids = list(dict.fromkeys(id for rest in rests for id in (rest, _PARTS.sub("", rest))))
-        # Most keys are those of jobs in a large set: asked for by one cheap command each.
         known = yield [Command(("ZSCORE", one, id)) for id in ids for one in sets]
         loose = [
             id
             for i, id in enumerate(ids)
-            if id and all(score is None for score in known[i * len(sets) : (i + 1) * len(sets)])
+            if id
+            and id not in listed
+            and all(score is None for score in known[i * len(sets) : (i + 1) * len(sets)])
         ]
         for start in range(0, len(loose), 20):
             gone = yield Call(
@@ -175,6 +188,10 @@ def remove_orphaned_jobs(keys: Keys) -> Operation[int]:
             removed += len(gone)
         if cursor == b"0":
             return removed
+
+
+def texts(answer: list[bytes]) -> list[str]:
+    return [text(one) for one in answer]
 
 
 _PARTS = re.compile(r":(?:logs|dependencies|processed|failed|unsuccessful)\Z")
