@@ -31,6 +31,7 @@
 --- @include "includes/promote_delayed"
 --- @include "includes/delete_job"
 --- @include "includes/collect_metrics"
+--- @include "includes/leave_active_batch"
 --- @include "includes/evict_jobs"
 --- @include "includes/finish_parent"
 --- @include "includes/finish_deduplication"
@@ -54,7 +55,12 @@ local function claimed_by(mine)
   return jobs
 end
 
-local last = rcall('GET', receipt)
+local keys = { receipt }
+for i = 1, count do
+  keys[i + 1] = base .. ARGV[5 + i * 7] .. ':lock'
+end
+local held = rcall('MGET', unpack(keys))
+local last = held[1]
 if last then
   local seen, kept = string.match(last, '^(%d+)(.*)$')
   if not seen or tonumber(seen) > tonumber(number) then
@@ -70,20 +76,18 @@ if last then
 end
 
 -- 1. Look at what is to be finished; nothing is written yet.
-local codes, sound = {}, {}
+local codes, sound, leaving = {}, {}, {}
 if count > 0 then
-  local locks, children = {}, {}
+  local children = {}
   for i = 1, count do
-    local job = base .. ARGV[5 + i * 7]
-    locks[i] = job .. ':lock'
     if ARGV[7 + i * 7] == 'c' then
+      local job = base .. ARGV[5 + i * 7]
       children[#children + 1] = job .. ':dependencies'
       children[#children + 1] = job .. ':unsuccessful'
     end
   end
-  local held = rcall('MGET', unpack(locks))
   local parents = #children > 0 and rcall('EXISTS', unpack(children)) > 0
-  local mine, ids = {}, {}
+  local mine = {}
   for i = 1, count do
     local at = 5 + i * 7
     local id = ARGV[at]
@@ -96,14 +100,14 @@ if count > 0 then
       code = -4
     elseif parents and ARGV[at + 2] == 'c' and rcall('ZCARD', job .. ':unsuccessful') > 0 then
       code = -9
-    elseif not held[i] then
+    elseif not held[i + 1] then
       code = -2
-    elseif held[i] ~= worker .. ':' .. ARGV[at + 1] then
+    elseif held[i + 1] ~= worker .. ':' .. ARGV[at + 1] then
       code = -6
     else
       sound[i] = row
-      mine[#mine + 1] = locks[i]
-      ids[#ids + 1] = id
+      mine[#mine + 1] = keys[i + 1]
+      leaving[#leaving + 1] = id
     end
     if code then
       codes[#codes + 1] = i
@@ -113,7 +117,7 @@ if count > 0 then
   -- 2. The first writes: give up the locks.
   if #mine > 0 then
     rcall('DEL', unpack(mine))
-    rcall('SREM', KEYS[8], unpack(ids))
+    rcall('SREM', KEYS[8], unpack(leaving))
   end
 end
 
@@ -135,6 +139,7 @@ local sets = { c = KEYS[6], f = KEYS[7] }
 local scored = { c = {}, f = {} }
 local rules = { c = {}, f = {} }
 local dirty = false
+local left = leave_active_batch(active, leaving)
 
 for i = 1, count do
   local row = sound[i]
@@ -143,7 +148,7 @@ for i = 1, count do
     local id, kind, value, stack, rule = ARGV[at], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5]
     local attempts = ARGV[at + 6]
     local job = base .. id
-    if rcall('LREM', active, -1, id) == 0 then
+    if not left[id] then
       codes[#codes + 1] = i
       codes[#codes + 1] = -3
       dirty = true
@@ -234,14 +239,16 @@ for kind, set in pairs(sets) do
     rcall('ZADD', set, unpack(scored[kind]))
   end
   for rule in pairs(rules[kind]) do
-    evict_jobs(base, set, rule, now)
+    -- More than were finished, so that a set which is too long becomes shorter.
+    evict_jobs(base, set, rule, now, 200 + finished[kind])
   end
   if finished[kind] > 0 and ARGV[10] ~= '0' then
     local state = kind == 'c' and 'completed' or 'failed'
     collect_metrics(base .. 'metrics:' .. state, finished[kind], tonumber(ARGV[10]), now)
   end
 end
-if count > 0 then
+if count > 8 or (count > 0 and tonumber(number) % 8 == 0) then
+  -- The cap is approximate: small calls need not trim each time.
   rcall('XTRIM', events, 'MAXLEN', '~', max_events)
 end
 if dirty then
@@ -275,7 +282,10 @@ if want > 0 then
   end
 
   if limit_ttl == 0 and not paused then
-    local plain, ranked = rcall('LLEN', wait), rcall('ZCARD', prioritized)
+    local plain, ranked = rcall('LLEN', wait), 0
+    if plain < want * 2 then
+      ranked = rcall('ZCARD', prioritized)
+    end
     local room = math.min(want, math.ceil((plain + ranked) / 2))
     if meta[2] then
       room = math.min(room, tonumber(meta[2]) - rcall('LLEN', active))
@@ -285,7 +295,10 @@ if want > 0 then
     end
     if room > 0 then
       local ids = {}
-      if plain > 0 then
+      local single = room == 1 and plain > 0
+      if single then
+        ids[1] = rcall('RPOPLPUSH', wait, active)
+      elseif plain > 0 then
         local tail = rcall('LRANGE', wait, -room, -1)
         for i = #tail, 1, -1 do
           ids[#ids + 1] = tail[i]
@@ -319,6 +332,9 @@ if want > 0 then
         end
         taken = i
         if #fields == 0 then
+          if single then
+            rcall('LREM', active, 1, id)
+          end
           rcall('XADD', events, '*', 'event', 'removed', 'jobId', id, 'prev', 'wait')
         else
           starts = text(starts + 1)
@@ -338,14 +354,16 @@ if want > 0 then
         end
       end
       local listed = math.min(taken, from_wait)
-      if listed > 0 then
+      if listed > 0 and not single then
         rcall('LTRIM', wait, 0, -(listed + 1))
       end
       if taken > listed then
         rcall('ZREMRANGEBYRANK', prioritized, 0, taken - listed - 1)
       end
       if #started > 0 then
-        rcall('LPUSH', active, unpack(started))
+        if not single then
+          rcall('LPUSH', active, unpack(started))
+        end
         rcall('ZADD', marker, 0, '0')
         if max then
           local counted = #started - free
