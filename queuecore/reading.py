@@ -169,7 +169,7 @@ class Reading(Handle):
 
     def get_version(self) -> str | None:
         """The client that last wrote its name into the queue, such as ``bullmq:6.7.0``."""
-        return self.get_meta().version
+        return _meta(self._run(reading.get_meta(self.keys))).version
 
     async def aget_version(self) -> str | None:
         """See :meth:`get_version`."""

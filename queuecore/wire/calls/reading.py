@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..keys import Keys
-from .base import Call, Command, Operation, text
+from .base import Call, Command, Operation, pairs, text
 
 # Hashes fetched in one pipeline.
 BATCH = 500
@@ -169,6 +169,21 @@ def get_metrics(keys: Keys, state: str, start: int, end: int) -> Operation[Metri
     count, timestamp, previous = (int(one or 0) for one in numbers)
     at = datetime.fromtimestamp(timestamp / 1000, UTC) if timestamp else None
     return Metrics(count, [int(one) for one in data], previous, at)
+
+
+def get_events(
+    keys: Keys, end: str = "+", start: str = "-", count: int = 1000
+) -> Command[list[tuple[str, dict[str, str]]]]:
+    """Events from *end* back to *start*, newest first, at most *count*: each one's id and fields.
+
+    Both are ids of the stream; a ``(`` before one leaves that event out.
+    """
+    return Command(("XREVRANGE", keys.events, end, start, "COUNT", count), events)
+
+
+def events(entries: Sequence[Any]) -> list[tuple[str, dict[str, str]]]:
+    """Decode the entries of a stream."""
+    return [(text(id), pairs(fields)) for id, fields in entries]
 
 
 def get_meta(keys: Keys) -> Command[dict[str, str]]:

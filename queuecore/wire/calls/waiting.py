@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from typing import Any
 
 from ...errors import JobNotFound
 from ..keys import Keys
-from .base import Command, Operation, pairs, text
-from .reading import is_finished
+from .base import Command, Operation, text
+from .reading import events, get_events, is_finished
 
 # A read waits less long than a socket does for an answer.
 BLOCK_MS = 4000
@@ -26,7 +25,8 @@ def wait_until_finished(keys: Keys, job_id: str, timeout: float | None) -> Opera
     """
     deadline = None if timeout is None else time.monotonic() + timeout
     # The place in the stream first, then the job: an end between the two is seen twice, not never.
-    last = yield Command(("XREVRANGE", keys.events, "+", "-", "COUNT", 1), _newest)
+    newest = yield get_events(keys, count=1)
+    last = newest[0][0] if newest else "0-0"
     while True:
         code, value = yield is_finished(keys, job_id)
         if code > 0:
@@ -45,7 +45,8 @@ def wait_until_finished(keys: Keys, job_id: str, timeout: float | None) -> Opera
                 if left <= 0:
                     return None
             entries = yield Command(
-                ("XREAD", "COUNT", PAGE, "BLOCK", left, "STREAMS", keys.events, last), _entries
+                ("XREAD", "COUNT", PAGE, "BLOCK", left, "STREAMS", keys.events, last),
+                lambda answer: events(answer[0][1]) if answer else [],
             )
             if not entries:
                 break
@@ -58,10 +59,7 @@ def wait_until_finished(keys: Keys, job_id: str, timeout: float | None) -> Opera
 def _look_back(keys: Keys, job_id: str) -> Operation[Ended | None]:
     end = "+"
     while True:
-        entries = yield Command(
-            ("XREVRANGE", keys.events, end, "-", "COUNT", PAGE),
-            lambda answer: [(text(id), pairs(fields)) for id, fields in answer],
-        )
+        entries = yield get_events(keys, end, count=PAGE)
         found = _end_of(job_id, (fields for _, fields in entries))
         if found is not None or len(entries) < PAGE:
             return found
@@ -76,13 +74,3 @@ def _end_of(job_id: str, events: Iterable[dict[str, str]]) -> Ended | None:
             if fields.get("event") == "failed":
                 return "failed", fields.get("failedReason", "")
     return None
-
-
-def _newest(answer: list[Any]) -> str:
-    return text(answer[0][0]) if answer else "0-0"
-
-
-def _entries(answer: Any) -> list[tuple[str, dict[str, str]]]:
-    if not answer:
-        return []
-    return [(text(id), pairs(fields)) for id, fields in answer[0][1]]
