@@ -8,3 +8,6 @@ urlpatterns = [
     path("demo/webhooks/", include("demo.notifications.urls")),
     path("", include("dashboard.urls")),
 ]
+
+# An address that nobody has gets the dashboard's look; with debug, Django's own page.
+handler404 = "dashboard.pages.elsewhere.missing"

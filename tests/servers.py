@@ -43,7 +43,7 @@ class Server:
         options: dict[str, str] | None = None,
     ) -> None:
         # A socket's address holds 107 bytes at most: a short folder below the system's own.
-        self.folder = folder or Path(tempfile.mkdtemp(prefix="qc-", dir=short_temporary_folder()))
+        self.folder = folder or private_folder()
         self.folder.mkdir(mode=0o700, exist_ok=True)
         self.socket = self.folder / "s"
         self.url = f"unix://{self.socket}"
@@ -142,7 +142,26 @@ class Server:
         atexit.unregister(self.close)
 
 
-def short_temporary_folder() -> str | None:
-    """The system's folder for temporary files, or /tmp where its name is too long for sockets."""
-    folder = tempfile.gettempdir()
-    return folder if len(folder) < 60 else "/tmp"
+def private_folder() -> Path:
+    """A new folder (mode 0700) whose name is short enough for sockets, and says whose it is.
+
+    A run that was killed could not remove its folders: those of processes that are gone go here.
+    """
+    system = tempfile.gettempdir()
+    parent = Path(system if len(system) < 60 else "/tmp")
+    for folder in parent.glob("qc-*-*"):
+        owner = folder.name.split("-")[1]
+        if owner.isdigit() and not exists(int(owner)):
+            shutil.rmtree(folder, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"qc-{os.getpid()}-", dir=parent))
+
+
+def exists(pid: int) -> bool:
+    """Whether there is a process of this id, whoever owns it."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -3,9 +3,8 @@
 import atexit
 import os
 import shutil
-import tempfile
 
-from tests.servers import short_temporary_folder
+from tests.servers import private_folder
 
 # Before the project's settings: what they read must not come from this machine.
 os.environ["DJANGO_DEBUG"] = "1"
@@ -16,7 +15,7 @@ for name in ("DATABASE_URL", "DJANGO_ALLOWED_HOSTS", "DJANGO_TRUSTED_ORIGINS", "
 # A process that a test starts gets QUEUECORE_TEST_HOME, _DATABASE and _URL from the fixture
 # `child_environment`; pytest itself makes a folder of its own, short because of the socket in it.
 if not os.environ.get("QUEUECORE_TEST_HOME"):
-    _home = tempfile.mkdtemp(prefix="qc-", dir=short_temporary_folder())
+    _home = str(private_folder())
     _owner = os.getpid()
 
     def _remove() -> None:

@@ -11,7 +11,7 @@ import pytest
 import redis
 from django.conf import settings
 
-from tests.servers import Server
+from tests.servers import Server, private_folder
 
 
 @pytest.mark.parametrize("round_", [1, 2])
@@ -65,3 +65,12 @@ def is_running(pid: int) -> bool:
             return file.read().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next() -> None:
+    code = "from tests.servers import private_folder; print(private_folder())"
+    left = subprocess.check_output([sys.executable, "-c", code], text=True).strip()
+    assert os.path.isdir(left)
+    mine = private_folder()
+    assert not os.path.exists(left)
+    mine.rmdir()
