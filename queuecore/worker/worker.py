@@ -255,6 +255,8 @@ class Worker:
                         return
                     await self._idle()
                     continue
+                if self._hungry and self._free > 0:
+                    self._wake_lane()
                 self._in_flight += 1
                 try:
                     claim = await self._exchange(lane, link, outcomes, want)
@@ -263,7 +265,8 @@ class Worker:
                     self._reserved -= want
                 self._acknowledged(outcomes, claim)
                 self._take(lane.number, claim, want)
-                self._touch()
+                if self._closing:
+                    self._touch()
         finally:
             await link.close()
 
@@ -309,8 +312,7 @@ class Worker:
             return 0
         if self._limited_until and time.monotonic() < self._limited_until:
             return 0
-        free = self.concurrency - self._busy - self._reserved
-        want = min(free, -(-self.concurrency // LANES))
+        want = min(self._free, -(-self.concurrency // LANES))
         if want <= 0:
             return 0
         # Spent when the call is sent, not when it is answered: a sign that comes while a call is
@@ -329,15 +331,25 @@ class Worker:
         self._idle_lanes.append(future)
         await future
 
-    def _touch(self) -> None:
-        """Something changed: wake a lane, the marker's waiter and whoever closes."""
+    @property
+    def _free(self) -> int:
+        """Slots that neither run a job nor wait for one that is being claimed."""
+        return self.concurrency - self._busy - self._reserved
+
+    def _wake_lane(self) -> None:
         while self._idle_lanes:
             future = self._idle_lanes.pop()
             if not future.done():
                 future.set_result(None)
-                if not self._closing:
-                    break
-        if self._changed is not None:
+                return
+
+    def _touch(self) -> None:
+        """Something changed: wake a lane (when closing, all), and who waits to look for work."""
+        self._wake_lane()
+        if self._closing:
+            while self._idle_lanes:
+                self._wake_lane()
+        if (self._closing or not self._hungry) and self._changed is not None:
             self._changed.set()
 
     # Claimed jobs
@@ -355,6 +367,8 @@ class Worker:
             if got == want:
                 self._hungry = True
             self._next_due = claim.next_due
+            if not self._hungry and self._changed is not None:
+                self._changed.set()
             if self.burst and not got and not claim.more and not claim.limit_ttl:
                 self._burst_done()
 
@@ -526,8 +540,10 @@ class Worker:
             self._cancel(run)
         if tasks:
             await asyncio.wait(tasks, timeout=_UNWIND)
-        if self._number == 0 or not held:
+        if self._number == 0:
             return
+        # Even if nothing is held: a call may still be under way, and closed lanes make it claim
+        # nothing; what one has claimed whose answer never came is handed back, too.
         try:
             back = await self.queue.connection.arun(hand_back(self.queue.keys, self.id, LANES))
         except QueueCoreError as error:
@@ -537,7 +553,8 @@ class Worker:
                 self.queue.name, len(held), self.settings.lock_duration, error,
             )  # fmt: skip
         else:
-            logger.info("queue %s: handed back %d running jobs", self.queue.name, len(back))
+            if back:
+                logger.info("queue %s: handed back %d running jobs", self.queue.name, len(back))
 
     # Waiting for work
 
@@ -551,13 +568,13 @@ class Worker:
                 self._limited_until = 0.0
                 self._hungry = True
                 self._touch()
-            if self._hungry or self._busy + self._reserved >= self.concurrency or self._suspect:
+            if self._hungry or self._free <= 0 or self._suspect:
                 self._changed.clear()
                 await self._changed.wait()
                 continue
             try:
                 taken = await self._marker.wait(self._next_due)
-                if taken and self._busy + self._reserved >= self.concurrency:
+                if taken and self._free <= 0:
                     await self._marker.put()
                     continue
                 pause = _FIRST_PAUSE

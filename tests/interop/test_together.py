@@ -5,6 +5,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ import redis
 from queuecore import Job, JobSpec, Queue, QueueEvents
 from queuecore.errors import JobIsLocked
 from tests import invariants
-from tests.interop.node import Peer, PeerError, numbered
+from tests.interop.node import Peer, PeerError, Remote, numbered
 from tests.interop.ours import working
 
 
@@ -242,3 +243,33 @@ def paused_long_enough(queue: Any) -> bool:
     return bool(late) and all(
         time.time() * 1000 > job["timestamp"] + job["delay"] + 500 for job in late
     )
+
+
+@pytest.mark.parametrize("first", ["ours", "node"])
+@pytest.mark.parametrize("second", ["ours", "node"])
+def test_one_marker_wakes_one_worker_after_the_other(peer: Peer, first: str, second: str) -> None:
+    """Jobs added at once set one marker; who takes a job sets it again for the next idle one."""
+    events = peer.queue_events("q")
+    release = threading.Event()
+
+    def hold(job: Job) -> None:
+        release.wait(30)
+
+    with ExitStack() as both:
+        for kind in (first, second):
+            if kind == "ours":
+                both.enter_context(working("q", hold, concurrency=1, drain_delay=60))
+            else:
+                peer.worker("q", "async job => { await gate('both'); }", drainDelay=60)
+        queue = peer.queue("q")
+        until(lambda: blocked(queue) == 2)
+        Queue("q").add_bulk([JobSpec("one"), JobSpec("two")])
+        events.wait_for("active", 2, timeout=5)
+        release.set()
+        peer.open("both")
+        events.wait_for("completed", 2)
+
+
+def blocked(queue: Remote) -> int:
+    """How many workers wait for the marker."""
+    return sum(1 for worker in queue.getWorkers() if worker["cmd"] == "bzpopmin")
