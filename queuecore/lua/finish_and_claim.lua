@@ -282,11 +282,13 @@ if want > 0 then
   end
 
   if limit_ttl == 0 and not paused then
-    local plain, ranked = rcall('LLEN', wait), 0
-    if plain < want * 2 then
-      ranked = rcall('ZCARD', prioritized)
+    -- At most half of what waits, so that idle processes share; a single job needs no counting.
+    local room, plain, ranked = want, 1, 1
+    if want > 1 then
+      plain = rcall('LLEN', wait)
+      ranked = plain < want * 2 and rcall('ZCARD', prioritized) or 0
+      room = math.min(want, math.ceil((plain + ranked) / 2))
     end
-    local room = math.min(want, math.ceil((plain + ranked) / 2))
     if meta[2] then
       room = math.min(room, tonumber(meta[2]) - rcall('LLEN', active))
     end
@@ -295,9 +297,9 @@ if want > 0 then
     end
     if room > 0 then
       local ids = {}
-      local single = room == 1 and plain > 0
+      local single = room == 1 and plain > 0 and rcall('RPOPLPUSH', wait, active)
       if single then
-        ids[1] = rcall('RPOPLPUSH', wait, active)
+        ids[1] = single
       elseif plain > 0 then
         local tail = rcall('LRANGE', wait, -room, -1)
         for i = #tail, 1, -1 do
@@ -375,7 +377,9 @@ if want > 0 then
           end
         end
       end
-      if taken < plain + ranked then
+      if #ids == 0 then
+        rcall('DEL', KEYS[12])
+      elseif want == 1 or taken < plain + ranked then
         more = 1
       end
     elseif ranked == 0 and plain == 0 then

@@ -357,7 +357,7 @@ class Worker:
     def _take(self, number: int, claim: Claim, want: int) -> None:
         """Start what a call claimed, and learn from it whether to claim again."""
         for claimed in claim.jobs:
-            self._start(number, claimed)
+            self._start(number, claimed, claim.begun)
         if claim.limit_ttl:
             self._limited_until = time.monotonic() + min(claim.limit_ttl / 1000, _LONGEST_LIMIT)
         if want:
@@ -376,21 +376,24 @@ class Worker:
         if not self._runs and not self._in_flight and self._done is not None:
             self._done.set()
 
-    def _start(self, number: int, claimed: Claimed) -> None:
-        job = Job.from_flat(self.queue, claimed.id, claimed.fields)
-        job.token = f"{self.id}:{number}"
-        run = Run(job, number, job.attempts_started + 1, time.monotonic())
+    def _start(self, number: int, claimed: Claimed, begun: int) -> None:
+        job = Job.from_flat(self.queue, claimed.id, claimed.fields, f"{self.id}:{number}")
+        if begun:
+            job._begun(begun, self.settings.name)
+        run = Run(job, number, job.attempts_started, time.monotonic())
+        if (older := self._runs.get(job.id)) is not None:
+            self._lost(older)  # it lost its lock, the job was recovered, and now it is ours again
         self._runs[job.id] = run
         self._busy += 1
+        run.entry = self.processors.find(job.name)
         starts = self.settings.max_started_attempts
         if (text := job.deferred_failure) is not None:
             self._ended(run, None, UnrecoverableError(text))
             return
-        if starts is not None and run.starts > starts:
+        if starts and run.starts > starts:
             error = UnrecoverableError("job started more than allowable limit")
             self._ended(run, None, error)
             return
-        run.entry = self.processors.find(job.name)
         if run.entry is None:
             self._aside(self._unknown(run))
         elif _unconfirmed_stalls(job) >= 2:
