@@ -10,14 +10,17 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import islice
+from typing import TypeVar, cast
 
 from ..wire.calls.base import NOW, Operation
 from ..wire.calls.keeping import MINUTES, SECONDS, get_history
 from ..wire.connections import get_connection
 from .record import Figures, Record
+
+T = TypeVar("T")
 
 #: What can be asked for; the rates are jobs in each step, the others the count at its end.
 METRICS = ("waiting", "active", "delayed", "failed", "done_rate", "failed_rate")
@@ -73,7 +76,7 @@ class _Track:
     def __init__(self, most: int) -> None:
         self.records: deque[Record] = deque()
         self.now = _Sum()
-        self._before = _Sum()
+        self.before = _Sum()
         self._most = most
         self._sums: deque[Figures | None] = deque()
 
@@ -89,7 +92,7 @@ class _Track:
         self.records.append(record)
         self._sums.append(self.now.add(record))
         if len(self.records) > self._most:
-            self._before.add(self.records.popleft())
+            self.before.add(self.records.popleft())
             self._sums.popleft()
 
     def walk(self, names: Collection[str] | None) -> Iterator[tuple[Record, Figures | None]]:
@@ -98,7 +101,7 @@ class _Track:
             yield from zip(self.records, self._sums, strict=True)
             return
         running = _Sum(names)
-        running.start(self._before)
+        running.start(self.before)
         for record in self.records:
             yield record, running.add(record)
 
@@ -118,6 +121,7 @@ class History:
         self._minutes = _Track(MINUTES)
         self._asked = float("-inf")
         # Many viewers ask the same between two records.
+        self._made: dict[tuple[str, int], tuple[object, object]] = {}
         self._answers: dict[object, tuple[object, list[float | None]]] = {}
 
     def __repr__(self) -> str:
@@ -258,6 +262,62 @@ class History:
         """Jobs in the last *seconds* whole seconds (at most 900); what nobody measured counts 0."""
         values = self.series(metric, queue, names, seconds=SECONDS)
         return sum(value or 0 for value in islice(reversed(values), 1, seconds + 1))
+
+    def sums(self, seconds: int) -> Mapping[str, tuple[float, float]]:
+        """What finished in the last *seconds* whole seconds: completed and failed, by queue.
+
+        Over 900 seconds by whole minutes. A queue in which nothing finished is left out.
+        """
+        return self._once(("sums", seconds), lambda: self._finished(seconds)[0])
+
+    def measured(self, seconds: int) -> float:
+        """How many of the last *seconds* whole seconds anybody counted."""
+        return self._once(("measured", seconds), lambda: self._finished(seconds)[1])
+
+    def ago(self, seconds: int) -> Mapping[str, Figures]:
+        """The figures of each queue as they stood *seconds* ago (at most 900).
+
+        Empty if nobody had counted all queues by then.
+        """
+        return self._once(("ago", seconds), lambda: self._ago(seconds))
+
+    def _finished(self, seconds: int) -> tuple[dict[str, tuple[float, float]], float]:
+        by_minutes = seconds > SECONDS
+        end = self._minutes.last if by_minutes else self._now() + 1
+        begin = end - seconds
+        sums: dict[str, tuple[float, float]] = {}
+        counted = 0
+        for record in reversed((self._minutes if by_minutes else self._seconds).records):
+            inside = min(record.at, end) - max(record.at - record.seconds, begin)
+            if inside <= 0:
+                break
+            counted += inside
+            share = inside / record.seconds
+            for name, one in record.queues.items():
+                if one.done or one.lost:
+                    done, lost = sums.get(name, (0.0, 0.0))
+                    sums[name] = (done + one.done * share, lost + one.lost * share)
+        return sums, counted
+
+    def _ago(self, seconds: int) -> dict[str, Figures]:
+        then = self._now() + 1 - seconds
+        running = _Sum()
+        running.start(self._seconds.before)
+        known = running.whole
+        for record in self._seconds.records:
+            if record.at > then:
+                break
+            running.add(record)
+            known = running.whole
+        return running.held if known else {}
+
+    def _once(self, key: tuple[str, int], make: Callable[[], T]) -> T:
+        """What *make* makes, once for each record."""
+        with self._lock:
+            of = (self.version, self._now())
+            if self._made.get(key, (None, None))[0] != of:
+                self._made[key] = (of, make())
+            return cast(T, self._made[key][1])
 
     def _series(
         self,

@@ -219,6 +219,27 @@ async def test_the_sum_of_some_queues(collector, clock, redis_client):
     assert past.rate("done_rate", names={"b"}, seconds=1) == 10
 
 
+async def test_all_queues_at_once(collector, clock, redis_client):
+    finish(redis_client, 0)
+    finish(redis_client, 0, queue="b")
+    await collector.tick()
+    for number in range(1, 6):
+        finish(redis_client, number)
+        finish(redis_client, 1, "failed", queue="b")
+        redis_client.lpush("bull:b:wait", "x")
+        await pass_seconds(collector, clock)
+    past = collector.history
+    assert past.sums(3) == {"emails": (12, 0), "b": (0, 3)}
+    assert past.sums(900) == {"emails": (15, 0), "b": (0, 5)}
+    assert (past.measured(3), past.measured(900)) == (3, 6)
+    assert past.ago(2)["b"].waiting == 3
+    assert past.ago(0)["b"].waiting == 5
+    assert past.ago(6) == {}
+    await pass_seconds(collector, clock, 60)
+    assert past.sums(3600) == {"emails": (15, 0), "b": (0, 5)}
+    assert past.measured(3600) == 60
+
+
 async def test_a_queue_that_is_gone_leaves_the_sum(collector, clock, redis_client):
     for queue in ("a", "b"):
         finish(redis_client, 0, queue=queue)
