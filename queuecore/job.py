@@ -50,6 +50,13 @@ class Job(Fields):
         """Make a job from the flat names and values of ``HGETALL``."""
         return cls(queue, id, dict(zip(flat[::2], flat[1::2], strict=True)), token)
 
+    def _begun(self, now: int, worker: str) -> None:
+        """Take over what a claim has just written, into a snapshot from before it."""
+        self._fields[b"ats"] = b"%d" % (self.attempts_started + 1)
+        self._fields[b"processedOn"] = b"%d" % now
+        if worker:
+            self._fields[b"pb"] = worker.encode()
+
     def __repr__(self) -> str:
         return f"<Job {self.id} {self.name!r} of {self.queue.name!r}>"
 

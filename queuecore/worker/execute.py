@@ -20,6 +20,9 @@ from ..job import Job
 from ..processors import Entry
 from . import database
 
+# What idle threads get to close their database connections when the worker ends.
+_PATIENCE = 1.0
+
 
 @dataclass(slots=True, eq=False)
 class Run:
@@ -54,6 +57,7 @@ class Executor:
         self._contexts = database.Contexts()
         self._inbox: SimpleQueue[Run | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
+        self._given = 0  # runs that threads were given and whose result was not collected yet
         self._results: deque[tuple[Run, Any, BaseException | None]] = deque()
         self._woken = False
 
@@ -64,7 +68,8 @@ class Executor:
         if entry.is_async:
             run.task = self._loop.create_task(self._coroutine(run, entry))
         else:
-            if len(self._threads) < self._concurrency:
+            self._given += 1
+            if len(self._threads) < min(self._given, self._concurrency):
                 self._grow()
             self._inbox.put(run)
 
@@ -73,6 +78,11 @@ class Executor:
         for _ in self._threads:
             self._inbox.put(None)
         await self._contexts.close()
+        deadline = self._loop.time() + _PATIENCE
+        while self._loop.time() < deadline:
+            if sum(thread.is_alive() for thread in self._threads) <= self._given:
+                break
+            await asyncio.sleep(0.002)  # they close their database connections
 
     async def _coroutine(self, run: Run, entry: Entry) -> None:
         contexts = self._contexts
@@ -89,6 +99,8 @@ class Executor:
                 self._loop.call_exception_handler(
                     {"message": "closing a job's database connections failed", "exception": broken}
                 )
+            except asyncio.CancelledError:
+                contexts.give(context)  # the lock was lost meanwhile; the run is over all the same
         else:
             contexts.give(context)
         self._ended(run, value, error)
@@ -99,8 +111,14 @@ class Executor:
         thread = threading.Thread(
             target=self._work, name=f"queuecore-{self._name}-{number}", daemon=True
         )
-        self._threads.append(thread)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:
+            # The system gives no more threads: those that there are take the job in turn.
+            if not self._threads:
+                raise
+        else:
+            self._threads.append(thread)
 
     def _work(self) -> None:
         while (run := self._inbox.get()) is not None:
@@ -128,4 +146,5 @@ class Executor:
         """Take every result that piled up: one wake-up of the loop serves many jobs."""
         self._woken = False
         while self._results:
+            self._given -= 1
             self._ended(*self._results.popleft())

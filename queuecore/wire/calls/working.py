@@ -34,7 +34,7 @@ class Outcome:
 
 @dataclass(slots=True)
 class Claimed:
-    """One claimed job: its id and the hash as it was before the claim (names and values, raw)."""
+    """One claimed job: its id and its hash (names and values, raw); see :attr:`Claim.begun`."""
 
     id: str
     fields: list[bytes]
@@ -49,6 +49,8 @@ class Claim:
     ``limit_ttl``: ms until the rate limit lets jobs through; 0 if it does not hold.
     ``next_due``: server time (ms) at which the next delayed job is due; 0 if there is none.
     ``more``: jobs were left that a fair share or a limit kept from this claim.
+    ``begun``: the hashes are as they were before the claim, which was at this server time (ms); 0
+    where they are as they are now (the answer to a repeat).
     """
 
     late: bool = False
@@ -57,6 +59,7 @@ class Claim:
     limit_ttl: int = 0
     next_due: int = 0
     more: bool = False
+    begun: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,21 +130,22 @@ def finish_and_claim(
             receipt,
         ),
         args,
-        _claim,
+        lambda answer: _claim(answer, now),
         repeatable=True,
     )
 
 
-def _claim(answer: list[Any]) -> Claim:
+def _claim(answer: list[Any], now: int) -> Claim:
     if answer[0] == b"late":
         return Claim(late=True)
-    _, codes, jobs, limit_ttl, next_due, more = answer
+    word, codes, jobs, limit_ttl, next_due, more = answer
     return Claim(
         codes={codes[i] - 1: codes[i + 1] for i in range(0, len(codes), 2)},
         jobs=[Claimed(text(jobs[i]), jobs[i + 1]) for i in range(0, len(jobs), 2)],
         limit_ttl=int(limit_ttl),
         next_due=int(next_due),
         more=more == 1,
+        begun=now if word == b"ok" else 0,
     )
 
 
