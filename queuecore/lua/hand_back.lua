@@ -7,8 +7,10 @@
 -- Follows: none (BullMQ leaves them to the stalled check)
 --
 -- A closed lane answers "late" to every call that is still under way, so that nothing can be
--- claimed for a worker that is gone. The try is not counted.
+-- claimed for a worker that is gone. The try is not counted. The marker is set where jobs are
+-- ready: this worker may have taken it and claimed nothing.
 --- @include "includes/get_target"
+--- @include "includes/add_marker"
 --- @include "includes/put_back"
 local rcall = redis.call
 local base, own = ARGV[1], ARGV[2] .. ':'
@@ -31,5 +33,8 @@ for i = 1, #ids do
     put_back(base, id, priority, target, blocked, KEYS[3], meta[6] or '10000')
     back[#back + 1] = id
   end
+end
+if #back == 0 and rcall('EXISTS', base .. 'wait', base .. 'prioritized') > 0 then
+  add_marker(base, blocked)
 end
 return back

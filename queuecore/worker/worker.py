@@ -201,9 +201,7 @@ class Worker:
             await asyncio.wait([*lanes, finished], return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._done.set()
-            for task in (*lanes, *helpers, finished):
-                task.cancel()
-            await asyncio.gather(*lanes, *helpers, finished, return_exceptions=True)
+            await _end([*lanes, *helpers, finished])
             renewer.stop()
             try:
                 await self._give_up()
@@ -643,6 +641,14 @@ def _strategy(path: str | None) -> Strategy | None:
             f"{error}"
         ) from error
     return strategy
+
+
+async def _end(tasks: list[asyncio.Task[Any]]) -> None:
+    """Cancel *tasks* until they have ended: connecting can swallow a cancellation."""
+    while left := [task for task in tasks if not task.done()]:
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=0.1)
 
 
 def _call_in(loop: asyncio.AbstractEventLoop, function: Callable[[Run], None], run: Run) -> None:

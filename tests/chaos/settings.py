@@ -26,3 +26,10 @@ WORKER = {
 QUEUECORE = QUEUECORE | {
     "WORKER": WORKER | json.loads(os.environ.get("QUEUECORE_TEST_WORKER", "{}"))
 }
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"stderr": {"class": "logging.StreamHandler"}},
+    "loggers": {"queuecore": {"handlers": ["stderr"], "level": "INFO"}},
+}

@@ -51,6 +51,8 @@ def test_a_second_sigterm_hands_back_at_once(
     fleet.start("long", SHUTDOWN_TIMEOUT=60)
     fleet.until(lambda: len(ledger.runs()) == 5, 20)
     fleet.tell(signal.SIGTERM)
+    # Two signals at once would be one.
+    fleet.until(lambda: "shutting down" in fleet.said(), 5)
     code, took = fleet.terminate(10)
     assert took < 2, fleet.said()
     counts = invariants.check(redis_client, "long", idle=True)
