@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 # (attempts_made, name, error, job) -> seconds; -1 gives up. BullMQ's `backoffStrategy`.
-Strategy = Callable[[int, str, BaseException, Any], float]
+Strategy = Callable[[int, str, BaseException, Any], float | timedelta]
 
 # A wire value larger than this (about 290 years) is a mistake of whoever wrote it.
 _LONGEST_MS = 2**43
@@ -28,6 +29,7 @@ def delay_ms(
 
     Raises:
         UnknownBackoff: it names a type of its own and there is no strategy.
+        TypeError: the strategy returned something else than seconds.
     """
     if isinstance(backoff, int | float) and not isinstance(backoff, bool):
         backoff = {"type": "fixed", "delay": backoff}
@@ -40,8 +42,7 @@ def delay_ms(
         # 2**43 ms is the cap, so larger exponents need not be computed.
         delay = math.floor(2 ** min(attempts_made - 1, 64) * base + 0.5)
     elif strategy is not None:
-        seconds = strategy(attempts_made, str(kind), error, job)
-        return -1 if seconds == -1 else min(round(max(seconds, 0) * 1000), _LONGEST_MS)
+        return _answered(strategy(attempts_made, str(kind), error, job))
     else:
         raise UnknownBackoff(
             f"the job's backoff is {str(kind)[:80]!r}, which is neither fixed nor exponential; "
@@ -51,6 +52,16 @@ def delay_ms(
     if jitter:
         delay = math.floor(random.random() * delay * jitter + delay * (1 - jitter))
     return min(int(delay), _LONGEST_MS)
+
+
+def _answered(wait: Any) -> int:
+    """What a strategy returned, in milliseconds."""
+    seconds = wait.total_seconds() if isinstance(wait, timedelta) else wait
+    if not isinstance(seconds, int | float) or math.isnan(seconds):
+        raise TypeError(
+            f"the backoff strategy must return seconds (or a timedelta; -1 gives up), not {wait!r}"
+        )
+    return -1 if seconds == -1 else round(min(max(seconds, 0) * 1000, _LONGEST_MS))
 
 
 def _number(value: Any) -> float:

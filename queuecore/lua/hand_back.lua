@@ -8,9 +8,10 @@
 --
 -- A closed lane answers "late" to every call that is still under way, so that nothing can be
 -- claimed for a worker that is gone. The try is not counted. The marker is set where jobs are
--- ready: this worker may have taken it and claimed nothing.
+-- ready or due later: this worker may have taken it and claimed nothing.
 --- @include "includes/get_target"
 --- @include "includes/add_marker"
+--- @include "includes/add_delay_marker"
 --- @include "includes/put_back"
 local rcall = redis.call
 local base, own = ARGV[1], ARGV[2] .. ':'
@@ -37,4 +38,5 @@ end
 if #back == 0 and rcall('EXISTS', base .. 'wait', base .. 'prioritized') > 0 then
   add_marker(base, blocked)
 end
+add_delay_marker(base)
 return back
