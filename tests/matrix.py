@@ -65,9 +65,9 @@ def versions(python: str) -> str:
 
 
 def server_version(binary: Path) -> str:
-    """What the server ``binary`` calls itself."""
-    said = subprocess.check_output([str(binary), "--version"], text=True)
-    return " ".join(word for word in said.split() if word[:2] != "sh")[:40]
+    """What the server ``binary`` calls itself: ``Redis 7.0.15``."""
+    said = subprocess.check_output([str(binary), "--version"], text=True).split()
+    return f"{said[0]} {next(word[2:] for word in said if word.startswith('v='))}"
 
 
 class Report:
