@@ -8,7 +8,8 @@ answered like one that does not exist.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,10 +21,11 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import resolve_url
 from django.urls import reverse
 from django.utils.cache import patch_vary_headers
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import get_language
 from django.views.decorators.csrf import csrf_protect
 
-from queuecore import access
+from queuecore import access, audit
 from queuecore.conf import get_settings as core_settings
 from queuecore.errors import JobNotFound, ServerUnavailable
 
@@ -73,9 +75,10 @@ def _answer(
         request.viewer = viewer(request)  # type: ignore[attr-defined]
         if request.method not in ("GET", "HEAD") and not _same_origin(request):
             raise PermissionDenied("This form was sent from another site.")
-        if needs:
-            access.require(request.user, needs)
-        _check_scope(request.viewer, kwargs)  # type: ignore[attr-defined]
+        with _on_record(request, kwargs):
+            if needs:
+                access.require(request.user, needs)
+            _check_scope(request.viewer, kwargs)  # type: ignore[attr-defined]
         return _allowed(request, methods) or view(request, *args, **kwargs)
     except PermissionDenied as error:
         return errors.forbidden(request, str(error))
@@ -121,11 +124,32 @@ def sign_in(request: HttpRequest) -> HttpResponse:
 def came_from(request: HttpRequest) -> str:
     """Return the page under the mount that a form came from: its ``next``, else the referrer."""
     for candidate in (request.POST.get("next", ""), request.headers.get("Referer", "")):
+        if not url_has_allowed_host_and_scheme(candidate, {request.get_host()}):
+            continue
         parts = urlsplit(candidate)
-        local = not parts.netloc or parts.netloc == request.get_host()
-        if local and parts.path.startswith(mount()) and not parts.path.startswith("//"):
+        if parts.path.startswith(mount()):
             return parts.path + (f"?{parts.query}" if parts.query else "")
     return mount()
+
+
+@contextmanager
+def _on_record(request: HttpRequest, kwargs: dict[str, Any]) -> Iterator[None]:
+    """Record an action that is refused here, before its own view could."""
+    try:
+        yield
+    except (PermissionDenied, Http404) as error:
+        match = request.resolver_match
+        if request.method == "POST" and match and "queue" in kwargs:
+            with audit.record(
+                actor=request.user,
+                ip=audit.client_ip(request),
+                action=match.url_name or "",
+                alias=kwargs.get("alias", "default"),
+                queue=kwargs["queue"],
+                target=kwargs.get("job", ""),
+            ) as entry:
+                entry.deny(str(error))
+        raise
 
 
 def _allowed(request: HttpRequest, methods: tuple[str, ...]) -> HttpResponse | None:

@@ -15,13 +15,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from .draw.values import duration_text, exact, size
+from .rates import DAY, MINUTE, WINDOW, Rates, rates_of
 
 UNFINISHED = ("waiting", "prioritized", "active", "delayed", "waiting-children")
 SHOWN = (*UNFINISHED, "failed")
 
 # When a queue counts as failing: enough jobs ended, many of them failed, and that is unusual.
 _ENDED, _FAILING, _UNUSUAL = 10, 0.2, 3.0
-_WINDOW, _USUAL = 600, 86_400
 # A backlog counts as growing if it is worth minutes of work, gets a tenth more than it gives, and
 # will be a tenth larger in those minutes.
 _GROWING, _BACKLOG, _BACKLOG_MINUTES = 1.1, 50, 5
@@ -77,6 +77,8 @@ class Health:
     failing: bool
     drain: Drain
     workers: Mapping[str, int] | None
+    done: float | None  # completed in the last minute
+    ended: tuple[float, float]  # (completed, failed) in the last ten
     attention: tuple[Attention, ...] = ()
     badges: tuple[Badge, ...] = field(default=())
 
@@ -92,19 +94,23 @@ class Health:
         return sum(self.counts.get(state, 0) for state in UNFINISHED)
 
 
-def health(connection: Any, name: str) -> Health | None:
-    """Judge one queue of a :class:`.live.state.ConnectionState`; None where it was not read yet."""
+def health(connection: Any, name: str, rates: Rates | None = None) -> Health | None:
+    """Judge one queue of a :class:`.live.state.ConnectionState`; None where it was not read yet.
+
+    ``rates``: what :func:`.rates.rates_of` says, for callers that judge many queues.
+    """
     snapshot = connection.queues.get(name)
     if snapshot is None:
         return None
+    rates = rates or rates_of(connection)
     counts = snapshot.counts
     waiting = counts.get("waiting", 0) + counts.get("prioritized", 0)
-    done, failed = (_recent(connection, metric, name, 60) for metric in _RATES)
-    rate_out = None if done is None else done + (failed or 0)
-    growth = _growth(connection, name)
+    rate_out = rates.a_minute(name)
+    growth = rates.growth(name, counts)
     rate_in = None if rate_out is None or growth is None else max(0.0, rate_out + growth)
-    share, ended = _share(connection, name, _WINDOW)
-    usual, _ended = _share(connection, name, _USUAL)
+    recent = rates.ended(name, WINDOW)
+    share, ended = _share(recent)
+    usual, _ended = _share(rates.ended(name, DAY))
     failing = (
         share is not None
         and ended >= _ENDED
@@ -125,19 +131,33 @@ def health(connection: Any, name: str) -> Health | None:
         failing=failing,
         drain=_drain(snapshot, waiting, rate_in, rate_out, crew),
         workers=crew,
+        done=None if rate_out is None else rates.ended(name, MINUTE)[0],
+        ended=recent,
     )
     items = tuple(_attention(found, ended))
     return replace(found, attention=items, badges=tuple(_badges(found)))
 
 
+def exists(snapshot: Any) -> bool:
+    """Whether anybody has ever used the queue: a snapshot of nothing is all zeros."""
+    return bool(
+        any(snapshot.counts.values())
+        or snapshot.version
+        or snapshot.event_id not in ("", "0-0")
+        or snapshot.paused
+        or snapshot.completed_total is not None
+    )
+
+
 def all_health(state: Any, allows: Any) -> list[Health]:
     """Judge every queue that ``allows(alias, queue)``, connection by connection, by name."""
-    return [
-        found
-        for alias, connection in state.connections.items()
-        for name in connection.queues
-        if allows(alias, name) and (found := health(connection, name))
-    ]
+    judged = []
+    for alias, connection in state.connections.items():
+        rates = rates_of(connection)
+        for name in connection.queues:
+            if allows(alias, name) and (found := health(connection, name, rates)):
+                judged.append(found)
+    return judged
 
 
 def needs_attention(state: Any, queues: Iterable[Health], whole: Iterable[str]) -> list[Attention]:
@@ -164,47 +184,19 @@ def workers(connection: Any, name: str) -> dict[str, int] | None:
 
 
 def language(library: str) -> str:
-    """Name the language behind a Redis client's library, as it calls itself to the server."""
+    """Name the language behind a Redis client's library; empty where the server does not say."""
     known = {"redis-py": "Py", "ioredis": "Node", "node-redis": "Node", "jedis": "Java"}
     for name, spoken in known.items():
         if library.startswith(name):
             return spoken
-    return library.partition("(")[0][:12] or "?"
+    return library.partition("(")[0][:12]
 
 
-_RATES = ("done_rate", "failed_rate")
-
-
-def _recent(connection: Any, metric: str, name: str, seconds: int) -> float | None:
-    """Jobs a minute over the last *seconds*, None where nothing was measured."""
-    values = connection.history.series(metric, queue=name, seconds=min(seconds, 900), step=10)
-    values = values[-(seconds // 10) :]
-    known = [value for value in values if value is not None]
-    return sum(known) * 6 / len(known) if known else None
-
-
-def _growth(connection: Any, name: str) -> float | None:
-    """How much the backlog grew a minute, over the last five."""
-    levels = [
-        connection.history.series(metric, queue=name, seconds=900, step=10)[-31:]
-        for metric in ("waiting", "active", "delayed")
-    ]
-    sums = [
-        sum(values) for values in zip(*levels, strict=True) if all(v is not None for v in values)
-    ]
-    return (sums[-1] - sums[0]) * 6 / (len(sums) - 1) if len(sums) > 1 else None
-
-
-def _share(connection: Any, name: str, seconds: int) -> tuple[float | None, float]:
-    """Failed of all that ended in the last *seconds*, and how many ended."""
-    step = 10 if seconds <= 900 else 900
-    totals = []
-    for metric in _RATES:
-        values = connection.history.series(metric, queue=name, seconds=seconds, step=step)
-        totals.append(sum(value for value in values if value is not None))
-    done, failed = totals
-    ended = done + failed
-    return (failed / ended if ended else None), ended
+def _share(ended: tuple[float, float]) -> tuple[float | None, float]:
+    """The failed share of all that ended, and how many ended."""
+    done, failed = ended
+    total = done + failed
+    return (failed / total if total else None), total
 
 
 def _drain(

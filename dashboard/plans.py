@@ -25,6 +25,7 @@ from .confirmations import Confirmation, Figure, ask
 from .draw.states import label
 from .draw.values import exact, number, visible
 from .guard import came_from
+from .health import exists
 
 #: The most jobs that can be ticked: one page of the longest list.
 TICKED = 100
@@ -61,7 +62,7 @@ class Cleaning:
 def pause_plan(request: HttpRequest, alias: str, queue: str) -> HttpResponse:
     """Ask whether to pause a queue."""
     access.require(request.user, "pause_queue", alias, queue)
-    snapshot = _snapshot(alias, queue)
+    snapshot = snapshot_of(alias, queue)
     waiting = snapshot.counts["waiting"] + snapshot.counts["prioritized"]
     url = links.queue_url(_mount(request), alias, queue)
     return ask(
@@ -89,7 +90,7 @@ def pause_plan(request: HttpRequest, alias: str, queue: str) -> HttpResponse:
 def resume_plan(request: HttpRequest, alias: str, queue: str) -> HttpResponse:
     """Ask whether to resume a queue; for links, which change nothing themselves."""
     access.require(request.user, "pause_queue", alias, queue)
-    snapshot = _snapshot(alias, queue)
+    snapshot = snapshot_of(alias, queue)
     waiting = snapshot.counts["waiting"] + snapshot.counts["prioritized"]
     url = links.queue_url(_mount(request), alias, queue)
     words = ngettext("%(count)s job waits for it.", "%(count)s jobs wait for it.", waiting)
@@ -207,7 +208,7 @@ def many_plan(
 def cleaning_plan(request: HttpRequest, alias: str, queue: str, wanted: Cleaning) -> HttpResponse:
     """Ask whether to clean, with the number of jobs that would go now."""
     access.require(request.user, "clean_queue", alias, queue)
-    snapshot = _snapshot(alias, queue)
+    snapshot = snapshot_of(alias, queue)
     before = timezone.now() - timedelta(seconds=wanted.age)
     total = snapshot.counts[wanted.state]
     count = Inspector(alias).count_before(queue, wanted.state, before)
@@ -269,11 +270,16 @@ def _chosen(text: str, known: tuple[int, ...], default: int | None = None) -> in
     return value if value in known else known[0] if default is None else default
 
 
-def _snapshot(alias: str, queue: str) -> Any:
-    inspector = Inspector(alias)
-    if queue not in inspector.discover():
+def snapshot_of(alias: str, queue: str) -> Any:
+    """What is known of the queue now.
+
+    Raises:
+        Http404: there is none of that name.
+    """
+    found = Inspector(alias).snapshots([queue])[queue]
+    if not exists(found):
         raise Http404("no such queue")
-    return inspector.snapshots([queue])[queue]
+    return found
 
 
 def _mount(request: HttpRequest) -> str:

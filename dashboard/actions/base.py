@@ -28,6 +28,7 @@ from queuecore.errors import (
 from .. import flash
 from ..draw.values import visible
 from ..guard import came_from
+from ..plans import snapshot_of
 
 Work = Callable[[Queue, audit.Record], str]
 _LONGEST_REASON = 500
@@ -49,6 +50,7 @@ def perform(
     """Record the action, check *permissions*, run *work* and go *back* with what it says.
 
     Raises:
+        Http404: there is no such queue; recorded as failed.
         PermissionDenied: recorded as denied; the guard makes a page of it.
         ServerUnavailable: recorded as failed; nobody knows whether it happened.
     """
@@ -67,6 +69,7 @@ def perform(
         ) as entry:
             for permission in permissions:
                 access.require(request.user, permission, alias, queue)
+            snapshot_of(alias, queue)
             text = work(Queue.existing(queue, alias), entry)
     except audit.AlreadyDone:
         level, text = "info", _("That was done already, by the first click.")

@@ -13,7 +13,7 @@ from queuecore import Job, Queue, audit
 from queuecore.errors import JobNotFound, QueueCoreError, ServerUnavailable
 
 from ..confirmations import confirmed
-from ..plans import TICKED, many_plan, ticked
+from ..plans import TICKED, many_plan, snapshot_of, ticked
 from .base import answer, explain, perform
 
 One = Callable[[Job], Any]
@@ -64,6 +64,7 @@ def ticked_jobs(
     said: Callable[[int], str],
 ) -> HttpResponse:
     """Do *act* to each ticked job, after a confirmation that named their number."""
+    snapshot_of(alias, queue)
     ids = ticked(request)
     if not ids:
         return answer(request, "error", _("No job was ticked."))

@@ -44,6 +44,6 @@ def retry_many(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> 
 
 
 def again(job: Job) -> None:
-    """Retry a job out of the finished state in which it is."""
-    state = job.get_state()
-    job.retry("completed" if state == "completed" else "failed")
+    """Retry a job out of the finished state in which it is, with all of its attempts."""
+    state = "completed" if job.get_state() == "completed" else "failed"
+    job.retry(state, reset_attempts_made=True, reset_attempts_started=True)

@@ -21,19 +21,27 @@ _COLOURS = {"paused": "paused", "stuck": "warn", "growing": "bad", "memory": "wa
 
 def rows(
     items: Sequence[Attention],
+    most: int,
     failed: Mapping[tuple[str, str], int],
     sparks: Mapping[tuple[str, str], Sequence[float | None]],
     mount: str,
 ) -> SafeString:
-    """Draw the list. It holds links, never a button: what acts is asked for on the next page."""
+    """Draw the first *most* items, with links only: what acts is asked for on the next page."""
     if not items:
         body: Any = element(
             "li", icon("check"), element("span", _("Nothing needs attention.")), class_="calm"
         )
         return element("ul", body, id="attention", class_="attention", data_live_hold=True)
+    further = None
+    if len(items) > most:
+        count = len(items) - most
+        words = ngettext("%(count)s more queue", "%(count)s more queues", count) % {"count": count}
+        link = element("a", words, href=f"{mount}queues/?show=attention", class_="more")
+        further = element("li", link, class_="calm")
     return element(
         "ul",
-        [_row(item, failed, sparks, mount) for item in items],
+        [_row(item, failed, sparks, mount) for item in items[:most]],
+        further,
         id="attention",
         class_="attention",
         data_live_hold=True,

@@ -15,7 +15,7 @@ from ..health import language
 from . import payload, story, traces
 from .icons import icon
 from .markup import element
-from .values import exact, moment, visible
+from .values import DASH, exact, moment, visible
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 
@@ -187,14 +187,20 @@ def workers(found: Sequence[Any], at: datetime) -> SafeString:
         body = [
             element(
                 "tr",
-                element("th", visible(worker.name or worker.address), scope="row"),
-                element("td", element("span", language(worker.library), class_="lang")),
+                element("th", visible(worker.name) or _("unnamed"), scope="row"),
+                element("td", _client(worker.library)),
                 element("td", visible(worker.address), class_="mono muted"),
                 element("td", moment(at - timedelta(seconds=worker.age_s), "age"), class_="num"),
             )
             for worker in found[:50]
         ]
     return element("tbody", body, id="queue-workers")
+
+
+def _client(library: str) -> SafeString | str:
+    """What a worker is written in, where the server tells (Redis and Valkey from 7.2 on)."""
+    spoken = language(library)
+    return element("span", visible(spoken), class_="lang") if spoken else DASH
 
 
 def _plain(line: str) -> str:

@@ -16,33 +16,53 @@ from .values import DASH, duration, exact, moment, number, percent, visible
 Values = Sequence[float | None]
 
 
-def strip(queues: Sequence[Health], hour: dict[str, Values]) -> dict[str, SafeString]:
-    """Return the six cells by name. ``hour``: the sums over all queues, one value a minute.
+def strip(
+    queues: Sequence[Health], recent: dict[str, Values], before: dict[str, float] | None
+) -> dict[str, SafeString]:
+    """Return the six cells by name.
 
-    The first value of each list is an hour old, so it is what the change is measured against.
+    ``recent``: what the sparklines show, the sums over all queues. ``before``: the numbers an hour
+    ago, as in ``recent`` but for ``share``; None while nobody knows them.
     """
     waiting = sum(queue.waiting for queue in queues)
     active = sum(queue.counts.get("active", 0) for queue in queues)
-    outs = [queue.rate_out for queue in queues if queue.rate_out is not None]
-    done = _last(hour["done_rate"])
+    known = [queue.done for queue in queues if queue.done is not None]
+    done = sum(known) if known else None
+    ended = [sum(one) for one in zip(*(queue.ended for queue in queues), strict=True)] or [0, 0]
+    share = _share(*ended)
     shares = [
-        _share(good, bad) for good, bad in zip(hour["done_rate"], hour["failed_rate"], strict=True)
+        _share(good, bad)
+        for good, bad in zip(recent["done_rate"], recent["failed_rate"], strict=True)
     ]
-    share = _share(_sum(hour["done_rate"][-5:]), _sum(hour["failed_rate"][-5:]))
     failing = any(queue.failing for queue in queues)
-    return {
-        "done": _cell(
-            _("Done per minute"), number(done), _change(hour["done_rate"]), hour["done_rate"]
+    then = before or {}
+    cells = {
+        "done": (
+            _("Done per minute"),
+            number(done),
+            _change(then.get("done_rate"), done),
+            recent["done_rate"],
+            False,
         ),
-        "failed": _cell(
-            _("Failed jobs"), percent(share), _points(shares, share, failing), shares, failing
+        "failed": (
+            _("Failed jobs"),
+            percent(share),
+            _points(then.get("share"), share, failing),
+            shares,
+            failing,
         ),
-        "waiting": _cell(
-            _("Waiting"), number(waiting), _difference(hour["waiting"]), hour["waiting"]
+        "waiting": (
+            _("Waiting"),
+            number(waiting),
+            _difference(then.get("waiting"), waiting),
+            recent["waiting"],
+            False,
         ),
+        "active": (_("Active"), _active(active, queues), _crew(queues), recent["active"], False),
+    }
+    return {name: _cell(*cell) for name, cell in cells.items()} | {
         "oldest": _oldest(queues),
-        "active": _cell(_("Active"), _active(active, queues), _crew(queues), hour["active"]),
-        "drain": _drains(queues, waiting, sum(outs), hour["waiting"]),
+        "drain": _drains(queues, waiting, recent["waiting"]),
     }
 
 
@@ -57,22 +77,17 @@ def _cell(word: str, figure: object, note: object, values: Values, bad: bool = F
     )
 
 
-def _change(values: Values) -> SafeString | None:
-    before, now = _first(values), _last(values)
-    if before is None or now is None or not before:
+def _change(before: float | None, now: float | None) -> SafeString | None:
+    if not before or now is None:
         return None
     return _signed(f"{(now / before - 1) * 100:+.1f} %", bad=False)
 
 
-def _difference(values: Values) -> SafeString | None:
-    before, now = _first(values), _last(values)
-    if before is None or now is None:
-        return None
-    return _signed(f"{now - before:+,.0f}", bad=False)
+def _difference(before: float | None, now: float) -> SafeString | None:
+    return None if before is None else _signed(f"{now - before:+,.0f}", bad=False)
 
 
-def _points(shares: Values, now: float | None, bad: bool) -> SafeString | None:
-    before = _first(shares)
+def _points(before: float | None, now: float | None, bad: bool) -> SafeString | None:
     if before is None or now is None:
         return None
     points = (now - before) * 100
@@ -118,7 +133,7 @@ def _crew(queues: Sequence[Health]) -> SafeString | None:
     return element("span", _("%(count)s workers") % {"count": exact(count)})
 
 
-def _drains(queues: Sequence[Health], waiting: int, out: float, levels: Values) -> SafeString:
+def _drains(queues: Sequence[Health], waiting: int, levels: Values) -> SafeString:
     never = sum(queue.drain.kind in ("never", "growing") for queue in queues)
     times = [queue.drain.seconds or 0 for queue in queues if queue.drain.kind == "estimate"]
     note = element("span", _("%(count)s never") % {"count": never}, class_="bad") if never else None
@@ -136,15 +151,3 @@ def _drains(queues: Sequence[Health], waiting: int, out: float, levels: Values) 
 def _share(good: float | None, bad: float | None) -> float | None:
     ended = (good or 0) + (bad or 0)
     return (bad or 0) / ended if ended else None
-
-
-def _sum(values: Values) -> float:
-    return sum(value for value in values if value is not None)
-
-
-def _first(values: Values) -> float | None:
-    return values[0] if len(values) else None
-
-
-def _last(values: Values) -> float | None:
-    return next((value for value in reversed(values) if value is not None), None)

@@ -17,10 +17,11 @@ from .states import state_icon
 from .values import DASH, duration, exact, moment, number, percent, visible
 
 
-def cells(queue: Health, out: list[float | None]) -> dict[str, SafeString | str]:
-    """Return every cell of a queue's row; ``out`` is its rate over the last hours."""
+def cells(queue: Health, out: list[float | None] | None) -> dict[str, SafeString | str]:
+    """Return every cell of a queue's row; ``out``: its rate lately, where that is drawn."""
     counts = queue.counts
-    return {
+    drawn = {} if out is None else {"spark": sparkline(out, bad=queue.drain.kind == "never")}
+    return drawn | {
         "badges": badges(queue.badges),
         "bar": statebar(counts),
         "waiting": number(queue.waiting),
@@ -29,7 +30,6 @@ def cells(queue: Health, out: list[float | None]) -> dict[str, SafeString | str]
         "failed": failed(counts.get("failed", 0), queue),
         "in": number(queue.rate_in),
         "out": number(queue.rate_out),
-        "spark": sparkline(out, bad=queue.drain.kind == "never"),
         "share": share(queue),
         "oldest": moment(queue.snapshot.oldest_wait, "age"),
         "drain": drain(queue),
@@ -93,7 +93,12 @@ def workers(queue: Health) -> SafeString:
 def crew(found: Mapping[str, int]) -> SafeString:
     """Draw ``Py 2  Node 4``."""
     return join(
-        element("span", element("span", language, class_="lang"), count, class_="crew num")
+        element(
+            "span",
+            element("span", visible(language), class_="lang") if language else None,
+            count,
+            class_="crew num",
+        )
         for language, count in sorted(found.items(), key=lambda item: (-item[1], item[0]))
     )
 

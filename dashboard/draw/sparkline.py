@@ -24,7 +24,7 @@ def sparkline(values: Sequence[float | None], *, bad: bool = False) -> SafeStrin
         area = f"M{run[0][0]:.1f},{HEIGHT} L{line.replace(' ', ' L')} L{run[-1][0]:.1f},{HEIGHT} Z"
         body.append(element("path", d=area, class_="spark-area"))
         body.append(element("polyline", points=line, class_="spark-line"))
-    if points and points[-1] is not None:
+    if body and points[-1] is not None:
         x, y = points[-1]
         body.append(element("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r=2, class_="spark-dot"))
     return element(

@@ -11,7 +11,9 @@ _PYTHON = re.compile(r'^\s*File "(?P<file>[^"]*)", line (?P<line>\d+)(?:, in (?P
 _NODE = re.compile(
     r"^\s*at (?:(?P<name>.*?) \()?(?P<file>(?:file://|node:)?[^()\s][^()]*?):(?P<line>\d+)(?::\d+)?\)?$"
 )
-_LIBRARY = re.compile(r"site-packages/|dist-packages/|/lib/python\d|node_modules/|^node:|^<frozen ")
+_LIBRARY = re.compile(
+    r"site-packages/|dist-packages/|/lib/python\d|/queuecore/|node_modules/|^node:|^<frozen "
+)
 _CARETS = re.compile(r"^\s*[~^]+\s*$")
 _MOST = 200  # frames; a recursion error has a thousand, all alike
 
@@ -38,7 +40,9 @@ class Frame:
     @property
     def package(self) -> str:
         """The library it belongs to, for the words of a folded group."""
-        path = re.split(r"(?:site|dist)-packages/|node_modules/|/lib/python[\d.]+/", self.file)[-1]
+        path = re.split(
+            r"(?:site|dist)-packages/|node_modules/|/lib/python[\d.]+/|/(?=queuecore/)", self.file
+        )[-1]
         if self.file.startswith(("node:", "<")):
             return path.split(":")[-1].split("/")[0].strip("<>").removeprefix("frozen ")
         return path.split("/")[0].removesuffix(".py")

@@ -3,8 +3,8 @@
 Pages render their live values from these functions too, so a first render and a later patch never
 differ. Fragments hold data only: no form, no button, no token, and times as ``<time datetime>``.
 The ids that may be asked for with a topic: ``summary`` (attention and the strip of numbers),
-``period:1h`` or ``table:1h`` (the chart), ``<alias>:<queue>`` (a queue's row), and for ``jobs``
-topics the ids of the jobs on screen.
+``period:1h`` or ``table:1h`` (the chart), ``<alias>:<queue>`` (a queue's row; with a sparkline if
+``sparks``), and for ``jobs`` topics the ids of the jobs on screen.
 """
 
 from __future__ import annotations
@@ -29,20 +29,22 @@ from ..draw import (
     values,
 )
 from ..draw.markup import element, join
+from ..rates import age
 from .state import LiveState, Patch, Topic, Viewer
 
 Patches = dict[str, Patch]
 
 #: Periods of a chart: seconds, seconds of one bucket, seconds between two labels of its axis.
+#: While the history is younger than the shortest one, that begins where the history does.
 PERIODS = {
     "15m": (900, 10, 180),
     "1h": (3_600, 60, 600),
     "6h": (21_600, 300, 3_600),
     "24h": (86_400, 900, 14_400),
 }
-DEFAULT_PERIOD = "1h"
-
-_SPARK = (3_600, 120)  # the hour that a sparkline shows, and its step
+_SHORTEST, _LEAST = "15m", 120
+_HOUR = (3_600, 120)  # what a sparkline shows once there is that much, and its step
+_MOST_ATTENTION = 10
 
 
 def fragments(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str] = ()) -> Patches:
@@ -56,7 +58,7 @@ def fragments(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]
 
 def _overview(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]) -> Patches:
     wanted = set(ids)
-    whole = "summary" in wanted
+    whole, sparks = "summary" in wanted, "sparks" in wanted
     patches: Patches = {}
     shown = [
         (alias, name)
@@ -65,19 +67,16 @@ def _overview(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]
         if viewer.allows(alias, name)
     ]
     patches["rail-queues"] = Patch(text=values.exact(len(shown)))  # the shell counts, too
-    queues = [
-        found
-        for alias, name in shown
-        if (whole or f"{alias}:{name}" in wanted)
-        and (found := health.health(state.connections[alias], name))
-    ]
+    queues = health.all_health(
+        state, lambda a, q: viewer.allows(a, q) and (whole or f"{a}:{q}" in wanted)
+    )
     if whole:
         patches |= _summary(state, viewer, queues)
-    names = {alias: {n for a, n in shown if a == alias} for alias in state.connections}
+    names = _names(state, viewer, shown)
     patches |= _chart(ids, lambda *ask: _sum(state, names, *ask), state)
     for queue in queues:
         if f"{queue.alias}:{queue.name}" in wanted:
-            patches |= _queue_row(state, queue)
+            patches |= _queue_row(state, queue, sparks)
     return patches
 
 
@@ -86,29 +85,24 @@ def _summary(state: LiveState, viewer: Viewer, queues: list[health.Health]) -> P
     whole = state.connections if viewer.scope.patterns is None else ()
     items = health.needs_attention(state, queues, whole)
     sparks = {
-        (item.alias, item.queue): state.connections[item.alias].history.series(
+        (item.alias, item.queue): _spark(
+            state.connections[item.alias].history,
             "failed" if item.kind == "failing" else "waiting",
-            queue=item.queue,
-            seconds=_SPARK[0],
-            step=_SPARK[1],
+            item.queue,
         )
-        for item in items
+        for item in items[:_MOST_ATTENTION]
         if item.queue
     }
     failed = {(queue.alias, queue.name): queue.counts.get("failed", 0) for queue in queues}
-    names = {
-        alias: {queue.name for queue in queues if queue.alias == alias}
-        for alias in state.connections
-    }
-    hour = {
-        metric: _sum(state, names, metric, 3_600, 60)
-        for metric in ("done_rate", "failed_rate", "waiting", "active")
-    }
+    names = _names(state, viewer, [(queue.alias, queue.name) for queue in queues])
+    recent, before = _hour(state, names)
     patches = {
         f"kpi-{name}": Patch(html=element("div", cell, id=f"kpi-{name}", class_="kpi"))
-        for name, cell in kpis.strip(queues, hour).items()
+        for name, cell in kpis.strip(queues, recent, before).items()
     }
-    patches["attention"] = Patch(html=attention.rows(items, failed, sparks, viewer.mount))
+    patches["attention"] = Patch(
+        html=attention.rows(items, _MOST_ATTENTION, failed, sparks, viewer.mount)
+    )
     patches["attention-count"] = Patch(text=str(len(items)) if items else "")
     crews = [queue.workers for queue in queues if queue.workers is not None]
     head = ngettext("%(count)s queue", "%(count)s queues", len(queues)) % {
@@ -125,16 +119,12 @@ def _summary(state: LiveState, viewer: Viewer, queues: list[health.Health]) -> P
     return patches
 
 
-def _queue_row(state: LiveState, queue: health.Health) -> Patches:
+def _queue_row(state: LiveState, queue: health.Health, sparks: bool) -> Patches:
     history = state.connections[queue.alias].history
-    spark = [
-        _add(done, bad)
-        for done, bad in zip(
-            history.series("done_rate", queue=queue.name, seconds=_SPARK[0], step=_SPARK[1]),
-            history.series("failed_rate", queue=queue.name, seconds=_SPARK[0], step=_SPARK[1]),
-            strict=True,
-        )
-    ]
+    spark = None
+    if sparks:
+        ended = (_spark(history, metric, queue.name) for metric in ("done_rate", "failed_rate"))
+        spark = [_add(done, bad) for done, bad in zip(*ended, strict=True)]
     patches = {}
     for name, body in queue_cells.cells(queue, spark).items():
         id = links.dom_id("q", queue.alias, queue.name, name)
@@ -303,11 +293,12 @@ def _chart(
     for id in ids:
         kind, colon, period = id.partition(":")
         if colon and kind in ("period", "table") and period in PERIODS:
-            seconds, step, ticks = PERIODS[period]
+            first = next(iter(state.connections.values())).history
+            seconds, step, ticks = window(period, first)
             a_minute = 60 / step
             drawn = chart.Throughput(
                 "throughput",
-                _times(state, seconds, step),
+                first.times(seconds, step),
                 [_scale(value, a_minute) for value in series("done_rate", seconds, step)],
                 [_scale(value, a_minute) for value in series("failed_rate", seconds, step)],
                 step,
@@ -318,22 +309,75 @@ def _chart(
     return {}
 
 
-def _times(state: LiveState, seconds: int, step: int) -> list[int]:
-    first = next(iter(state.connections.values()))
-    return first.history.times(seconds, step)
+def window(period: str, history: Any) -> tuple[int, int, int]:
+    """Return seconds, step and ticks of a chart; what is not measured yet is not drawn empty."""
+    seconds, step, ticks = PERIODS[period]
+    if period == _SHORTEST and age(history) < seconds:
+        return _young(history, seconds, step), 5 if age(history) < 300 else step, 60
+    return seconds, step, ticks
+
+
+def default_period(state: LiveState) -> str:
+    """Return the period that a chart has unless one is asked for: the hour, once there is one."""
+    oldest = max((age(one.history) for one in state.connections.values()), default=0.0)
+    return _SHORTEST if oldest < 1_800 else "1h"
+
+
+def _young(history: Any, most: int, step: int) -> int:
+    """The age of a history in whole steps, at least two minutes."""
+    return int(min(most, max(_LEAST, -(-age(history) // step) * step)))
+
+
+def _spark(history: Any, metric: str, queue: str) -> list[float | None]:
+    """The points of a sparkline: the last hour, or what there is of it."""
+    seconds, step = _HOUR
+    if age(history) < 900:
+        step = 10 if age(history) < 300 else 30
+        seconds = _young(history, 900, step)
+    values: list[float | None] = history.series(metric, queue=queue, seconds=seconds, step=step)
+    return values
+
+
+def _names(
+    state: LiveState, viewer: Viewer, shown: Iterable[tuple[str, str]]
+) -> dict[str, set[str] | None]:
+    """The queues to add up, by connection; None is all of one, whose sums are kept ready."""
+    if viewer.scope.patterns is None:
+        return dict.fromkeys(state.connections)
+    names: dict[str, set[str] | None] = {alias: set() for alias in state.connections}
+    for alias, name in shown:
+        names[alias].add(name)  # type: ignore[union-attr]
+    return names
+
+
+def _hour(
+    state: LiveState, names: dict[str, set[str] | None]
+) -> tuple[dict[str, list[float | None]], dict[str, float] | None]:
+    """The strip's sparklines, and its numbers an hour ago."""
+    metrics = ("done_rate", "failed_rate", "waiting", "active")
+    oldest = max(state.connections.values(), key=lambda one: age(one.history)).history
+    if age(oldest) < 900:
+        seconds = _young(oldest, 900, 10)
+        return {metric: _sum(state, names, metric, seconds, 10) for metric in metrics}, None
+    hour = {metric: _sum(state, names, metric, 3_600, 60) for metric in metrics}
+    if age(oldest) < 3_600 or hour["waiting"][0] is None:
+        return hour, None
+    before = {metric: values[0] or 0.0 for metric, values in hour.items()}
+    good, bad = (sum(v or 0 for v in hour[m][:5]) for m in ("done_rate", "failed_rate"))
+    return hour, before | ({"share": bad / (good + bad)} if good + bad else {})
 
 
 def _sum(
-    state: LiveState, names: dict[str, set[str]], metric: str, seconds: int, step: int
+    state: LiveState, names: dict[str, set[str] | None], metric: str, seconds: int, step: int
 ) -> list[float | None]:
     """Add up one series over the connections, whose points may differ by one at the beginning."""
     lists = [
         connection.history.series(metric, names=names[alias], seconds=seconds, step=step)
         for alias, connection in state.connections.items()
-        if names[alias]
+        if names[alias] is None or names[alias]
     ]
     if not lists:
-        return [None] * len(_times(state, seconds, step))
+        return [None] * (seconds // step)
     total = lists[0]
     for other in lists[1:]:
         total = [_add(a, b) for a, b in zip(total, other, strict=True)]

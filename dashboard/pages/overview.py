@@ -9,6 +9,7 @@ from .. import health, links
 from ..guard import guarded
 from ..live.fragments import fragments
 from ..live.state import Topic, read
+from ..rates import age
 from .periods import period_of
 from .shell import shell, show
 
@@ -22,8 +23,8 @@ def overview(request: HttpRequest) -> HttpResponse:
     topic = Topic("overview")
     state = read(topic)
     queues = sorted(health.all_health(state, seen.allows), key=lambda queue: queue.rank)
-    period = period_of(request)
-    ids = ["summary", period.id, *(f"{q.alias}:{q.name}" for q in queues[:_ROWS])]
+    period = period_of(request, state)
+    ids = ["summary", "sparks", period.id, *(f"{q.alias}:{q.name}" for q in queues[:_ROWS])]
     live = fragments(state, topic, seen, ids)
     context = {
         **shell(request, page="overview", title=_("Overview"), state=state),
@@ -31,6 +32,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         "live": live,
         "period": period,
         "several": len(state.connections) > 1,
+        "old_enough": any(age(one.history) > 3_600 for one in state.connections.values()),
         "rows": [row(queue, live, seen.mount) for queue in queues[:_ROWS]],
         "total": len(queues),
     }

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
-from ..live.fragments import DEFAULT_PERIOD, PERIODS
+from ..live.fragments import PERIODS, default_period
+from ..live.state import LiveState
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,8 @@ class Period:
         return [(key, words[key], key == self.key) for key in PERIODS]
 
 
-def period_of(request: HttpRequest) -> Period:
+def period_of(request: HttpRequest, state: LiveState) -> Period:
     """Read ``?period=`` and ``?table=``; whatever else stands there means the default."""
     key = request.GET.get("period", "")
-    return Period(key if key in PERIODS else DEFAULT_PERIOD, request.GET.get("table") == "1")
+    key = key if key in PERIODS else default_period(state)
+    return Period(key, request.GET.get("table") == "1")

@@ -25,7 +25,7 @@ def queue(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> HttpR
     topic = Topic("queue", alias, queue)
     state = read(topic)
     found = judged(state, alias, queue)
-    period = period_of(request)
+    period = period_of(request, state)
     live = fragments(state, topic, seen, [period.id])
     words = shell(
         request,
@@ -75,22 +75,9 @@ def judged(state: LiveState, alias: str, queue: str) -> health.Health:
     if connection.error and queue not in connection.queues:
         raise ServerUnavailable(connection.error, sent=False)
     found = health.health(connection, queue)
-    if found is None or not _exists(found):
+    if found is None or not (health.exists(found.snapshot) or found.workers):
         raise Http404("no such queue")
     return found
-
-
-def _exists(found: health.Health) -> bool:
-    """Whether anybody has ever used the queue: a snapshot of nothing is all zeros."""
-    snapshot = found.snapshot
-    return bool(
-        any(found.counts.values())
-        or snapshot.version
-        or snapshot.event_id
-        or snapshot.paused
-        or snapshot.completed_total is not None
-        or found.workers
-    )
 
 
 def connection_trail(state: LiveState, alias: str) -> list[tuple[str, str]]:

@@ -1,0 +1,82 @@
+"""Every address of the dashboard, taken from its URLconf, and what each one asks for.
+
+An address that is missing here makes ``test_every_address_is_in_the_table`` fail: whoever adds a
+page says who may see it.
+"""
+
+from collections.abc import Iterator
+
+from django.urls import URLPattern, URLResolver, reverse
+
+from dashboard import urls
+
+# Name -> (method, permissions beside `view`). The permissions are tried one by one.
+PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "overview": ("GET", ()),
+    "queues": ("GET", ()),
+    "queue": ("GET", ()),
+    "jobs": ("GET", ()),
+    "job": ("GET", ()),
+    "go": ("GET", ()),
+    "preferences": ("POST", ()),
+    "confirm_pause": ("GET", ("pause_queue",)),
+    "confirm_resume": ("GET", ("pause_queue",)),
+    "confirm_clean": ("GET", ("clean_queue",)),
+    "confirm_remove": ("GET", ("remove",)),
+    "pause": ("POST", ("pause_queue",)),
+    "resume": ("POST", ("pause_queue",)),
+    "clean": ("POST", ("clean_queue",)),
+    "retry": ("POST", ("retry",)),
+    "promote": ("POST", ("promote",)),
+    "remove": ("POST", ("remove",)),
+    "retry_many": ("POST", ("retry", "bulk")),
+    "promote_many": ("POST", ("promote", "bulk")),
+    "remove_many": ("POST", ("remove", "bulk")),
+}
+# These answer anybody, or answer by themselves: each has tests of its own.
+APART = {"login", "logout", "live_poll", "missing"}
+
+# Which job each action is tried on.
+JOBS = {
+    "retry": "failed-1",
+    "promote": "delayed-1",
+    "remove": "completed-1",
+    "confirm_remove": "waiting-1",
+}
+
+
+def names() -> Iterator[str]:
+    """The names of all addresses, those below a connection once."""
+    seen = set()
+
+    def walk(patterns: list[URLPattern | URLResolver]) -> Iterator[str]:
+        for pattern in patterns:
+            if isinstance(pattern, URLResolver):
+                yield from walk(pattern.url_patterns)
+            elif pattern.name not in seen:
+                seen.add(pattern.name)
+                yield str(pattern.name)
+
+    return walk(urls.urlpatterns)
+
+
+def address(name: str, queue: str = "emails", alias: str | None = None) -> str:
+    """The address of *name* for the queue of the fixtures."""
+    kwargs = {"queue": queue, "job": JOBS.get(name, "failed-1")}
+    if alias is not None:
+        kwargs["alias"] = alias
+    needed = {
+        "job": ("queue", "job"),
+        "retry": ("queue", "job"),
+        "promote": ("queue", "job"),
+        "remove": ("queue", "job"),
+        "confirm_remove": ("queue", "job"),
+    }.get(name, ("queue",) if name in PAGES and name not in _WITHOUT_A_QUEUE else ())
+    given = {key: kwargs[key] for key in needed}
+    if alias is not None and given:
+        given["alias"] = alias
+    return reverse(f"queuecore_dashboard:{name}", kwargs=given)
+
+
+_WITHOUT_A_QUEUE = {"overview", "queues", "go", "preferences"}
+OF_A_QUEUE = [name for name in PAGES if name not in _WITHOUT_A_QUEUE]
