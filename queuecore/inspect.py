@@ -60,14 +60,18 @@ FIRST_STEPS, LATER_STEPS, STEP_KEYS = 50, 20, 1000
 
 @dataclass(frozen=True, slots=True)
 class Wants:
-    """What one pipeline should read: see :class:`Reading` for the answers.
+    """What should be read in one go: see :class:`Reading` for the answers.
 
-    ``rows``: job ids by queue. ``jobs``: (queue, id). ``logs``: (queue, id, first line, last line).
-    ``before``: (queue, state, id): how many jobs stand before that one; not known for waiting and
-    active ones.
+    ``queues``: names; with ``discover``, all queues there are as well. ``workers``, ``server``:
+    whether to ask for them. ``rows``: job ids by queue. ``jobs``: (queue, id). ``logs``: (queue,
+    id, first line, last line). ``before``: (queue, state, id): how many jobs stand before that
+    one; not known for waiting and active ones.
     """
 
     queues: Sequence[str] = ()
+    discover: bool = False
+    workers: bool = False
+    server: bool = False
     rows: Mapping[str, Sequence[str]] = field(default_factory=dict)
     jobs: Sequence[tuple[str, str]] = ()
     logs: Sequence[tuple[str, str, int, int]] = ()
@@ -79,9 +83,13 @@ class Reading:
     """What was read for :class:`Wants`, all at about the server's time *at*.
 
     A job that is gone is None in ``rows`` and ``jobs``; ``before`` lacks what is not known.
+    ``names`` are all queues, if they were asked for.
     """
 
     at: datetime
+    names: list[str] | None = None
+    workers: list[WorkerInfo] | None = None
+    server: ServerInfo | None = None
     queues: dict[str, QueueSnapshot] = field(default_factory=dict)
     rows: dict[tuple[str, str], JobRow | None] = field(default_factory=dict)
     jobs: dict[tuple[str, str], JobDetail | None] = field(default_factory=dict)
@@ -230,6 +238,10 @@ class Inspector:
         """See :meth:`read`."""
         return await self._arun(self._read(wants))
 
+    def now_ms(self) -> int:
+        """The server's time in milliseconds, by what was last heard of it."""
+        return self.connection.clock.now_ms()
+
     def watch(self) -> Watch:
         """A way to sleep until something happens; belongs to the running event loop."""
         return Watch(self)
@@ -237,11 +249,12 @@ class Inspector:
     # The operations: one implementation for both twins
 
     def _discover(self, scan: bool | None) -> Operation[list[str]]:
+        workers = yield inspecting.get_workers(self.connection.prefix)
+        return (yield from self._names(scan, workers))
+
+    def _names(self, scan: bool | None, workers: list[WorkerInfo] | None) -> Operation[list[str]]:
         prefix = self.connection.prefix
-        registered, workers = yield [
-            inspecting.get_registered(prefix),
-            inspecting.get_workers(prefix),
-        ]
+        registered = yield inspecting.get_registered(prefix)
         waited_on = {worker.queue for worker in workers or ()}
         past = _scans.setdefault(self.connection, _Scan())
         if new := (yield from past.look(prefix, scan)) - registered:
@@ -310,6 +323,12 @@ class Inspector:
         at = moment(now)
         assert at is not None, f"the server's clock says {now} ms"
         reading = Reading(at=at)
+        if wants.workers:
+            reading.workers = yield inspecting.get_workers(self.connection.prefix)
+        if wants.server:
+            reading.server = yield from self._server()
+        if wants.discover:
+            reading.names = yield from self._names(None, reading.workers)
         questions = list(self._questions(wants, now, reading))
         answers = yield from _in_pipelines([request for request, _ in questions])
         for (_, put), answer in zip(questions, answers, strict=True):
@@ -318,7 +337,7 @@ class Inspector:
 
     def _questions(self, wants: Wants, now: int, reading: Reading) -> Iterator[_Question]:
         """Each request, with the function that puts its answer into *reading*."""
-        for name in wants.queues:
+        for name in dict.fromkeys([*wants.queues, *(reading.names or ())]):
             snapshot = inspecting.get_queue_snapshot(self.alias, self._keys(name), now)
             yield snapshot, partial(setitem, reading.queues, name)
         for queue, ids in wants.rows.items():

@@ -264,20 +264,24 @@ class _Thread(threading.Thread):
         self.pid = os.getpid()
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._stopping: asyncio.Event | None = None
         atexit.register(self.end)
 
     def run(self) -> None:
         asyncio.run(self._main())
 
     async def _main(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        collectors = [Collector(alias) for alias in aliases()]
-        self._tasks = [asyncio.create_task(one.run()) for one in collectors]
+        self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
+        tasks = {asyncio.create_task(Collector(alias).run()) for alias in aliases()}
         self._ready.set()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        for one in collectors:
-            await get_connection(one.alias).aclose()
+        await self._stopping.wait()
+        while tasks:
+            # Again and again: connecting can swallow a cancellation.
+            for task in tasks:
+                task.cancel()
+            _, tasks = await asyncio.wait(tasks, timeout=0.1)
+        for alias in aliases():
+            await get_connection(alias).aclose()
 
     def end(self) -> None:
         """Cancel the collectors and wait a moment for them to give up their locks."""
@@ -285,6 +289,7 @@ class _Thread(threading.Thread):
         if not self.is_alive() or not self._ready.wait(1):
             return
         assert self._loop is not None
+        assert self._stopping is not None
         with contextlib.suppress(RuntimeError):  # it has ended meanwhile
-            self._loop.call_soon_threadsafe(lambda: [task.cancel() for task in self._tasks])
+            self._loop.call_soon_threadsafe(self._stopping.set)
         self.join(2)
