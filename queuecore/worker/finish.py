@@ -5,6 +5,8 @@ from __future__ import annotations
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from ..backoff import Strategy, UnknownBackoff, delay_ms
@@ -14,9 +16,12 @@ from ..options import DEFAULT_STACK_TRACE_LIMIT, Keep
 from ..wire import codec
 from ..wire.calls.working import Outcome
 
+# Bytes. A result travels in the job's hash and in an event, and a server refuses calls of 512 MB.
+RESULT_LIMIT = 32 * 1024 * 1024
 REASON_LIMIT = 8 * 1024
 STACK_LIMIT = 32 * 1024
 _FRAMES = 40
+_OWN = str(Path(__file__).parent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +41,9 @@ def completed(job: Job, number: int, value: Any, retention: Retention) -> Outcom
     """The outcome of a run that returned *value*.
 
     Raises:
-        NotSerializable: the value cannot be written as JSON.
+        NotSerializable: the value cannot be written as JSON, or is too large.
     """
-    encoded = b"null" if value is None else codec.dumps(value, "the result")
+    encoded = b"null" if value is None else _encoded(value)
     keep = job.opts.get("removeOnComplete")
     return Outcome(
         job.id,
@@ -62,7 +67,7 @@ def failed(
     if not final:
         try:
             delay = delay_ms(job.opts.get("backoff"), made, error, job, strategy)
-        except Exception as broken:
+        except BaseException as broken:
             # No strategy, or the user's strategy itself raised: the job's own error comes first.
             text = f"{reason(error)} (no further try: {reason(broken)})"
             return _final(job, number, text, stack, retention, made, attempts)
@@ -86,9 +91,12 @@ def postponed(job: Job, number: int, delay: float) -> Outcome:
 
 def is_rate_limit(error: BaseException) -> bool:
     """Whether *error* is the control error by which a processor says that its queue is limited."""
-    return isinstance(error, RateLimitError) or (
-        type(error) is Exception and error.args == (RateLimitError.WIRE_MESSAGE,)
-    )
+    if isinstance(error, RateLimitError):
+        return True
+    if type(error) is not Exception or len(error.args) != 1:
+        return False
+    (text,) = error.args  # anything, which need not even take to being compared
+    return isinstance(text, str) and text == RateLimitError.WIRE_MESSAGE
 
 
 def rule(keep: Any) -> str:
@@ -111,15 +119,31 @@ def rule(keep: Any) -> str:
 
 def reason(error: BaseException) -> str:
     """The message of *error*, or its class where it has none; valid text of at most 8 KB."""
-    try:
-        message = str(error)
-    except Exception:
-        message = "(its message cannot be read)"
     name = type(error).__name__
-    message = message or name
+    try:
+        message = str(error) or name
+    except BaseException:  # its own code, which may do anything
+        message = f"{name} (its message cannot be read)"
     if isinstance(error, KeyError):
         message = f"{name}: {message}"  # the bare key explains nothing
     return _cut(message, REASON_LIMIT)
+
+
+def _encoded(value: Any) -> bytes:
+    try:
+        encoded = codec.dumps(value, "the result")
+    except NotSerializable:
+        raise
+    except Exception as broken:  # the result's own code, such as a property
+        raise NotSerializable(
+            f"the result cannot be written as JSON: {type(broken).__name__}: {reason(broken)}"
+        ) from broken
+    if len(encoded) > RESULT_LIMIT:
+        raise NotSerializable(
+            f"the result is {len(encoded) / 2**20:.1f} MB of JSON, more than "
+            f"{RESULT_LIMIT // 2**20} MB; store it elsewhere and return its key"
+        )
+    return encoded
 
 
 def _final(
@@ -145,19 +169,31 @@ def _stacktrace(job: Job, error: BaseException) -> bytes:
         return b"[]"
     try:
         # Without values of local variables: they may hold secrets.
-        lines = traceback.TracebackException.from_exception(error, limit=-_FRAMES).format()
-        trace = _cut("".join(lines), STACK_LIMIT)
-    except Exception:
+        told = traceback.TracebackException(type(error), error, _theirs(error), limit=-_FRAMES)
+        trace = _cut("".join(told.format()), STACK_LIMIT)
+    except BaseException:  # the error's own code, which may do anything
         trace = f"{type(error).__name__}: {reason(error)} (its traceback cannot be read)"
     return codec.dumps([_cut(one, STACK_LIMIT) for one in [*job.stacktrace, trace][-limit:]])
 
 
+def _theirs(error: BaseException) -> TracebackType | None:
+    """The traceback of *error* without the worker's own frames, which say nothing."""
+    found = error.__traceback__
+    while found is not None and found.tb_frame.f_code.co_filename.startswith(_OWN):
+        found = found.tb_next
+    return found
+
+
 def _cut(message: str, limit: int) -> str:
-    """*message* as valid text of at most *limit* characters, its beginning and its end."""
-    if len(message) > limit:
-        half = limit // 2 - 20
-        message = f"{message[:half]}\n... cut ...\n{message[-half:]}"
-    return message.encode("utf-8", "backslashreplace").decode()
+    """*message* as valid text of at most *limit* bytes: all of it, or its beginning and its end."""
+    if len(message) > 2 * limit:
+        message = message[:limit] + message[-limit:]
+    encoded = message.encode("utf-8", "backslashreplace")
+    if len(encoded) <= limit:
+        return encoded.decode()
+    half = limit // 2 - 20
+    first, last = (part.decode("utf-8", "ignore") for part in (encoded[:half], encoded[-half:]))
+    return f"{first}\n... cut ...\n{last}"
 
 
 def _wire(keep: Any) -> Any:

@@ -56,6 +56,8 @@ from .locks import LockRenewer
 logger = logging.getLogger("queuecore.worker")
 
 LANES = 2
+# The most outcomes, and the most claims, of one call: some milliseconds of the server's time.
+BATCH = 200
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 # A limited queue is looked at again after this at the latest (BullMQ's maximumRateLimitDelay).
 _LONGEST_LIMIT = 30.0
@@ -253,7 +255,7 @@ class Worker:
                         return
                     await self._idle()
                     continue
-                if self._hungry and self._free > 0:
+                if self._outcomes or (self._hungry and self._free > 0):
                     self._wake_lane()
                 self._in_flight += 1
                 try:
@@ -296,8 +298,11 @@ class Worker:
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     def _take_outcomes(self) -> list[tuple[Run, Outcome, Any]]:
-        taken = [one for one in self._outcomes if not one[0].lost]
-        self._outcomes.clear()
+        taken: list[tuple[Run, Outcome, Any]] = []
+        while self._outcomes and len(taken) < BATCH:
+            one = self._outcomes.popleft()
+            if not one[0].lost:
+                taken.append(one)
         return taken
 
     def _reserve(self, calling: bool) -> int:
@@ -310,7 +315,7 @@ class Worker:
             return 0
         if self._limited_until and time.monotonic() < self._limited_until:
             return 0
-        want = min(self._free, -(-self.concurrency // LANES))
+        want = min(self._free, -(-self.concurrency // LANES), BATCH)
         if want <= 0:
             return 0
         # Spent when the call is sent, not when it is answered: a sign that comes while a call is
@@ -569,7 +574,8 @@ class Worker:
                 self._limited_until = 0.0
                 self._hungry = True
                 self._touch()
-            if self._hungry or self._free <= 0 or self._suspect:
+            # Not while a claim is under way: its answer tells until when to wait.
+            if self._hungry or self._reserved or self._free <= 0 or self._suspect:
                 self._changed.clear()
                 await self._changed.wait()
                 continue

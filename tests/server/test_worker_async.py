@@ -7,7 +7,7 @@ import redis
 
 from queuecore import Job, JobSpec, Queue
 from tests import invariants
-from tests.server.working import fields, finished, working
+from tests.server.working import fields, finished, until, working
 
 tenant: ContextVar[str] = ContextVar("tenant", default="nobody")
 
@@ -154,3 +154,22 @@ async def test_one_coroutine_processor_serves_many_queues(queue: Queue) -> None:
         await finished(other, 1)
         assert (await queue.aget_job(first.id)).returnvalue == "q"
         assert (await other.aget_job(second.id)).returnvalue == "other"
+
+
+async def test_thousands_of_jobs_that_end_together(queue: Queue, redis_client: redis.Redis) -> None:
+    """More than one script call may carry."""
+    count = 4500
+    running = 0
+    gate = asyncio.Event()
+
+    async def work(job: Job) -> None:
+        nonlocal running
+        running += 1
+        await gate.wait()
+
+    await queue.aadd_bulk([JobSpec("x") for _ in range(count)])
+    async with working(work, concurrency=count):
+        await until(lambda: running == count, 20)
+        gate.set()
+        await finished(queue, count, 20)
+    invariants.check(redis_client, "q", idle=True)

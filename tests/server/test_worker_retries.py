@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -99,7 +100,7 @@ async def times_of(queue: Queue, attempts: int, backoff: Any, **options: Any) ->
     await queue.aadd("x", attempts=attempts, backoff=backoff)
     async with working(work, **options):
         await finished(queue, 1)
-    return [later - earlier for earlier, later in zip(starts, starts[1:], strict=False)]
+    return [later - earlier for earlier, later in pairwise(starts)]
 
 
 async def test_fixed_backoff(queue: Queue) -> None:
