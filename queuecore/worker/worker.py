@@ -492,7 +492,10 @@ class Worker:
         if self._runs.get(run.job.id) is run:
             del self._runs[run.job.id]
         if self._suspect is run:
+            # Nothing was claimed meanwhile: somebody must look again.
             self._suspect = None
+            self._hungry = True
+            self._touch()
 
     def _acknowledged(self, outcomes: list[tuple[Run, Outcome, Any]], claim: Claim) -> None:
         """The server has taken the outcomes of a call, but for those it gave a code."""
