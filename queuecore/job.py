@@ -57,6 +57,12 @@ class Job(Fields):
         if worker:
             self._fields[b"pb"] = worker.encode()
 
+    def _ended(self, attempts: str, field: bytes, value: bytes | str) -> None:
+        """Take over what the end of its run has written, for the hooks of its processor."""
+        self._fields[field] = value if isinstance(value, bytes) else value.encode()
+        if attempts:
+            self._fields[b"atm"] = attempts.encode()
+
     def __repr__(self) -> str:
         return f"<Job {self.id} {self.name!r} of {self.queue.name!r}>"
 

@@ -6,6 +6,7 @@ until the server has acknowledged the job's outcome.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 import threading
@@ -21,6 +22,9 @@ from .execute import Run
 logger = logging.getLogger("queuecore.worker")
 
 _BATCH = 500
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
+# What a call under way gets when the worker ends.
+_PATIENCE = 1.0
 
 
 class LockRenewer(threading.Thread):
@@ -56,21 +60,29 @@ class LockRenewer(threading.Thread):
 
     def run(self) -> None:
         """Look every half renewal period; after an error again at once, with a short pause."""
-        pause = 0.05
+        pause = _FIRST_PAUSE
         wait = self._renew_after / 2
         while not self._stopping.wait(wait):
             try:
                 self._renew()
-            except QueueCoreError as error:
-                wait = random.uniform(0.02, pause)
-                pause = min(pause * 2, 1.0)
-                logger.debug("renewing locks of %s failed: %s", self._keys.name, error)
+            except Exception as error:
+                wait = random.uniform(_FIRST_PAUSE / 2, pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+                if isinstance(error, QueueCoreError):
+                    logger.debug("renewing locks of %s failed: %s", self._keys.name, error)
+                else:
+                    # Whatever it is, without this thread every long job would run twice.
+                    logger.exception("renewing locks of %s failed", self._keys.name)
             else:
-                wait, pause = self._renew_after / 2, 0.05
+                wait, pause = self._renew_after / 2, _FIRST_PAUSE
+        self._connection.close()
 
-    def stop(self) -> None:
-        """End the thread; does not wait for it."""
+    async def close(self) -> None:
+        """End the thread; waits for it unless it hangs in a call."""
         self._stopping.set()
+        deadline = time.monotonic() + _PATIENCE
+        while self.is_alive() and time.monotonic() < deadline:  # noqa: ASYNC110 (a thread)
+            await asyncio.sleep(0.002)
 
     def _renew(self) -> None:
         now = time.monotonic()
@@ -92,5 +104,5 @@ class LockRenewer(threading.Thread):
                     run.confirmed = run.confirmed or answer == 1
                 else:
                     self._lost(run)
-        if not self._stopping.is_set() and not runs:
+        if not runs:
             self._connection.close()

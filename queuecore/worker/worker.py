@@ -51,6 +51,7 @@ from ..wire.link import Link
 from . import finish, stalled
 from .execute import Executor, Run
 from .fetch import Marker
+from .hooks import Hooks
 from .locks import LockRenewer
 
 logger = logging.getLogger("queuecore.worker")
@@ -157,86 +158,89 @@ class Worker:
         """Work until :meth:`close` is called (or, with ``burst``, nothing is left).
 
         On return every outcome was reported and no job is held any more.
+
+        Raises:
+            Exception: what a part of the worker died of, or what a ``setup`` raised.
         """
+        self._loop = asyncio.get_running_loop()
         self._changed, self._done = asyncio.Event(), asyncio.Event()
-        self._closed = self._closed or asyncio.Event()
-        loop = asyncio.get_running_loop()
-        self._loop = loop
-        self._executor = Executor(self.concurrency, self._ended, self.queue.name)
-        self._marker = Marker(
-            self.queue.connection, self.queue.keys, self.settings.name, self.settings.drain_delay
+        self._closed = asyncio.Event()
+        self._hooks = Hooks(
+            self.queue.name,
+            (entry.instance for entry in self.processors.entries() if entry.instance is not None),
         )
+        try:
+            await self._hooks.setup()
+            await self._work()
+        finally:
+            try:
+                await self._hooks.close()
+            finally:
+                self._closed.set()
+
+    async def _work(self) -> None:
+        """Run the parts of the worker until it is done, or one of them dies."""
+        assert self._done is not None
+        loop, queue, settings = self._loop, self.queue, self.settings
+        self._executor = Executor(self.concurrency, self._ended, queue.name)
+        self._marker = Marker(queue.connection, queue.keys, settings.name, settings.drain_delay)
         renewer = LockRenewer(
-            self.queue.connection,
-            self.queue.keys,
-            lock_duration=self.settings.lock_duration,
-            renew_after=self.settings.renew_after,
+            queue.connection,
+            queue.keys,
+            lock_duration=settings.lock_duration,
+            renew_after=settings.renew_after,
             runs=lambda: list(self._runs.values()),
             token=self._token,
             lost=lambda run: _call_in(loop, self._lost, run),
         )
-        for entry in self.processors.entries():
-            if entry.instance is not None:
-                entry.instance.setup()
         renewer.start()
         lanes = [asyncio.create_task(self._lane(number)) for number in range(1, LANES + 1)]
-        helpers = [
-            asyncio.create_task(self._wait_for_work()),
-            asyncio.create_task(
-                stalled.watch(
-                    self.queue.connection,
-                    self.queue.keys,
-                    self.settings.stalled_interval,
-                    self.settings.max_stalled_count,
-                )
-            ),
-        ]
+        checks = stalled.watch(
+            queue.connection, queue.keys, settings.stalled_interval, settings.max_stalled_count
+        )
+        helpers = [asyncio.create_task(self._wait_for_work()), asyncio.create_task(checks)]
         finished: asyncio.Task[Any] = asyncio.create_task(self._done.wait())
+        everything = [*lanes, *helpers, finished]
+        pending: set[asyncio.Task[Any]] = set(everything)
         try:
-            await asyncio.wait([*lanes, *helpers, finished], return_when=asyncio.FIRST_COMPLETED)
-            for task in (*lanes, *helpers):
-                if task.done() and not task.cancelled() and task.exception() is not None:
-                    # A part of the worker died of a fault of its own: better no worker than one
-                    # that looks alive and works nothing.
+            # A lane ends when the worker closes and every outcome is acknowledged.
+            while pending.issuperset((*lanes, finished)):
+                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    # A part that died of a fault of its own takes all with it: better no worker
+                    # than one that looks alive and works nothing.
                     task.result()
-            # Closing: the lanes end by themselves once every outcome is acknowledged.
-            await asyncio.wait([*lanes, finished], return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._done.set()
-            await _end([*lanes, *helpers, finished])
-            renewer.stop()
+            await _end(everything)
             try:
                 await self._give_up()
             finally:
+                await renewer.close()
                 await self._marker.close()
                 await self._executor.close()
-                for entry in self.processors.entries():
-                    if entry.instance is not None:
-                        entry.instance.teardown()
-                self._closed.set()
 
     async def close(self, timeout: float | None = None) -> None:
         """Claim nothing more, let running jobs finish, hand back the others, and end ``arun``.
+
+        A second call with a shorter time overtakes the first. A worker stays closed.
 
         Args:
             timeout: seconds that running jobs get; ``shutdown_timeout`` of the settings unless set.
                 A job handed back is next to run, and its try is not counted.
         """
-        if self._closed is None or self._closed.is_set():
-            return
-        timeout = self.settings.shutdown_timeout if timeout is None else timeout
         self._closing = True
-        self._touch()
+        if self._closed is None or self._changed is None or self._done is None:
+            return  # not begun
+        timeout = self.settings.shutdown_timeout if timeout is None else timeout
         deadline = time.monotonic() + timeout
-        while self._runs and (left := deadline - time.monotonic()) > 0:
-            assert self._changed is not None
+        self._touch()
+        while self._runs and not self._done.is_set() and (left := deadline - time.monotonic()) > 0:
             self._changed.clear()
-            try:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), left)
-            except TimeoutError:
-                break
-        assert self._done is not None
         self._done.set()
+        self._touch()
         await self._closed.wait()
 
     # Lanes
@@ -518,8 +522,8 @@ class Worker:
                     "job %s of %s: its outcome was refused with code %d, another worker has it",
                     run.job.id, self.queue.name, code,
                 )  # fmt: skip
-            elif run.entry is not None and run.entry.instance is not None:
-                _hook(run, outcome, value)
+            elif run.entry is not None:
+                self._hooks.ended(run, outcome, value)
 
     def _lost(self, run: Run) -> None:
         """Another worker has the job: stop its processor and void its outcome."""
@@ -622,20 +626,6 @@ _CHILDREN = {
 
 def _unconfirmed_stalls(job: Job) -> int:
     return max(-job._int(b"sa"), 0)
-
-
-def _hook(run: Run, outcome: Outcome, value: Any) -> None:
-    """Tell a class processor how its run ended; what its hook raises is logged, no more."""
-    assert run.entry is not None
-    instance = run.entry.instance
-    assert instance is not None
-    try:
-        if outcome.kind == "c":
-            instance.on_completed(run.job, value)
-        elif isinstance(value, BaseException):
-            instance.on_failed(run.job, value)
-    except Exception:
-        logger.exception("a hook of %s failed for job %s", run.entry.where, run.job.id)
 
 
 def _strategy(path: str | None) -> Strategy | None:
