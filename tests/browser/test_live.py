@@ -1,0 +1,329 @@
+"""The live page in a real browser: what changes by itself, what is held, what the badge says."""
+
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.sessions.models import Session
+from django.test import Client
+
+from queuecore import Queue
+from tests.browser.conftest import DAPHNE, Site, Visitor
+from tests.browser.remote import expect
+from tests.server.hands import Hands
+from tests.servers import Server
+
+PATIENT = 30_000
+
+
+def badge(page: Any) -> Any:
+    """The badge with the word of the connection's state."""
+    return page.locator("[data-live-badge]")
+
+
+def expect_badge(page: Any, word: str) -> None:
+    """Wait until the badge says *word*."""
+    expect(badge(page)).to_contain_text(word, timeout=PATIENT)
+
+
+def marked(page: Any) -> Any:
+    """Mark the document, so that a reload shows."""
+    page.evaluate("document.body.dataset.mark = 'same'")
+    return page
+
+
+def is_same(page: Any) -> bool:
+    """Whether the document is still the marked one."""
+    return bool(page.evaluate("document.body.dataset.mark") == "same")
+
+
+def test_counts_change_without_a_reload(ada: Callable[..., Visitor], emails: Queue) -> None:
+    page = marked(ada().go("/queues/emails/"))
+    expect_badge(page, "Live")
+    card = page.locator("#card-waiting")
+    before = int(card.inner_text())
+    for _ in range(3):
+        emails.add("welcome")
+    expect(card).to_have_text(str(before + 3))
+    assert is_same(page)
+
+
+def test_a_job_is_watched_from_waiting_to_completed(
+    ada: Callable[..., Visitor], emails: Queue
+) -> None:
+    emails.drain()
+    job = emails.add("welcome", {"user": 7}, job_id="watched")
+    page = marked(ada().go(f"/queues/emails/jobs/{job.id}/"))
+    state = page.locator("#job-state")
+    expect(state).to_contain_text("Waiting")
+    expect_badge(page, "Live")
+    hands = Hands(emails, "mail-2")
+    (claimed,) = hands.claim()
+    expect(state).to_contain_text("Active")
+    hands.complete(claimed, {"sent": True})
+    expect(state).to_contain_text("Completed")
+    assert is_same(page)
+
+
+def test_after_moving_about_the_new_page_is_live_too(
+    ada: Callable[..., Visitor], emails: Queue
+) -> None:
+    page = marked(ada().go("/"))
+    expect_badge(page, "Live")
+    page.get_by_role("link", name="Queues").first.click()
+    expect(page).to_have_title(re.compile("Queues"))
+    page.get_by_role("link", name="emails", exact=True).first.click()
+    card = page.locator("#card-waiting")
+    before = int(card.inner_text())
+    emails.add("welcome")
+    expect(card).to_have_text(str(before + 1))
+    expect_badge(page, "Live")
+    assert is_same(page)
+
+
+def test_rows_are_held_while_one_is_ticked(ada: Callable[..., Visitor], many: Queue) -> None:
+    page = ada().go("/queues/emails/jobs/?state=failed")
+    expect_badge(page, "Live")
+    page.mouse.move(0, 0)
+    row = page.locator("tr[data-live-id='r-059']")
+    row.get_by_role("checkbox").check()
+    page.mouse.move(0, 0)
+    many.get_job("r-059").retry("failed")
+    expect_badge(page, "Held")
+    expect(row).not_to_contain_text("Waiting")
+    row.get_by_role("checkbox").uncheck()
+    page.mouse.move(0, 0)
+    expect(row).to_contain_text("Waiting")
+    expect_badge(page, "Live")
+
+
+def test_a_link_with_the_focus_keeps_it(ada: Callable[..., Visitor], many: Queue) -> None:
+    page = ada().go("/queues/emails/jobs/?state=failed")
+    expect_badge(page, "Live")
+    link = page.locator("tr[data-live-id='r-058'] a").first
+    link.focus()
+    many.get_job("r-058").retry("failed")
+    many.get_job("r-057").retry("failed")
+    expect(page.locator("tr[data-live-id='r-057']")).to_contain_text("Waiting")
+    assert link.evaluate("(element) => element === document.activeElement")
+
+
+def test_paused_stands_still_and_is_remembered(ada: Callable[..., Visitor], emails: Queue) -> None:
+    page = ada().go("/queues/emails/")
+    expect_badge(page, "Live")
+    page.get_by_role("button", name="Pause live updates").click()
+    expect_badge(page, "Paused")
+    card = page.locator("#card-waiting")
+    before = card.inner_text()
+    emails.add("welcome")
+    page.wait_for_timeout(1500)
+    assert card.inner_text() == before
+    page.reload()
+    expect_badge(page, "Paused")
+    button = page.locator("[data-live-pause]")
+    expect(button).to_have_attribute("aria-pressed", "true")
+    now = int(card.inner_text())
+    emails.add("welcome")
+    button.click()
+    expect(card).to_have_text(str(now + 1))
+    expect_badge(page, "Live")
+
+
+def test_a_hidden_tab_is_silent_and_whole_when_it_is_seen_again(
+    ada: Callable[..., Visitor], emails: Queue
+) -> None:
+    page = ada().go("/queues/emails/")
+    expect_badge(page, "Live")
+    hide = (
+        "(hidden) => { Object.defineProperty(document, 'hidden', {value: hidden, "
+        "configurable: true}); document.dispatchEvent(new Event('visibilitychange')); }"
+    )
+    page.evaluate(hide, True)
+    card = page.locator("#card-waiting")
+    before = int(card.inner_text())
+    page.wait_for_timeout(500)
+    emails.add("welcome")
+    page.wait_for_timeout(1500)
+    assert int(card.inner_text()) == before
+    page.evaluate(hide, False)
+    expect(card).to_have_text(str(before + 1))
+
+
+def test_an_interval_is_kept(ada: Callable[..., Visitor], emails: Queue) -> None:
+    page = ada().go("/queues/emails/")
+    expect_badge(page, "Live")
+    page.locator("details.menu summary").click()
+    page.locator("[data-live-interval]").select_option("5")
+    page.keyboard.press("Escape")
+    card = page.locator("#card-waiting")
+    before = int(card.inner_text())
+    emails.add("welcome")
+    expect(card).to_have_text(str(before + 1), timeout=PATIENT)
+    begun = time.monotonic()
+    emails.add("welcome")
+    expect(card).to_have_text(str(before + 2), timeout=PATIENT)
+    assert time.monotonic() - begun > 2
+    page.reload()
+    assert page.locator("[data-live-interval]").input_value() == "5"
+
+
+def test_ages_tick_and_times_are_the_reader_s(ada: Callable[..., Visitor], emails: Queue) -> None:
+    page = ada(timezone_id="Asia/Tokyo", locale="en-GB").go("/queues/emails/jobs/active-1/")
+    expect_badge(page, "Live")
+    run = page.locator("time[data-time='run'], time[data-time='age']").first
+    first = run.inner_text()
+    assert re.fullmatch(r"(\d+d \d+h|\d+h \d\dm|\d+m \d\ds|\d+s)", first)
+    expect(run).not_to_have_text(first)
+    clock = page.locator("time[data-time='clock'], time[data-time='date']").first
+    at, shown = clock.get_attribute("datetime"), clock.inner_text()
+    hour = (int(at[11:13]) + 9) % 24
+    assert re.search(rf"\b{hour:02}:\d\d:\d\d", shown), (at, shown)
+    assert "GMT+9" in clock.get_attribute("title")
+
+
+def test_signed_out_elsewhere_the_page_asks_for_a_login(
+    ada: Callable[..., Visitor], emails: Queue
+) -> None:
+    page = ada().go("/queues/emails/")
+    expect_badge(page, "Live")
+    Session.objects.all().delete()
+    heading = page.get_by_role("heading", name="Sign in to QueueCore")
+    expect(heading).to_be_visible(timeout=PATIENT)
+    assert "next=/queues/emails/" in page.url
+
+
+def test_a_lost_right_shows_the_page_that_names_it(
+    visit: Callable[..., Visitor], person: Callable[..., Client], emails: Queue
+) -> None:
+    visitor = visit().sign_in(person("view"))
+    visitor.expected = ("403 (Forbidden)",)
+    page = visitor.go("/queues/emails/")
+    expect_badge(page, "Live")
+    get_user_model().objects.get(username="olga").groups.clear()
+    expect(page.get_by_text("queuecore.view").first).to_be_visible(timeout=PATIENT)
+
+
+def test_where_sockets_are_blocked_the_page_polls(
+    ada: Callable[..., Visitor], emails: Queue
+) -> None:
+    visitor = ada()
+    visitor.expected = ("WebSocket",)
+    tried: list[float] = []
+
+    async def block(route: Any) -> None:
+        tried.append(time.monotonic())
+        await route.close()
+
+    visitor.page.route_web_socket(re.compile(".*/ws/.*"), block)
+    page = marked(visitor.go("/queues/emails/"))
+    expect_badge(page, "Polling")
+    assert len(tried) == 3
+    assert all(b - a >= 1 for a, b in pairwise(tried))
+    card = page.locator("#card-waiting")
+    before = int(card.inner_text())
+    emails.add("welcome")
+    expect(card).to_have_text(str(before + 1), timeout=PATIENT)
+    assert is_same(page)
+    assert len(tried) == 3, "the socket is tried once a minute only"
+
+
+WSGI = """
+import sys
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from socketserver import ThreadingMixIn
+from config.wsgi import application
+class Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+class Quiet(WSGIRequestHandler):
+    def log_message(self, *args):
+        pass
+make_server("127.0.0.1", int(sys.argv[1]), application, Server, Quiet).serve_forever()
+"""
+
+
+@pytest.fixture
+def wsgi_site(environment: dict[str, str], tmp_path: Path) -> Iterator[Site]:
+    """The project under a WSGI server, where there is no socket."""
+    site = Site([sys.executable, "-c", WSGI, "PORT"], environment, tmp_path / "log")
+    yield site
+    site.close()
+
+
+def test_without_a_socket_the_page_polls_from_the_start(
+    ada: Callable[..., Visitor], wsgi_site: Site, emails: Queue
+) -> None:
+    visitor = ada(url=wsgi_site.url)
+    sockets: list[Any] = []
+    visitor.page.on("websocket", lambda opened: sockets.append(opened))
+    page = marked(visitor.go("/queues/emails/"))
+    expect_badge(page, "Polling")
+    card = page.locator("#card-waiting")
+    before = int(card.inner_text())
+    emails.add("welcome")
+    expect(card).to_have_text(str(before + 1), timeout=PATIENT)
+    assert sockets == []
+    assert is_same(page)
+
+
+@pytest.fixture
+def own(
+    environment: dict[str, str], new_server: Callable[..., Server], tmp_path: Path, settings: Any
+) -> Iterator[tuple[Site, Server, Queue]]:
+    """A web server and a Redis of the test's own, to be stopped and started."""
+    server = new_server(persist=True)
+    settings.QUEUECORE = settings.QUEUECORE | {"CONNECTIONS": {"default": {"URL": server.url}}}
+    site = Site(
+        [sys.executable, *DAPHNE],
+        environment | {"QUEUECORE_TEST_URL": server.url},
+        tmp_path / "log",
+    )
+    queue = Queue("emails")
+    queue.add("welcome")
+    yield site, server, queue
+    site.close()
+
+
+def test_the_badge_tells_that_redis_is_away_and_back(
+    ada: Callable[..., Visitor], own: tuple[Site, Server, Queue]
+) -> None:
+    site, server, queue = own
+    page = marked(ada(url=site.url).go("/queues/emails/"))
+    expect_badge(page, "Live")
+    card = page.locator("#card-waiting")
+    expect(card).to_have_text("1")
+    server.kill()
+    expect_badge(page, "Stale")
+    expect(card).to_have_text("1")
+    expect(badge(page).locator("time")).to_be_visible(timeout=PATIENT)
+    server.start()
+    expect_badge(page, "Live")
+    queue.add("welcome")
+    expect(card).to_have_text("2")
+    assert is_same(page)
+
+
+def test_a_web_server_that_stands_still_is_noticed(
+    ada: Callable[..., Visitor], own: tuple[Site, Server, Queue]
+) -> None:
+    site, _, queue = own
+    visitor = ada(url=site.url)
+    visitor.expected = ("WebSocket",)
+    page = marked(visitor.go("/queues/emails/"))
+    expect_badge(page, "Live")
+    os.kill(site.pid, signal.SIGSTOP)
+    try:
+        expect(badge(page)).not_to_contain_text("Live", timeout=60_000)
+    finally:
+        os.kill(site.pid, signal.SIGCONT)
+    queue.add("welcome")
+    expect_badge(page, "Live")
+    expect(page.locator("#card-waiting")).to_have_text("2")
+    assert is_same(page)
