@@ -11,7 +11,8 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.management import find_commands
 
 from . import audit, conf, discovery
-from .errors import ConfigurationError
+from .errors import ConfigurationError, InvalidOption
+from .options import wire_options
 
 
 def register_all() -> None:
@@ -27,8 +28,18 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
     """E001: ``QUEUECORE`` cannot be read. E002: no server is named outside of DEBUG."""
     try:
         settings = conf.get_settings()
-    except ConfigurationError as error:
-        return [Error(str(error), id="queuecore.E001")]
+        wire_options(settings.default_job_options, frozenset())
+    except (ConfigurationError, InvalidOption) as error:
+        where = (
+            "" if isinstance(error, ConfigurationError) else "QUEUECORE['DEFAULT_JOB_OPTIONS']: "
+        )
+        return [
+            Error(
+                f"{where}{error}",
+                hint="Correct the setting QUEUECORE; every key of it is optional.",
+                id="queuecore.E001",
+            )
+        ]
     if settings.connections["default"].url is None and not conf.debug():
         return [
             Error(
@@ -46,7 +57,13 @@ def check_processors(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
     try:
         discovery.discover()
     except ConfigurationError as error:
-        return [Error(str(error), id="queuecore.E003")]
+        return [
+            Error(
+                str(error),
+                hint="No worker starts before this is corrected.",
+                id="queuecore.E003",
+            )
+        ]
     return []
 
 
@@ -68,7 +85,10 @@ def check_runworker(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> l
 
 def check_retention(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """W011: completed jobs are kept for ever."""
-    settings = conf.get_settings()
+    try:
+        settings = conf.get_settings()
+    except ConfigurationError:
+        return []  # E001 says so
     if (
         "remove_on_complete" in settings.default_job_options
         or settings.worker.remove_on_complete is not None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from typing import Any
 from django.conf import settings as django_settings
 from django.core.signals import setting_changed
 
-from .errors import ConfigurationError, did_you_mean
+from .errors import ConfigurationError, InvalidOption, did_you_mean
+from .options import retention
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,9 @@ class ConnectionSettings:
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """``QUEUECORE["WORKER"]``: the names are BullMQ's worker options; durations in seconds.
+    """``QUEUECORE["WORKER"]``: the names are BullMQ's worker options.
+
+    Durations are seconds or a timedelta; wrong values raise :class:`ConfigurationError`.
 
     ``concurrency``: jobs that one process runs at a time on one queue.
     ``lock_duration``: how long a job stays locked without a renewal.
@@ -66,10 +70,48 @@ class WorkerSettings:
     unknown_job_delay: float = 30.0
     unknown_job_limit: int = 10
 
+    def __post_init__(self) -> None:
+        for name, least in _WHOLE.items():
+            _check_whole(name, getattr(self, name), least)
+        for name, shortest in _SECONDS.items():
+            object.__setattr__(self, name, _seconds(name, getattr(self, name), shortest))
+        if self.renew_after > self.lock_duration / 2:
+            raise ConfigurationError(
+                "lock_renew_time must be at most half of lock_duration, so that a lock is renewed "
+                f"in time; it is {self.renew_after:g} of {self.lock_duration:g} seconds"
+            )
+        for name in ("remove_on_complete", "remove_on_fail"):
+            try:
+                retention(getattr(self, name), name)
+            except InvalidOption as error:
+                raise ConfigurationError(str(error)) from error
+        for name in ("name", "backoff_strategy"):
+            if not isinstance(getattr(self, name), str | None):
+                raise ConfigurationError(f"{name} must be a text, not {getattr(self, name)!r}")
+
     @property
     def renew_after(self) -> float:
         """The age at which a lock is renewed: a quarter of its life unless set."""
         return self.lock_renew_time or self.lock_duration / 4
+
+
+# The least that each number may be.
+_WHOLE = {
+    "concurrency": 1,
+    "max_stalled_count": 0,
+    "metrics_max_data_points": 0,
+    "max_started_attempts": 1,
+    "unknown_job_limit": 0,
+}
+_SECONDS = {
+    "lock_duration": 0.1,
+    "lock_renew_time": 0.01,
+    "stalled_interval": 0.1,
+    "drain_delay": 0.01,
+    "shutdown_timeout": 0,
+    "unknown_job_delay": 0,
+}
+_OPTIONAL = ("max_started_attempts", "lock_renew_time")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,19 +199,31 @@ def _scheme(url: object) -> str:
 
 
 def _worker(values: dict[str, Any]) -> WorkerSettings:
-    for name, value in values.items():
-        least = {"concurrency": 1, "lock_duration": 0.1, "stalled_interval": 0.1}.get(name, 0)
-        if name in _NOT_NUMBERS or value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int | float) or value < least:
-            raise ConfigurationError(
-                f"QUEUECORE['WORKER'][{name.upper()!r}] must be a number of at least {least}, "
-                f"not {value!r}"
-            )
-    return WorkerSettings(**values)
+    try:
+        return WorkerSettings(**values)
+    except ConfigurationError as error:
+        name, _, rest = str(error).partition(" ")
+        raise ConfigurationError(f"QUEUECORE['WORKER'][{name.upper()!r}] {rest}") from None
 
 
-_NOT_NUMBERS = ("backoff_strategy", "remove_on_complete", "remove_on_fail", "name")
+def _check_whole(name: str, value: Any, least: int) -> None:
+    if value is None and name in _OPTIONAL:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 2**31:
+        raise ConfigurationError(
+            f"{name} must be a whole number of at least {least}, not {value!r}"
+        )
+
+
+def _seconds(name: str, value: Any, least: float) -> float | None:
+    if value is None and name in _OPTIONAL:
+        return None
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise ConfigurationError(f"{name} must be seconds or a timedelta, not {value!r}")
+    if not least <= seconds < 2**31:  # also refuses NaN
+        raise ConfigurationError(f"{name} must be at least {least:g} seconds, not {value!r}")
+    return seconds
 
 
 def _known(values: Any, known: tuple[str, ...], where: str) -> None:

@@ -124,6 +124,14 @@ class RateLimit:
     max: int
     duration: Seconds
 
+    def __post_init__(self) -> None:
+        if isinstance(self.max, bool) or not isinstance(self.max, int) or self.max < 1:
+            raise InvalidOption(
+                f"RateLimit(max=...) must be a whole number of at least 1, not {self.max!r}"
+            )
+        if milliseconds(self.duration, "RateLimit(duration=...)") == 0:
+            raise InvalidOption("RateLimit(duration=...) must be at least a millisecond")
+
 
 class JobOptions(TypedDict, total=False):
     """The keyword arguments of ``Queue.add`` and :class:`JobSpec`.
@@ -215,9 +223,9 @@ def wire_options(options: Mapping[str, Any], reserved: frozenset[str]) -> WireOp
             backoff = value if isinstance(value, Backoff) else Backoff.fixed(value)
             json["backoff"] = backoff.wire()
         elif name == "remove_on_complete":
-            json["removeOnComplete"] = _keep(value, name)
+            json["removeOnComplete"] = retention(value, name)
         elif name == "remove_on_fail":
-            json["removeOnFail"] = _keep(value, name)
+            json["removeOnFail"] = retention(value, name)
         elif name == "keep_logs":
             json["kl"] = checked_whole(value, name)
         elif name == "stack_trace_limit":
@@ -306,7 +314,14 @@ def checked_whole(value: Any, name: str) -> int:
     return value
 
 
-def _keep(value: Any, name: str) -> Any:
+def retention(value: Any, name: str) -> Any:
+    """Check what of finished jobs is to be kept, and give BullMQ's value; None says nothing.
+
+    Raises:
+        InvalidOption: it is neither True, False, a number of jobs nor :class:`Keep` (or its dict).
+    """
+    if value is None:
+        return None
     if isinstance(value, Mapping):  # settings can name a Keep without importing it
         try:
             value = Keep(**value)

@@ -6,6 +6,7 @@ Processors are found in ``processors.py`` of every installed app.
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from typing import Any, TypeVar
 
 from .errors import ConfigurationError
 from .job import Job
-from .options import checked_queue_name
+from .options import checked_job_name, checked_queue_name
 
 F = TypeVar("F", bound=Callable[..., Any] | type["Processor"])
 
@@ -22,8 +23,10 @@ class Processor:
     """The base of class processors: one instance a worker process.
 
     ``setup`` and ``teardown`` run once a process, ``process`` for each job; ``on_completed`` and
-    ``on_failed`` after the server has acknowledged the outcome. ``process`` may be a coroutine
-    function; the hooks are plain functions and must not block.
+    ``on_failed`` after the server has acknowledged the outcome. Each may be a coroutine function,
+    which runs in the worker's event loop. Plain hooks run one by one in a thread of their own,
+    where they may use the ORM; what a hook raises is logged, but for ``setup``, without which the
+    worker does not start.
     """
 
     def setup(self) -> None:
@@ -132,8 +135,14 @@ def processor(
         ConfigurationError: the place is taken (both files are named), or the object is no
             function and no Processor.
     """
-    if concurrency is not None and (not isinstance(concurrency, int) or concurrency < 1):
-        raise ConfigurationError(f"concurrency must be a number of at least 1, not {concurrency!r}")
+    if concurrency is not None and (
+        isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1
+    ):
+        raise ConfigurationError(
+            f"concurrency must be a whole number of at least 1, not {concurrency!r}"
+        )
+    if name is not None:
+        checked_job_name(name)
 
     def register(target: F) -> F:
         registry.add(entry_for(target), queue, name, connection, concurrency)
@@ -143,21 +152,42 @@ def processor(
 
 
 def entry_for(target: Any) -> Entry:
-    """Make the entry of a function or a :class:`Processor` class or instance."""
+    """Make the entry of a function or a :class:`Processor` class or instance.
+
+    Raises:
+        ConfigurationError: it is neither, or one that could work no job.
+    """
     if inspect.isclass(target) and issubclass(target, Processor):
         target = target()
     if isinstance(target, Processor):
-        where = _where(type(target))
-        return Entry(target.process, inspect.iscoroutinefunction(target.process), where, target)
+        kind = type(target)
+        if kind.process is Processor.process:
+            raise ConfigurationError(f"{kind.__name__} needs a method process(self, job)")
+        return Entry(target.process, _is_async(target.process), _where(kind), target)
     if inspect.isclass(target) or not callable(target):
         raise ConfigurationError(
             f"{target!r} is no processor: decorate a function or a subclass of queuecore.Processor"
         )
+    return Entry(target, _is_async(target), _where(target))
+
+
+def _is_async(target: Any) -> bool:
+    while isinstance(target, functools.partial):
+        target = target.func
     call = target if inspect.isroutine(target) else type(target).__call__
-    return Entry(target, inspect.iscoroutinefunction(call), _where(target))
+    if inspect.isgeneratorfunction(call) or inspect.isasyncgenfunction(call):
+        raise ConfigurationError(
+            f"{_where(target)} is a generator function: its body would never run; return the "
+            "result instead of yielding it"
+        )
+    return inspect.iscoroutinefunction(call)
 
 
 def _where(target: Any) -> str:
+    if isinstance(target, functools.partial):
+        return _where(target.func)
+    if not (inspect.isroutine(target) or inspect.isclass(target)):
+        target = type(target)  # an object with __call__
     try:
         file = inspect.getsourcefile(target)
         line = inspect.getsourcelines(target)[1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +11,7 @@ from typing import Any
 from ..backoff import Strategy, UnknownBackoff, delay_ms
 from ..errors import NotSerializable, RateLimitError, UnrecoverableError
 from ..job import Job
-from ..options import DEFAULT_STACK_TRACE_LIMIT, Keep
+from ..options import DEFAULT_STACK_TRACE_LIMIT, retention
 from ..wire import codec
 from ..wire.calls.working import Outcome
 
@@ -34,10 +33,13 @@ class Retention:
     @classmethod
     def of(cls, complete: Any, fail: Any) -> Retention:
         """Make the rules of two settings: True, False, a number, :class:`Keep`, or None."""
-        return cls(rule(_wire(complete)), rule(_wire(fail)))
+        return cls(
+            rule(retention(complete, "remove_on_complete")),
+            rule(retention(fail, "remove_on_fail")),
+        )
 
 
-def completed(job: Job, number: int, value: Any, retention: Retention) -> Outcome:
+def completed(job: Job, number: int, value: Any, kept: Retention) -> Outcome:
     """The outcome of a run that returned *value*.
 
     Raises:
@@ -50,13 +52,13 @@ def completed(job: Job, number: int, value: Any, retention: Retention) -> Outcom
         number,
         "c",
         encoded,
-        rule=retention.complete if keep is None else rule(keep),
+        rule=kept.complete if keep is None else rule(keep),
         attempts=str(job.attempts_made + 1),
     )
 
 
 def failed(
-    job: Job, number: int, error: BaseException, retention: Retention, strategy: Strategy | None
+    job: Job, number: int, error: BaseException, kept: Retention, strategy: Strategy | None
 ) -> Outcome:
     """The outcome of a run that raised *error*: a further try, or the job's failure."""
     made = job.attempts_made + 1
@@ -70,13 +72,13 @@ def failed(
         except BaseException as broken:
             # No strategy, or the user's strategy itself raised: the job's own error comes first.
             text = f"{reason(error)} (no further try: {reason(broken)})"
-            return _final(job, number, text, stack, retention, made, attempts)
+            return _final(job, number, text, stack, kept, made, attempts)
         if delay > 0:
             return Outcome(job.id, number, "d", reason(error), stack, str(delay), str(made))
         if delay == 0:
             lifo = "lifo" if job.opts.get("lifo") else ""
             return Outcome(job.id, number, "r", reason(error), stack, lifo, str(made))
-    return _final(job, number, reason(error), stack, retention, made, attempts)
+    return _final(job, number, reason(error), stack, kept, made, attempts)
 
 
 def put_back(job: Job, number: int) -> Outcome:
@@ -151,14 +153,14 @@ def _final(
     number: int,
     text: str,
     stack: bytes,
-    retention: Retention,
+    kept: Retention,
     made: int,
     attempts: int,
 ) -> Outcome:
     keep = job.opts.get("removeOnFail")
-    kept = retention.fail if keep is None else rule(keep)
+    which = kept.fail if keep is None else rule(keep)
     exhausted = "!" if made >= attempts else ""
-    return Outcome(job.id, number, "f", text, stack, kept, f"{made}{exhausted}")
+    return Outcome(job.id, number, "f", text, stack, which, f"{made}{exhausted}")
 
 
 def _stacktrace(job: Job, error: BaseException) -> bytes:
@@ -194,12 +196,6 @@ def _cut(message: str, limit: int) -> str:
     half = limit // 2 - 20
     first, last = (part.decode("utf-8", "ignore") for part in (encoded[:half], encoded[-half:]))
     return f"{first}\n... cut ...\n{last}"
-
-
-def _wire(keep: Any) -> Any:
-    if isinstance(keep, Mapping):
-        keep = Keep(**keep)
-    return keep.wire() if isinstance(keep, Keep) else keep
 
 
 def _is_number(value: Any) -> bool:

@@ -32,6 +32,7 @@ from ..errors import (
     UnrecoverableError,
     WaitingChildrenError,
     WaitingError,
+    did_you_mean,
 )
 from ..job import Job
 from ..options import RateLimit, milliseconds
@@ -102,8 +103,14 @@ class Worker:
         try:
             self.settings = replace(base, **settings)
         except TypeError as error:
-            raise ConfigurationError(f"Worker() has no such setting: {error}") from None
-        self.concurrency = concurrency or self.processors.concurrency or base.concurrency
+            unknown = next((name for name in settings if not hasattr(base, name)), None)
+            raise ConfigurationError(
+                f"Worker() has no setting {unknown!r}"
+                f"{did_you_mean(str(unknown), base.__dataclass_fields__)}"
+            ) from error
+        if concurrency is None:
+            concurrency = self.processors.concurrency or base.concurrency
+        self.concurrency = replace(base, concurrency=concurrency).concurrency  # checks it, too
         self.burst = burst
         self.id = uuid4().hex
         self._options = ClaimOptions(

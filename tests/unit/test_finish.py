@@ -26,7 +26,7 @@ def job(*, made: int = 0, stack: list[str] | None = None, **opts: Any) -> Job:
 
 
 def fail(one: Job, error: BaseException = BOOM, **arguments: Any) -> Outcome:
-    values = {"retention": KEEP_ALL, "strategy": None} | arguments
+    values = {"kept": KEEP_ALL, "strategy": None} | arguments
     return finish.failed(one, 3, error, **values)
 
 
@@ -71,8 +71,8 @@ def test_the_jobs_own_retention_goes_before_the_settings() -> None:
     assert finish.completed(job(), 3, None, settings).rule == "1,,"
     assert finish.completed(job(removeOnComplete=9), 3, None, settings).rule == "9,,"
     assert finish.completed(job(removeOnComplete=False), 3, None, settings).rule == ""
-    assert fail(job(), retention=settings).rule == "2,,"
-    assert fail(job(removeOnFail=True), retention=settings).rule == "0"
+    assert fail(job(), kept=settings).rule == "2,,"
+    assert fail(job(removeOnFail=True), kept=settings).rule == "0"
 
 
 def test_a_completion() -> None:
