@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import re
 from typing import Any
 
+from ..errors import QueueCoreError, ServerUnavailable
 from ..wire.calls.base import Command
 from ..wire.connections import Connection
 from ..wire.keys import Keys
@@ -14,6 +17,8 @@ from ..wire.link import Link
 LONGEST_WAIT = 10.0
 SHORTEST_WAIT = 0.002
 _MARGIN = 3.0
+# A user without the right to ask gets None, and is not unblocked.
+_CLIENT_ID: Command[int | None] = Command(("CLIENT", "ID"), tolerant=True)
 
 
 class Marker:
@@ -22,9 +27,11 @@ class Marker:
     def __init__(self, connection: Connection, keys: Keys, name: str, drain_delay: float) -> None:
         encoded = base64.b64encode(keys.name.encode()).decode()
         suffix = f":w:{name}" if name else ""
-        # The server takes no spaces in a client's name.
-        client = f"{keys.prefix}:{encoded}{suffix}".replace(" ", "_")
+        # The server takes only visible ASCII letters in a client's name.
+        client = re.sub(r"[^!-~]", "_", f"{keys.prefix}:{encoded}{suffix}")
+        self._connection = connection
         self._link: Link = connection.link(client)
+        self._client_id: int | None = None
         self._clock = connection.clock
         self._key = keys.marker
         self._drain_delay = drain_delay
@@ -39,10 +46,7 @@ class Marker:
             ServerUnavailable: the socket is closed; the next wait opens it again.
         """
         while True:
-            timeout = self._timeout(next_due)
-            answer: Any = await self._link.send(
-                Command(("BZPOPMIN", self._key, f"{timeout:.3f}")), timeout=timeout + _MARGIN
-            )
+            answer = await self._pop(self._timeout(next_due))
             if not answer:
                 return False
             score = _score(answer[2])
@@ -54,12 +58,26 @@ class Marker:
         """Put the marker back: this worker took it but has no room."""
         await self._link.send(Command(("ZADD", self._key, 0, "0")))
 
-    async def open(self) -> None:
-        """Connect, so that peers see the worker from its start."""
-        await self._link.open()
-
     async def close(self) -> None:
+        """Close the socket and end the server's waiting on it.
+
+        The server notices a closed socket late, and would give the next marker to nobody.
+        """
         await self._link.close()
+        if self._client_id is not None:
+            unblock: Command[Any] = Command(("CLIENT", "UNBLOCK", self._client_id), tolerant=True)
+            with contextlib.suppress(QueueCoreError):
+                await self._connection.arun(unblock)
+
+    async def _pop(self, timeout: float) -> Any:
+        try:
+            if self._client_id is None:
+                self._client_id = await self._link.send(_CLIENT_ID)
+            pop: Command[Any] = Command(("BZPOPMIN", self._key, f"{timeout:.3f}"))
+            return await self._link.send(pop, timeout=timeout + _MARGIN)
+        except ServerUnavailable:
+            self._client_id = None
+            raise
 
     def _timeout(self, next_due: int) -> float:
         if not next_due:

@@ -221,10 +221,10 @@ class Worker:
             self._done.set()
             await _end(everything)
             try:
+                await self._marker.close()
                 await self._give_up()
             finally:
                 await renewer.close()
-                await self._marker.close()
                 await self._executor.close()
 
     async def close(self, timeout: float | None = None) -> None:

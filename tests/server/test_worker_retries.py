@@ -13,6 +13,10 @@ from tests import invariants
 from tests.server.working import fields, finished, until, working
 
 
+# A busy machine is late, but a lost wake-up costs a whole drain delay of 5 seconds.
+LATE = 2.0
+
+
 class Boom(Exception):
     pass
 
@@ -105,18 +109,18 @@ async def times_of(queue: Queue, attempts: int, backoff: Any, **options: Any) ->
 
 async def test_fixed_backoff(queue: Queue) -> None:
     waits = await times_of(queue, 4, Backoff.fixed(0.2))
-    assert all(0.2 <= wait < 0.4 for wait in waits), waits
+    assert all(0.2 <= wait < 0.2 + LATE for wait in waits), waits
 
 
 async def test_exponential_backoff(queue: Queue) -> None:
     waits = await times_of(queue, 4, Backoff.exponential(0.1))
     for wait, least in zip(waits, (0.1, 0.2, 0.4), strict=True):
-        assert least <= wait < least + 0.2, waits
+        assert least <= wait < least + LATE, waits
 
 
 async def test_jitter_shortens_the_wait(queue: Queue) -> None:
     waits = await times_of(queue, 6, Backoff.fixed(0.2, jitter=0.5))
-    assert all(0.1 <= wait < 0.4 for wait in waits), waits
+    assert all(0.1 <= wait < 0.2 + LATE for wait in waits), waits
     assert min(waits) < 0.195
 
 
@@ -137,12 +141,12 @@ STRATEGY = f"{__name__}.by_name"
 async def test_custom_backoff(queue: Queue) -> None:
     waits = await times_of(queue, 3, Backoff.custom("slow"), backoff_strategy=STRATEGY)
     for wait, least in zip(waits, (0.2, 0.4), strict=True):
-        assert least <= wait < least + 0.2, waits
+        assert least <= wait < least + LATE, waits
 
 
 async def test_custom_backoff_at_once(queue: Queue) -> None:
     waits = await times_of(queue, 3, Backoff.custom("at once"), backoff_strategy=STRATEGY)
-    assert max(waits) < 0.2
+    assert max(waits) < LATE
 
 
 @pytest.mark.parametrize(
