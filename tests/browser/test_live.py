@@ -271,6 +271,7 @@ def test_without_a_socket_the_page_polls_from_the_start(
     expect(card).to_have_text(str(before + 1), timeout=PATIENT)
     assert sockets == []
     assert is_same(page)
+    page.close()  # before its server
 
 
 @pytest.fixture
@@ -308,6 +309,7 @@ def test_the_badge_tells_that_redis_is_away_and_back(
     queue.add("welcome")
     expect(card).to_have_text("2")
     assert is_same(page)
+    page.close()  # before its server
 
 
 def test_a_web_server_that_stands_still_is_noticed(
@@ -327,3 +329,4 @@ def test_a_web_server_that_stands_still_is_noticed(
     expect_badge(page, "Live")
     expect(page.locator("#card-waiting")).to_have_text("2")
     assert is_same(page)
+    page.close()  # before its server
