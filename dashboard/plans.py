@@ -235,18 +235,12 @@ def cleaning_plan(request: HttpRequest, alias: str, queue: str, wanted: Cleaning
                 Figure(number(going), _("will be removed")),
                 Figure(number(max(0, total - going)), _("stay")),
             ],
-            fields=[
-                ("state", wanted.state),
-                ("age", str(wanted.age)),
-                ("limit", str(wanted.limit)),
-            ],
             facts={"before": before.isoformat(), "count": going},
             choices="queuecore_dashboard/confirm/_clean_choices.html",
             possible=going > 0,
         ),
         back=_back(request, url),
         wanted=wanted,
-        choose_url=f"{url}confirm/clean/",
         state_choices=[(state, label(state)) for state in CLEANABLE],
         age_choices=_age_words(),
         limit_choices=[

@@ -23,7 +23,7 @@ def clean(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> HttpR
     """Remove what the confirmation counted: its moment is the bound, later jobs are not touched."""
     wanted = Cleaning.parse(request.POST)
     token = confirmed(request, "clean", alias, queue, wanted.target)
-    if token is None:
+    if token is None or "count" in request.POST:
         return cleaning_plan(request, alias, queue, wanted)
     bound = datetime.fromisoformat(str(token.facts["before"]))
 

@@ -32,7 +32,7 @@ def strip(
     share = _share(*ended)
     shares = [
         _share(good, bad)
-        for good, bad in zip(recent["done_rate"], recent["failed_rate"], strict=True)
+        for good, bad in zip(recent["done_rate"], recent["failed_rate"], strict=False)
     ]
     failing = any(queue.failing for queue in queues)
     then = before or {}
@@ -144,7 +144,10 @@ def _drains(queues: Sequence[Health], waiting: int, levels: Values) -> SafeStrin
     elif never:
         figure = element("span", _("Never"), class_="bad")
     else:
-        figure = element("span", DASH, class_="zero")
+        kinds = {queue.drain.kind for queue in queues if queue.waiting}
+        words = {frozenset({"paused"}): _("Paused")}
+        keeping = _("Now") if "keeping-up" in kinds else DASH
+        figure = element("span", words.get(frozenset(kinds), keeping), class_="zero")
     return _cell(_("Drains in"), figure, note, levels)
 
 

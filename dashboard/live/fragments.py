@@ -295,18 +295,29 @@ def _chart(
         if colon and kind in ("period", "table") and period in PERIODS:
             first = next(iter(state.connections.values())).history
             seconds, step, ticks = window(period, first)
-            a_minute = 60 / step
+            times = first.times(seconds, step)
             drawn = chart.Throughput(
                 "throughput",
-                first.times(seconds, step),
-                [_scale(value, a_minute) for value in series("done_rate", seconds, step)],
-                [_scale(value, a_minute) for value in series("failed_rate", seconds, step)],
+                times,
+                _a_minute(series("done_rate", seconds, step), times, step, first.last_second),
+                _a_minute(series("failed_rate", seconds, step), times, step, first.last_second),
                 step,
                 ticks,
             )
             make = chart.chart if kind == "period" else chart.table
             return {"throughput": Patch(html=make(drawn))}
     return {}
+
+
+def _a_minute(
+    values: list[float | None], times: list[int], step: int, now: int
+) -> list[float | None]:
+    """Jobs in each step as jobs a minute; the last step by what of it is over, once that tells."""
+    scaled = [None if value is None else value * 60 / step for value in values]
+    over = min(step, max(0.0, now - times[-1] / 1000))
+    if values[-1] is not None:
+        scaled[-1] = values[-1] * 60 / over if over >= step / 3 else None
+    return scaled
 
 
 def window(period: str, history: Any) -> tuple[int, int, int]:
@@ -334,8 +345,13 @@ def _spark(history: Any, metric: str, queue: str) -> list[float | None]:
     if age(history) < 900:
         step = 10 if age(history) < 300 else 30
         seconds = _young(history, 900, step)
-    values: list[float | None] = history.series(metric, queue=queue, seconds=seconds, step=step)
-    return values
+    return _measured(history.series(metric, queue=queue, seconds=seconds, step=step))
+
+
+def _measured(values: list[float | None]) -> list[float | None]:
+    """The values from the first one that anybody measured on."""
+    first = next((i for i, value in enumerate(values) if value is not None), 0)
+    return values[min(first, max(0, len(values) - 8)) :]
 
 
 def _names(
@@ -361,7 +377,7 @@ def _hour(
         return {metric: _sum(state, names, metric, seconds, 10) for metric in metrics}, None
     hour = {metric: _sum(state, names, metric, 3_600, 60) for metric in metrics}
     if age(oldest) < 3_600 or hour["waiting"][0] is None:
-        return hour, None
+        return {metric: _measured(values) for metric, values in hour.items()}, None
     before = {metric: values[0] or 0.0 for metric, values in hour.items()}
     good, bad = (sum(v or 0 for v in hour[m][:5]) for m in ("done_rate", "failed_rate"))
     return hour, before | ({"share": bad / (good + bad)} if good + bad else {})
@@ -386,7 +402,3 @@ def _sum(
 
 def _add(one: float | None, other: float | None) -> float | None:
     return other if one is None else one if other is None else one + other
-
-
-def _scale(value: float | None, factor: float) -> float | None:
-    return None if value is None else value * factor

@@ -44,14 +44,16 @@ document.addEventListener("click", (event) => {
   }
 }, true);
 
-// Other figures for another choice, counted as soon as it is made.
+// Other figures for another choice, counted as soon as it is made; until they are there the button
+// that names the old ones cannot be pressed. (The server would refuse its token for another choice.)
 document.addEventListener("change", (event) => {
-  const form = event.target.closest("[data-dialog-form]");
-  if (!form) return;
-  const focused = event.target.id;
-  const query = new URLSearchParams(new FormData(form));
-  load("GET", `${form.getAttribute("action")}?${query}`).then(() => {
-    document.getElementById(focused)?.focus();
+  if (!event.target.closest("[data-choices]") || !body?.contains(event.target)) return;
+  const { form, id } = event.target;
+  for (const button of form.querySelectorAll("button[type=submit]")) button.disabled = true;
+  const values = new FormData(form);
+  values.set("count", "1");
+  load("POST", form.getAttribute("action"), values).then(() => {
+    document.getElementById(id)?.focus();
   });
 });
 
@@ -59,7 +61,8 @@ document.addEventListener("htmx:afterSwap", (event) => {
   if (!dialog) return;
   if (event.detail.target === body) {
     if (!dialog.open) dialog.showModal();
-  } else if (dialog.open) {
+  } else if (dialog.open && event.detail.target?.id === "page") {
+    // Another page. Live updates swap elements too, and those leave the dialog alone.
     dialog.close();
   }
 });

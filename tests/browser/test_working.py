@@ -1,0 +1,274 @@
+"""Working with the dashboard: signing in, acting, dialogs, ticking, the keyboard."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from queuecore import Queue
+from tests.browser.conftest import Visitor
+from tests.browser.remote import expect
+from tests.dashboard.conftest import state_of
+
+
+def test_signing_in_and_out(
+    visit: Callable[..., Visitor], ada: Callable[..., Visitor], emails: Queue
+) -> None:
+    visitor = visit()
+    page = visitor.go("/queues/emails/")
+    page.get_by_label("Username").fill("ada")
+    page.get_by_label("Password").fill("wrong")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_contain_text("correct username")
+    page.get_by_label("Password").fill("correct horse")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page).to_have_url(f"{visitor.url}/queues/emails/")
+    expect(page.get_by_role("heading", name="emails")).to_be_visible()
+    page.locator("details.menu summary").click()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("heading", name="Sign in to QueueCore")).to_be_visible()
+
+
+def test_a_session_that_ended_leads_to_the_login_page(
+    ada: Callable[..., Visitor], emails: Queue
+) -> None:
+    visitor = ada()
+    page = visitor.go("/")
+    visitor.context.clear_cookies()
+    visitor.expected = ("401", "4401", "WebSocket")
+    page.get_by_role("link", name="Queues").first.click()
+    expect(page.get_by_role("heading", name="Sign in to QueueCore")).to_be_visible()
+
+
+def test_moving_about_keeps_the_document(ada: Callable[..., Visitor], emails: Queue) -> None:
+    page = ada().go("/")
+    page.evaluate("document.body.dataset.mark = 'same'")
+    page.get_by_role("link", name="Queues").first.click()
+    expect(page).to_have_title(re.compile("Queues"))
+    page.get_by_role("link", name="emails", exact=True).first.click()
+    expect(page.get_by_role("heading", name="emails")).to_be_visible()
+    page.get_by_role("link", name="Failed").first.click()
+    expect(page).to_have_url(re.compile("state=failed"))
+    page.get_by_role("link", name="welcome").click()
+    expect(page.locator("#job-state")).to_contain_text("Failed")
+    assert page.evaluate("document.body.dataset.mark") == "same"
+    assert page.locator(".rail [aria-current]").inner_text().startswith("Queues")
+    page.go_back()
+    expect(page).to_have_url(re.compile("state=failed"))
+    expect(page.locator("tr[data-row]")).to_have_count(1)
+
+
+def test_retry_from_the_job_page(ada: Callable[..., Visitor], emails: Queue) -> None:
+    page = ada().go("/queues/emails/jobs/failed-1/")
+    page.get_by_role("button", name="Retry").click()
+    expect(page.get_by_text("Job failed-1 waits to run again.")).to_be_visible()
+    expect(page.locator("#job-state")).to_contain_text("Waiting")
+    expect(page.get_by_role("button", name="Retry")).to_be_hidden()
+    expect(page.get_by_role("status")).to_contain_text("waits to run again")
+    assert state_of(emails, "failed-1") == "waiting"
+
+
+def test_pausing_by_a_dialog(ada: Callable[..., Visitor], emails: Queue) -> None:
+    page = ada().go("/queues/emails/")
+    opener = page.get_by_role("link", name="Pause…")
+    opener.click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(opener).to_be_focused()
+    assert not emails.is_paused()
+    opener.click()
+    dialog.get_by_label("Reason").fill("relay is down")
+    dialog.get_by_role("button", name="Pause queue").click()
+    expect(page.get_by_text("Paused emails.")).to_be_visible()
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    assert emails.is_paused()
+    page.get_by_role("button", name="Resume").click()
+    expect(page.get_by_text("Resumed emails.")).to_be_visible()
+    assert not emails.is_paused()
+
+
+def test_cleaning_counts_again_for_another_choice(
+    ada: Callable[..., Visitor], emails: Queue
+) -> None:
+    page = ada().go("/queues/emails/")
+    page.get_by_role("link", name="Clean by state and age…").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("button", name="Remove 1 job")).to_be_enabled()
+    dialog.get_by_label("Older than").select_option(label="1 day")
+    expect(dialog.get_by_role("button", name="Remove 0 jobs")).to_be_disabled()
+    dialog.get_by_label("Older than").select_option(label="any age")
+    expect(dialog.get_by_role("button", name="Remove 1 job")).to_be_enabled()
+    dialog.get_by_label("State").select_option(label="Failed")
+    dialog.get_by_role("button", name="Remove 1 job").click()
+    expect(page.get_by_text("Removed 1 job.")).to_be_visible()
+    assert emails.get_job("failed-1") is None
+    assert emails.get_job("completed-1") is not None
+
+
+def test_ticking_a_range_and_removing_it(ada: Callable[..., Visitor], many: Queue) -> None:
+    page = ada().go("/queues/emails/jobs/?state=failed")
+    boxes = page.locator("[data-tick]")
+    expect(boxes).to_have_count(50)
+    bar = page.locator(".bulk-bar")
+    expect(bar).to_be_hidden()
+    boxes.nth(1).click()
+    boxes.nth(5).click(modifiers=["Shift"])
+    expect(bar).to_contain_text("5 ticked")
+    boxes.nth(3).click()
+    expect(bar).to_contain_text("4 ticked")
+    names = [boxes.nth(n).get_attribute("value") for n in (1, 2, 4, 5)]
+    bar.get_by_role("button", name="Remove…").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Remove 4 jobs from emails")
+    dialog.get_by_role("button", name="Remove 4 jobs").click()
+    expect(page.get_by_text("Removed 4 jobs.")).to_be_visible()
+    assert all(many.get_job(name) is None for name in names)
+    assert many.get_job_counts()["failed"] == 57
+    page.locator("[data-tick-all]").click()
+    expect(page.locator(".bulk-bar")).to_contain_text("50 ticked")
+    page.locator("[data-tick-none]").click()
+    expect(page.locator(".bulk-bar")).to_be_hidden()
+
+
+def test_filter_and_pages(ada: Callable[..., Visitor], many: Queue) -> None:
+    page = ada().go("/queues/emails/jobs/?state=failed")
+    expect(page.locator(".result")).to_contain_text("1–50 of 61")
+    page.get_by_role("link", name="Next").click()
+    expect(page.locator(".result")).to_contain_text("51–61 of 61")
+    page.get_by_label("Filter jobs by name or id").fill("welcome")
+    page.keyboard.press("Enter")
+    expect(page.locator("tr[data-row]")).to_have_count(1)
+    expect(page.locator(".result")).to_contain_text("searched 61 of 61")
+    page.get_by_label("Filter jobs by name or id").fill("id:r-007")
+    page.keyboard.press("Enter")
+    expect(page.locator("tr[data-row]")).to_have_count(1)
+    expect(page.locator("tr[data-row]")).to_contain_text("r-007")
+
+
+def test_the_search_box_leads_to_queues_and_jobs(
+    ada: Callable[..., Visitor], emails: Queue
+) -> None:
+    visitor = ada()
+    page = visitor.go("/")
+    for text, address in {
+        "emails": "/queues/emails/",
+        "failed-1": "/queues/emails/jobs/failed-1/",
+        "nothing": "/queues/?q=nothing",
+    }.items():
+        page.keyboard.press("/")
+        expect(page.locator("#find")).to_be_focused()
+        page.locator("#find").fill(text)
+        page.keyboard.press("Enter")
+        expect(page).to_have_url(visitor.url + address)
+
+
+def test_the_five_tasks_by_keyboard_alone(ada: Callable[..., Visitor], many: Queue) -> None:
+    """Find a queue, see its failed jobs, tick and remove some, open one, retry it, pause."""
+    page = ada().go("/")
+    press = page.keyboard.press
+    press("Tab")
+    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
+    press("g")
+    press("q")
+    expect(page).to_have_title(re.compile("Queues"))
+    press("/")
+    page.keyboard.type("emails")
+    press("Enter")
+    expect(page.get_by_role("heading", name="emails")).to_be_visible()
+    page.get_by_role("link", name="Failed").first.focus()
+    press("Enter")
+    expect(page).to_have_url(re.compile("state=failed"))
+    for key in ("j", "j", "x", "j", "j", "Shift+X"):
+        press(key)
+    expect(page.locator(".bulk-bar")).to_contain_text("3 ticked")
+    page.locator(".bulk-bar").get_by_role("button", name="Remove…").focus()
+    press("Enter")
+    expect(page.get_by_role("dialog").get_by_role("button", name="Cancel")).to_be_focused()
+    press("Tab")
+    press("Enter")
+    expect(page.get_by_text("Removed 3 jobs.")).to_be_visible()
+    press("j")
+    press("o")
+    expect(page.locator("#job-state")).to_contain_text("Failed")
+    press("r")
+    expect(page.locator("#job-state")).to_contain_text("Waiting")
+    press("3")
+    expect(page).to_have_url(re.compile("tab=data"))
+    assert many.get_job_counts()["failed"] == 57
+
+
+def test_shortcuts_can_be_switched_off(ada: Callable[..., Visitor], emails: Queue) -> None:
+    page = ada().go("/queues/")
+    page.locator("details.menu summary").click()
+    page.get_by_role("group", name="Shortcuts").get_by_role("button", name="Off").click()
+    expect(page.locator("html")).to_have_attribute("data-keys", "off")
+    page.keyboard.press("g")
+    page.keyboard.press("o")
+    page.keyboard.press("?")
+    expect(page).to_have_title(re.compile("Queues"))
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.keyboard.press("Control+k")
+    expect(page.locator("#find")).to_be_focused()
+
+
+def test_letters_in_a_field_are_letters(ada: Callable[..., Visitor], emails: Queue) -> None:
+    page = ada().go("/queues/")
+    page.locator("#queue-filter").click()
+    page.keyboard.type("gop?/x")
+    expect(page.locator("#queue-filter")).to_have_value("gop?/x")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_the_theme_is_switched_and_kept(ada: Callable[..., Visitor], emails: Queue) -> None:
+    visitor = ada(theme="light")
+    page = visitor.go("/")
+    dark = "getComputedStyle(document.body).backgroundColor"
+    before = page.evaluate(dark)
+    page.get_by_role("button", name="Switch between light and dark").click()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    assert page.evaluate(dark) != before
+    page.wait_for_load_state("networkidle")
+    page = visitor.go("/queues/")
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    page.get_by_role("button", name="Switch between light and dark").click()
+    expect(page.locator("html")).to_have_attribute("data-theme", "light")
+    assert page.evaluate(dark) == before
+
+
+def test_hostile_names_and_payloads_are_texts(ada: Callable[..., Visitor], server: Any) -> None:
+    evil = '<img src=x onerror="document.body.dataset.owned=1">'
+    queue = Queue.existing(f"q {evil}")
+    queue.add(evil, {evil: evil, "html": "<script>document.body.dataset.owned=1</script>"})
+    visitor = ada()
+    page = visitor.go("/queues/")
+    page.get_by_role("link", name=re.compile("img src")).first.click()
+    expect(page.get_by_role("heading", name=re.compile("img src"))).to_be_visible()
+    page.get_by_role("link", name="Waiting").first.click()
+    page.locator("[data-open]").first.click()
+    expect(page.locator(".json")).to_contain_text("<script>")
+    for tab in ("data", "options", "raw"):
+        page.locator(f"#tab-{tab}").click()
+        expect(page).to_have_url(re.compile(f"tab={tab}"))
+    assert page.evaluate("document.body.dataset.owned") is None
+    assert page.locator("main img, main script").count() == 0
+
+
+@pytest.mark.parametrize("width", [390])
+def test_on_a_phone(width: int, ada: Callable[..., Visitor], many: Queue) -> None:
+    page = ada(width=width, height=844, has_touch=True).go("/")
+    bottom = page.locator(".bottom")
+    bottom.get_by_role("link", name="Queues").click()
+    page.get_by_role("link", name="emails", exact=True).first.click()
+    expect(page.get_by_role("heading", name="emails")).to_be_visible()
+    page.get_by_role("link", name="Failed").first.click()
+    expect(page.locator(".tabs a").first).to_be_visible()
+    page.locator("[data-tick]").first.click()
+    bar = page.locator(".bulk-bar")
+    expect(bar).to_be_visible()
+    box, low = bar.bounding_box(), bottom.bounding_box()
+    assert box["y"] + box["height"] <= low["y"]
+    page.locator("a.back").click()
+    expect(page.get_by_role("heading", name="emails")).to_be_visible()
