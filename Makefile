@@ -28,15 +28,15 @@ demo-node: ## The same, with a Node BullMQ service on the same queues
 	@PORT=$(PORT) exec $(RUN) -m demo.run --node
 
 test: ## Run the tests, those in the browser and beside Node's BullMQ included (ARGS="-k name")
-	$(SETUP) tools browser peers
+	$(SETUP) tools browser peers demo_node
 	@$(RUN) -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 test-slow: ## Run the long tests: kill loops, big runs (up to 45 minutes)
-	$(SETUP) tools browser peers
+	$(SETUP) tools browser peers demo_node
 	@$(RUN) -m pytest -n $(WORKERS) --dist worksteal -m slow $(ARGS)
 
 test-all: ## Run all tests on every Python, Django and server there is
-	$(SETUP) tools browser peers
+	$(SETUP) tools browser peers demo_node
 	@$(RUN) -m tests.matrix
 
 lint: ## Check style, types, layers, Lua and templates
