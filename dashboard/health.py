@@ -27,6 +27,8 @@ _ENDED, _FAILING, _UNUSUAL = 10, 0.2, 3.0
 _GROWING, _BACKLOG, _BACKLOG_MINUTES = 1.1, 50, 5
 _KEEPING_UP = 10.0  # seconds: less waiting than that is no backlog
 _STUCK = 900.0  # seconds that the oldest job waits although somebody works
+# Workers are listed every ten seconds, and one that has just begun has not been listed yet.
+_ABANDONED = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ class Health:
     failing: bool
     drain: Drain
     workers: Mapping[str, int] | None
+    abandoned: bool  # jobs wait and nobody listens
     done: float | None  # completed in the last minute
     ended: tuple[float, float]  # (completed, failed) in the last ten
     attention: tuple[Attention, ...] = ()
@@ -118,6 +121,7 @@ def health(connection: Any, name: str, rates: Rates | None = None) -> Health | N
         and (usual is None or usual >= share or share >= _UNUSUAL * usual or share >= 0.5)
     )
     crew = workers(connection, name)
+    abandoned = bool(waiting and crew is not None and not crew and _age(snapshot) >= _ABANDONED)
     found = Health(
         alias=connection.alias,
         name=name,
@@ -129,7 +133,8 @@ def health(connection: Any, name: str, rates: Rates | None = None) -> Health | N
         fail_share=share if ended else None,
         usual_share=usual,
         failing=failing,
-        drain=_drain(snapshot, waiting, rate_in, rate_out, crew),
+        drain=_drain(snapshot, waiting, rate_in, rate_out, abandoned=abandoned),
+        abandoned=abandoned,
         workers=crew,
         done=None if rate_out is None else rates.ended(name, MINUTE)[0],
         ended=recent,
@@ -204,13 +209,14 @@ def _drain(
     waiting: int,
     rate_in: float | None,
     rate_out: float | None,
-    crew: Mapping[str, int] | None,
+    *,
+    abandoned: bool,
 ) -> Drain:
     if snapshot.paused:
         return Drain("paused")
     if not waiting:
         return Drain("keeping-up" if rate_out else "idle")
-    if crew is not None and not crew:
+    if abandoned:
         return Drain("never")
     if rate_out is None or rate_in is None:
         return Drain("unknown")
@@ -243,7 +249,7 @@ def _attention(found: Health, ended: float) -> Iterator[Attention]:
             }
         why = _("of %(ended)s that ended in the last 10 minutes") % {"ended": exact(ended)}
         yield item(0, "failing", what, why, bad=True)
-    if waiting and found.workers is not None and not found.workers and not snapshot.paused:
+    if found.abandoned and not snapshot.paused:
         words = ngettext(
             "%(count)s job waits and no worker listens",
             "%(count)s jobs wait and no worker listens",
@@ -281,7 +287,7 @@ def _badges(found: Health) -> Iterator[Badge]:
     snapshot = found.snapshot
     if found.failing:
         yield Badge("bad", "failing", _("Failing"))
-    if found.waiting and found.workers is not None and not found.workers:
+    if found.abandoned:
         yield Badge("bad", "no-workers", _("No workers"))
     if snapshot.paused:
         yield Badge("paused", "pause", _("Paused"))

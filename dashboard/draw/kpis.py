@@ -146,7 +146,7 @@ def _drains(queues: Sequence[Health], waiting: int, levels: Values) -> SafeStrin
     else:
         kinds = {queue.drain.kind for queue in queues if queue.waiting}
         words = {frozenset({"paused"}): _("Paused")}
-        keeping = _("Now") if "keeping-up" in kinds else DASH
+        keeping = _("Keeping up") if "keeping-up" in kinds else DASH
         figure = element("span", words.get(frozenset(kinds), keeping), class_="zero")
     return _cell(_("Drains in"), figure, note, levels)
 

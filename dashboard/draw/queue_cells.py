@@ -83,7 +83,7 @@ def workers(queue: Health) -> SafeString:
     if queue.workers is None:
         return element("span", _("Unknown"), class_="zero", title=_("The server does not say."))
     if not queue.workers:
-        if queue.waiting:
+        if queue.abandoned:
             words = [icon("no-workers", 14), _("None")]
             return element("span", words, class_="bad with-icon")
         return element("span", _("None"), class_="zero")

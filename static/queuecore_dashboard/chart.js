@@ -39,14 +39,16 @@ function clear() {
   for (const element of document.querySelectorAll(".tip, .crosshair")) element.remove();
 }
 
-document.addEventListener("pointermove", (event) => {
-  const plot = event.target.closest?.("[data-chart] .plot");
+let pointer = null; // where it rests: an update replaces the chart under it
+
+function show(target, clientX) {
+  const plot = target?.closest?.("[data-chart] .plot");
   clear();
   if (!plot) return;
   const chart = plot.closest("[data-chart]");
   const points = JSON.parse(chart.dataset.points);
   const box = plot.getBoundingClientRect();
-  const share = Math.min(1, Math.max(0, (event.clientX - box.left) / box.width));
+  const share = Math.min(1, Math.max(0, (clientX - box.left) / box.width));
   const index = Math.round(share * (points.length - 1));
   const [at, done, failed] = points[index];
   if (done === null && failed === null) return;
@@ -82,6 +84,15 @@ document.addEventListener("pointermove", (event) => {
   const room = chart.clientWidth - start;
   tip.style.left = `${room > 180 ? start + 12 : start - 164}px`;
   tip.style.top = "72px";
-});
+}
 
+document.addEventListener("pointermove", (event) => {
+  pointer = event;
+  show(event.target, event.clientX);
+});
 document.addEventListener("pointerleave", clear);
+document.addEventListener("queuecore:patched", () => {
+  if (pointer && document.querySelector("[data-chart]")) {
+    show(document.elementFromPoint(pointer.clientX, pointer.clientY), pointer.clientX);
+  }
+});
