@@ -65,14 +65,14 @@ def emails(server: Server, redis_client: redis.Redis) -> Queue:
     """The queue ``emails`` with a job in each state; their ids begin with the states' names."""
     queue = Queue("emails")
     hands = Hands(queue, "mail-1")
-    for state in ("completed", "failed", "active"):
-        data = {"to": f"{state}@example.com", "password": "hunter2"}
-        queue.add("welcome", data, job_id=f"{state}-1", attempts=3)
+    for end in ("completed", "failed", "active"):
+        data = {"to": f"{end}@example.com", "password": "hunter2"}
+        queue.add("welcome", data, job_id=f"{end}-1", attempts=3)
         (job,) = hands.claim()
-        if state == "completed":
+        if end == "completed":
             job.log("half way")
             hands.complete(job, {"sent": True})
-        elif state == "failed":
+        elif end == "failed":
             hands.fail(job, "ConnectionError: the relay is away")
             redis_client.hset("bull:emails:failed-1", "stacktrace", json.dumps([TRACE]))
     queue.add("welcome", {"to": "waiting@example.com"}, job_id="waiting-1")

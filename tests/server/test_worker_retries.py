@@ -12,7 +12,6 @@ from queuecore import Backoff, Job, Queue, UnrecoverableError
 from tests import invariants
 from tests.server.working import fields, finished, until, working
 
-
 # A busy machine is late, but a lost wake-up costs a whole drain delay of 5 seconds.
 LATE = 2.0
 
