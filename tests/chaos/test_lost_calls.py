@@ -186,6 +186,37 @@ def test_renewing_and_looking_for_stalls(
     invariants.check(redis_client, "q")
 
 
+def test_a_marker_taken_whose_answer_is_lost(proxy: Proxy, redis_client: redis.Redis) -> None:
+    """Nobody else is woken by it: the worker must look by itself, not after its long wait."""
+    ran = threading.Event()
+
+    async def work(job: Job) -> None:
+        ran.set()
+
+    with working("q", work, connection="faulty", drain_delay=60):
+        until_blocked(redis_client)
+        proxy.lose_reply("BZPOPMIN")
+        # The wait that is under way is the old one's: another job begins the next.
+        Queue("q").add("first")
+        assert ran.wait(5)
+        ran.clear()
+        until_finished(redis_client, 1, threading.Event())
+        proxy.wait(1)
+        Queue("q").add("second")
+        assert ran.wait(5)
+        until_finished(redis_client, 2, threading.Event())
+    assert ends(redis_client) == {"completed": 2}
+
+
+def until_blocked(client: redis.Redis) -> None:
+    pause = threading.Event()
+    for _ in range(500):
+        if any(one["cmd"] == "bzpopmin" for one in client.client_list()):
+            return
+        pause.wait(0.01)
+    raise AssertionError("no worker waits for the marker")
+
+
 # What an operator or a producer calls, each spoiled once: who is told of an error may find it done,
 # but never done twice; who is told nothing finds it done.
 Act = Callable[[Queue], Any]
