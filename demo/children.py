@@ -8,8 +8,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from queuecore.wire.launcher import end_with_parent
-
 LOG_LIMIT = 5_000_000  # bytes; a larger log is set aside at the next start
 
 
@@ -30,6 +28,9 @@ class Child:
         log: Path,
         patience: float,
     ) -> None:
+        # Not at the top: before run.py has looked, a package may be missing that queuecore needs.
+        from queuecore.wire.launcher import end_with_parent
+
         self.name = name
         self.log = log
         self.patience = patience
@@ -71,3 +72,23 @@ class Child:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)  # it, or children that it left behind
         self.process.wait()
+
+
+class EmbeddedServer:
+    """The project's embedded server: this process holds it, too, and lets it go as the last."""
+
+    def __init__(self, project_dir: Path) -> None:
+        from queuecore.wire import embedded
+
+        self.project_dir = project_dir
+        self.url = embedded.ensure(project_dir)
+
+    def check(self) -> None:
+        """Nothing to do: whoever loses it starts it again."""
+
+    def stop(self, hurry: Callable[[], bool]) -> None:
+        """Let it go, and wait until it has written its data and ended."""
+        from queuecore.wire import embedded
+
+        if not embedded.leave(self.project_dir):
+            print("The embedded server runs on: another process still uses it.", flush=True)

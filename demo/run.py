@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from demo.children import Child, Failure
+from demo.children import Child, EmbeddedServer, Failure
 
 ROOT = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
@@ -31,17 +31,19 @@ def main() -> int:
     options = arguments()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
-    children: list[Child] = []
+    children: list[Child | EmbeddedServer] = []
+    failure = ""
     try:
         run(options, children)
     except KeyboardInterrupt:
-        return 0
-    except Failure as failure:
-        print(failure, file=sys.stderr, flush=True)
-        return 1
+        pass
+    except Failure as error:
+        failure = str(error)
     finally:
-        stop(children)
-    return 0
+        stop(children, quiet=bool(failure))
+    if failure:
+        print(failure, file=sys.stderr, flush=True)
+    return 1 if failure else 0
 
 
 def arguments() -> argparse.Namespace:
@@ -52,7 +54,7 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def run(options: argparse.Namespace, children: list[Child]) -> None:
+def run(options: argparse.Namespace, children: list[Child | EmbeddedServer]) -> None:
     """Start everything, in order, then watch it; *children* are in the order of their stop."""
     port = free_port(os.environ.get("PORT") or "8000")
     node = find_node(options.node) if options.node is not None else None
@@ -61,7 +63,7 @@ def run(options: argparse.Namespace, children: list[Child]) -> None:
     os.environ["DEMO_BASE_URL"] = f"http://{HOST}:{port}"
     print("Starting the server, the database, the web server and a worker ...", flush=True)
     home = set_up_django()
-    url = server_url()
+    url = server_url(children)
     password = set_up_database(home)
 
     def start(name: str, command: list[str], patience: float, **environment: str) -> Child:
@@ -107,23 +109,16 @@ def run(options: argparse.Namespace, children: list[Child]) -> None:
         time.sleep(0.2)
 
 
-def stop(children: list[Child]) -> None:
-    """Stop the children in order, then let the embedded server go; a signal more: at once."""
+def stop(children: list[Child | EmbeddedServer], quiet: bool) -> None:
+    """Stop the children in order, the embedded server last; at once where a signal more comes."""
     hurried: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: hurried.append(number))
-    if children:
+    if children and not quiet:
         print("\nStopping ...", flush=True)
     for child in children:
         child.stop(hurry=lambda: bool(hurried))
-    if "queuecore.conf" in sys.modules:
-        from queuecore import conf
-        from queuecore.wire import embedded
-
-        still_used = embedded.is_held(conf.project_dir()) and not embedded.leave(conf.project_dir())
-        if still_used:
-            print("The embedded server runs on: another process still uses it.", flush=True)
-    if children:
+    if children and not quiet:
         print("Stopped.", flush=True)
 
 
@@ -172,16 +167,17 @@ def set_up_django() -> Path:
         raise Failure(str(error)) from error
 
 
-def server_url() -> str:
+def server_url(children: list[Child | EmbeddedServer]) -> str:
     """The address of the server that the project uses, once it answers."""
     from queuecore import Queue, conf
     from queuecore.errors import QueueCoreError
-    from queuecore.wire import embedded
 
     try:
         url = conf.get_settings().connection("default").url
         if url is None:
-            return embedded.ensure(conf.project_dir())
+            server = EmbeddedServer(conf.project_dir())
+            children.append(server)
+            return server.url
         Queue("email").get_job_counts()
     except QueueCoreError as error:
         raise Failure(str(error)) from error

@@ -85,8 +85,8 @@ def leave(project_dir: Path, timeout: float = 15.0) -> bool:
     while time.monotonic() - began < timeout:
         if not _is_owned(place):
             # The lock goes a moment before its process. (A process that nobody reaps, as in a
-            # container without an init, would stay for ever: hence the limit.)
-            patience = time.monotonic() + 1
+            # container without an init, would stay a zombie: hence the limit.)
+            patience = time.monotonic() + 2
             while _is_running(owner) and time.monotonic() < patience:
                 time.sleep(0.005)
             return True
