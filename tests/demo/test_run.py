@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -17,7 +18,7 @@ import pytest
 import redis
 
 from queuecore.wire.launcher import Place
-from tests.machine import ROOT
+from tests.machine import PEERS, ROOT
 from tests.servers import Server
 
 FOLDERS = ("config", "dashboard", "demo", "queuecore", "static", "templates")
@@ -30,8 +31,6 @@ def checkout(tmp_path: Path) -> Iterator[Path]:
         ignore = shutil.ignore_patterns("__pycache__", "node_modules")
         shutil.copytree(ROOT / name, tmp_path / name, ignore=ignore)
     shutil.copy(ROOT / "manage.py", tmp_path)
-    if (modules := ROOT / "demo/node/node_modules").is_dir():
-        (tmp_path / "demo/node/node_modules").symlink_to(modules)
     yield tmp_path
     for pid in processes_of(tmp_path):
         os.kill(pid, signal.SIGKILL)
@@ -190,6 +189,7 @@ def test_killed_parent_takes_everything_with_it(checkout: Path) -> None:
     until(lambda: not processes_of(checkout), 45)
 
 
+@pytest.mark.slow
 def test_another_server_is_used_and_left_alone(
     checkout: Path, new_server: Callable[..., Server]
 ) -> None:
@@ -204,8 +204,12 @@ def test_another_server_is_used_and_left_alone(
     assert processes_of(checkout) == {}
 
 
+@pytest.mark.slow
 def test_node_service_and_django_work_each_others_jobs(checkout: Path, node: Path) -> None:
-    assert (checkout / "demo/node/node_modules").exists(), "`make demo-node` brings its packages"
+    # The peers' packages are those of the service's own lock.
+    modules = PEERS / "bullmq-6/node_modules"
+    assert modules.is_dir(), "`make peers` brings npm's bullmq"
+    (checkout / "demo/node/node_modules").symlink_to(modules)
     demo = Demo(checkout, "--node", str(node))
     demo.until_ready()
     with demo.client() as client:
@@ -221,6 +225,21 @@ def test_node_service_and_django_work_each_others_jobs(checkout: Path, node: Pat
         )
     code, _ = demo.finish(signal.SIGINT)
     assert (code, processes_of(checkout)) == (0, {}), demo.logs()
+
+
+def test_node_service_without_its_packages(checkout: Path, node: Path) -> None:
+    line = one_line(Demo(checkout, "--node", str(node)))
+    assert line == "The Node service lacks its packages: run `make demo-node`."
+
+
+def test_node_service_has_the_versions_that_the_tests_talk_to() -> None:
+    ours, peers = (
+        json.loads((folder / "package-lock.json").read_text())
+        for folder in (ROOT / "demo/node", PEERS / "bullmq-6")
+    )
+    assert ours["packages"].pop("")["dependencies"] == peers["packages"].pop("")["dependencies"]
+    assert ours["packages"] == peers["packages"]
+    assert "resolved" not in json.dumps(ours)
 
 
 def one_line(demo: Demo) -> str:
