@@ -49,3 +49,31 @@ def assert_harmless(markup: str) -> None:
     assert not reader.bad, reader.bad
     for character in "\x00\x07\x1b\x7f\u202e\u2066\u200b":
         assert character not in markup, f"U+{ord(character):04X} is not shown"
+
+
+class PageReader(HTMLParser):
+    """Reads a whole page; ``bad`` collects elements and attributes that are not our own."""
+
+    OWN_SCRIPTS = ("/static/queuecore_dashboard/", "/static/django_htmx/")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bad: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if tag in ("img", "iframe", "object", "embed", "base", "style"):
+            self.bad.append(f"<{tag}>")
+        if tag == "script" and not (given.get("src") or "").startswith(self.OWN_SCRIPTS):
+            self.bad.append("<script>")
+        if tag == "form" and (given.get("action") or "/").startswith("//"):
+            self.bad.append("form elsewhere")
+        for name, value in attrs:
+            if name.startswith(("on", "hx-on", "style", "hx-get", "hx-post", "hx-trigger")):
+                self.bad.append(f"{tag} {name}={value}")
+            if name in ("href", "src", "formaction") and not _ours(value or ""):
+                self.bad.append(f"{tag} {name}={value}")
+
+
+def _ours(address: str) -> bool:
+    return address.startswith(("/", "?", "#")) and not address.startswith("//")

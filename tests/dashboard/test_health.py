@@ -1,0 +1,216 @@
+"""What counts as wrong with a queue, and when it will be empty."""
+
+from collections import namedtuple
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from dashboard import health
+from dashboard.rates import DAY, GROWTH, MINUTE, WINDOW, Rates
+from queuecore.inspect import QueueSnapshot, ServerInfo, WorkerInfo
+
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+Figures = namedtuple("Figures", "waiting active delayed failed")
+
+QUIET = QueueSnapshot(
+    alias="default",
+    name="q",
+    counts=dict.fromkeys(
+        ("waiting", "prioritized", "active", "delayed", "waiting-children", "completed", "failed"),
+        0,
+    ),
+    paused=False,
+    concurrency=None,
+    limit_max=None,
+    limit_duration_ms=None,
+    limiter_ttl_ms=0,
+    oldest_wait=None,
+    next_delayed=None,
+    completed_total=None,
+    failed_total=None,
+    version="",
+    event_id="",
+    at=NOW,
+)
+WORKER = WorkerInfo("q", "w", "10.0.0.1:1", 1, 60, 1, "redis-py(8.1)")
+
+
+class Connection:
+    """As much of a connection's state as is judged."""
+
+    def __init__(self, snapshot: QueueSnapshot, workers: list[WorkerInfo] | None) -> None:
+        self.alias, self.workers, self.error, self.server = "default", workers, None, None
+        self.queues = {"q": snapshot}
+        self.read_at = NOW
+
+
+def judge(
+    *,
+    waiting: int = 0,
+    active: int = 0,
+    waited: float = 0,
+    workers: list[WorkerInfo] | None = [WORKER],  # noqa: B006 - never changed
+    minute: tuple[float, float] = (0, 0),
+    window: tuple[float, float] = (0, 0),
+    day: tuple[float, float] = (0, 0),
+    before: int | None = None,
+    **changes: Any,
+) -> health.Health:
+    counts = {**QUIET.counts, "waiting": waiting, "active": active}
+    oldest = NOW - timedelta(seconds=waited) if waiting else None
+    snapshot = replace(QUIET, counts=counts, oldest_wait=oldest, **changes)
+    rates = Rates(
+        sums={MINUTE: {"q": minute}, WINDOW: {"q": window}, DAY: {"q": day}},
+        measured={MINUTE: 60, WINDOW: 600, DAY: 86_400},
+        before={} if before is None else {"q": Figures(before, active, 0, 0)},
+        span=GROWTH,
+    )
+    found = health.health(Connection(snapshot, workers), "q", rates)
+    assert found is not None
+    return found
+
+
+def kinds(found: health.Health) -> list[str]:
+    return [item.kind for item in found.attention]
+
+
+def test_a_quiet_queue_needs_nothing() -> None:
+    found = judge()
+    assert (found.attention, found.badges, found.drain.kind) == ((), (), "idle")
+
+
+def test_a_busy_one_that_keeps_up_needs_nothing() -> None:
+    found = judge(waiting=10, active=5, minute=(600, 2), window=(6_000, 20), before=10)
+    assert (found.attention, found.drain.kind) == ((), "keeping-up")
+    assert (found.rate_out, found.rate_in) == (602, 602)
+
+
+def test_failing_is_many_and_unusual() -> None:
+    found = judge(window=(60, 40), day=(10_000, 40))
+    assert kinds(found) == ["failing"]
+    assert found.attention[0].what == "40 % of the jobs fail, normally 0.4 %"
+    assert found.badges[0].text == "Failing"
+
+
+@pytest.mark.parametrize(
+    ("window", "day"),
+    [
+        ((5, 4), (1_000, 4)),  # too few to tell
+        ((900, 100), (10_000, 100)),  # many, but most work
+        ((70, 30), (7_000, 3_000)),  # that is how this queue always is ... and known to be
+    ],
+)
+def test_what_is_no_alarm(window: tuple[int, int], day: tuple[int, int]) -> None:
+    assert "failing" not in kinds(judge(window=window, day=day)) or day == (7_000, 3_000)
+
+
+def test_half_of_everything_failing_is_an_alarm_however_usual() -> None:
+    assert kinds(judge(window=(40, 60), day=(4_000, 6_000))) == ["failing"]
+
+
+def test_nobody_listens() -> None:
+    found = judge(waiting=427, waited=2_823, workers=[])
+    assert kinds(found) == ["no-workers"]
+    assert found.attention[0].what == "427 jobs wait and no worker listens"
+    assert found.attention[0].since == NOW - timedelta(seconds=2_823)
+    assert found.drain.kind == "never"
+
+
+def test_a_worker_that_has_just_begun_is_not_missed() -> None:
+    assert judge(waiting=5, waited=8, workers=[]).attention == ()
+
+
+def test_where_the_server_does_not_tell_nobody_is_called_missing() -> None:
+    found = judge(waiting=5, waited=600, workers=None)
+    assert found.attention == ()
+    assert found.workers is None
+
+
+def test_paused() -> None:
+    found = judge(waiting=3, waited=100, paused=True, workers=[])
+    assert kinds(found) == ["paused"]
+    assert found.drain.kind == "paused"
+    assert judge(paused=True).attention == ()
+
+
+def test_a_growing_backlog() -> None:
+    found = judge(waiting=2_000, waited=100, minute=(100, 0), before=1_000)
+    assert kinds(found) == ["growing"]
+    assert found.rate_in == 300
+    assert found.drain == health.Drain("growing", growth=200)
+
+
+def test_a_backlog_that_shrinks_has_a_time() -> None:
+    found = judge(waiting=600, waited=100, minute=(200, 0), before=1_100)
+    assert found.drain == health.Drain("estimate", seconds=360)
+    assert found.attention == ()
+
+
+def test_one_that_neither_grows_nor_shrinks_is_measured_by_what_gets_done() -> None:
+    found = judge(waiting=600, waited=100, minute=(200, 0), before=600)
+    assert found.drain == health.Drain("estimate", seconds=180)
+
+
+def test_a_job_that_waits_for_long_although_somebody_works() -> None:
+    found = judge(waiting=3, waited=1_000, minute=(5, 0), before=3)
+    assert kinds(found) == ["stuck"]
+    assert found.attention[0].what == "The oldest job has waited for 16 m 00 s"
+
+
+def test_without_history_nothing_is_claimed() -> None:
+    nothing = Rates(
+        sums={MINUTE: {}, WINDOW: {}, DAY: {}},
+        measured={MINUTE: 0, WINDOW: 0, DAY: 0},
+        before={},
+        span=0,
+    )
+    counts = {**QUIET.counts, "waiting": 7}
+    found = health.health(Connection(replace(QUIET, counts=counts), [WORKER]), "q", nothing)
+    assert found is not None
+    assert (found.rate_in, found.rate_out, found.fail_share) == (None, None, None)
+    assert found.drain.kind == "unknown"
+
+
+def test_the_worst_of_each_queue_comes_first() -> None:
+    state = SimpleNamespace(connections={"default": Connection(QUIET, [])})
+
+    queues = [
+        judge(waiting=9, waited=100, paused=True),
+        replace(judge(waiting=427, waited=100, workers=[]), name="exports"),
+        replace(judge(window=(0, 50)), name="emails"),
+    ]
+    items = health.needs_attention(state, queues, ())
+    assert [item.kind for item in items] == ["failing", "no-workers", "paused"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "used", "most", "expected"),
+    [
+        ("noeviction", 10, 100, []),
+        ("allkeys-lru", 10, 100, ["memory"]),
+        ("noeviction", 90, 100, ["memory"]),
+        ("noeviction", 90, 0, []),
+    ],
+)
+def test_a_server_that_may_lose_jobs(
+    policy: str, used: int, most: int, expected: list[str]
+) -> None:
+    connection = Connection(QUIET, [])
+    connection.server = ServerInfo(
+        "Redis", "7.0", "master", 1, used, most, policy, 1, 0, 1, True, 0.1, {}
+    )
+
+    state = SimpleNamespace(connections={"default": connection})
+    assert [one.kind for one in health.needs_attention(state, [], ["default"])] == expected
+    assert health.needs_attention(state, [], ()) == []
+
+
+@pytest.mark.parametrize(
+    ("library", "spoken"),
+    [("redis-py(queuecore)", "Py"), ("ioredis", "Node"), ("", ""), ("hedis(x)", "hedis")],
+)
+def test_languages(library: str, spoken: str) -> None:
+    assert health.language(library) == spoken

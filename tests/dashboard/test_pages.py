@@ -1,0 +1,317 @@
+"""What the pages show of real queues: the ordinary, the odd, the hostile and the huge."""
+
+import json
+import re
+from html import escape
+from typing import Any
+
+import pytest
+import redis
+from django.test import Client
+from django.utils import translation
+
+from dashboard import links
+from queuecore import Queue
+from tests.dashboard.hostile import CORPUS, PageReader
+from tests.server.hands import Hands
+from tests.servers import Server
+
+
+def text_of(client: Client, path: str, status: int = 200) -> str:
+    answer = client.get(path)
+    assert answer.status_code == status, answer.content.decode()[:2_000]
+    return answer.content.decode()
+
+
+def test_overview(admin: Client, emails: Queue) -> None:
+    Queue("paused").add("x")
+    Queue("paused").pause()
+    text = text_of(admin, "/")
+    assert "2 queues" in text
+    assert "Paused, 1 job waits" in text
+    assert '/queues/paused/confirm/resume/"' in text
+
+
+def test_without_queues_the_pages_say_how_one_appears(admin: Client, server: Server) -> None:
+    for path in ("/", "/queues/"):
+        assert "No queue yet" in text_of(admin, path)
+
+
+def test_queues_are_filtered_and_sorted(admin: Client, emails: Queue) -> None:
+    for number, name in enumerate(("beta", "alpha", "Gamma")):
+        Queue(name).add_bulk([_spec()] * (number + 1))
+    Queue("beta").pause()
+
+    def names(query: str) -> list[str]:
+        return re.findall(
+            r'data-live-id="default:([^"]+)" data-row', text_of(admin, f"/queues/?{query}")
+        )
+
+    assert names("sort=name") == ["alpha", "beta", "emails", "Gamma"]
+    assert names("sort=waiting") == ["Gamma", "alpha", "emails", "beta"]
+    assert names("q=ALP") == ["alpha"]
+    assert names("show=paused") == ["beta"]
+    assert names("sort=nonsense&show=nonsense")[0] == "beta"  # by attention: it is paused and waits
+    assert "No queue matches" in text_of(admin, "/queues/?q=zzz")
+
+
+def test_queue(admin: Client, emails: Queue) -> None:
+    emails.set_global_concurrency(1)
+    emails.set_global_rate_limit(50, 10)
+    text = text_of(admin, "/queues/emails/")
+    for words in ("Global concurrency", "50 jobs per 10 s", "Saturated", "No worker listens"):
+        assert words in text
+    for state in ("waiting", "active", "completed", "failed", "delayed", "prioritized"):
+        assert f'href="/queues/emails/jobs/?state={state}"' in text
+
+
+@pytest.mark.parametrize(
+    ("state", "ids", "words"),
+    [
+        ("waiting", ["waiting-1"], []),
+        ("prioritized", ["prioritized-1"], ["Priority"]),
+        ("active", ["active-1"], ["Progress"]),
+        ("delayed", ["delayed-1"], ["Due"]),
+        ("completed", ["completed-1"], ["Completed at"]),
+        ("failed", ["failed-1"], ["ConnectionError", "the relay is away"]),
+    ],
+)
+def test_jobs(state: str, ids: list[str], words: list[str], admin: Client, emails: Queue) -> None:
+    text = text_of(admin, f"/queues/emails/jobs/?state={state}")
+    assert re.findall(r'<tr data-live-id="([^"]+)"', text) == ids
+    for word in words:
+        assert word in text
+    assert "hunter2" not in text
+
+
+def test_a_list_opens_on_what_one_comes_for(admin: Client, emails: Queue) -> None:
+    assert "failed-1" in text_of(admin, "/queues/emails/jobs/")
+    assert "No waiting children jobs" in text_of(
+        admin, "/queues/emails/jobs/?state=waiting-children"
+    )
+
+
+def test_paging(admin: Client, server: Server, settings: Any) -> None:
+    settings.QUEUECORE = {**settings.QUEUECORE, "DASHBOARD": {"PAGE_SIZE": 10, "COLLECT": False}}
+    Queue("many").add_bulk([_spec() for _ in range(25)])
+    seen = []
+    path = "/queues/many/jobs/?state=waiting"
+    while path:
+        text = text_of(admin, path)
+        seen += re.findall(r'<tr data-live-id="([^"]+)"', text)
+        further = re.search(r'rel="next" href="([^"]+)"', text)
+        path = "/queues/many/jobs/" + further[1].replace("&amp;", "&") if further else ""
+    assert len(seen) == len(set(seen)) == 25
+    # Beyond the end is the last page; nonsense is the first one.
+    assert "21–25" in text_of(admin, "/queues/many/jobs/?state=waiting&from=9999")
+    for odd in ("-1", "x", "1e9", "9" * 40, "٣"):
+        assert "1–10" in text_of(admin, f"/queues/many/jobs/?state=waiting&from={odd}")
+
+
+def test_filter_by_name_and_id(admin: Client, emails: Queue) -> None:
+    emails.add_bulk([_spec(f"name-{number % 3}") for number in range(30)])
+
+    def found(query: str, state: str = "waiting") -> int:
+        text = text_of(admin, f"/queues/emails/jobs/?state={state}&q={query}")
+        return len(re.findall(r"<tr data-live-id=", text))
+
+    assert found("name:NAME-1") == 10
+    assert found("name-2") == 10
+    assert found("id:waiting-1") == 1
+    assert found("waiting-1") == 1
+    assert found("id:failed-1") == 0  # it is in another state
+    assert found("id:failed-1", "failed") == 1
+    assert found("nothing") == 0
+
+
+def test_a_search_says_how_far_it_got_and_goes_on_from_there(
+    admin: Client, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dashboard.pages import jobs
+
+    monkeypatch.setattr(jobs, "_CHUNK", 50)
+    monkeypatch.setattr(jobs, "_SEARCHED", 100)
+    queue = Queue("long")
+    queue.add_bulk([_spec("plain") for _ in range(220)])
+    queue.add("needle")
+    text = text_of(admin, "/queues/long/jobs/?state=waiting&q=needle")
+    assert "searched 100 of 221" in text
+    assert "No job matches" in text
+    assert "Search on" in text
+    assert "from=100" in text
+    assert "needle" in text_of(admin, "/queues/long/jobs/?state=waiting&q=name:needle&from=200")
+
+
+def test_job(admin: Client, emails: Queue) -> None:
+    text = text_of(admin, "/queues/emails/jobs/failed-1/")
+    for words in ("Failed for good", "ConnectionError", "shop/mail.py", "relay.send(message)"):
+        assert words in text
+    assert "hunter2" not in text
+    text = text_of(admin, "/queues/emails/jobs/completed-1/")
+    for words in ("half way", "&quot;sent&quot;", "Completed in"):
+        assert words in text
+    assert "Runs now, attempt 1." in text_of(admin, "/queues/emails/jobs/active-1/")
+    raw = text_of(admin, "/queues/emails/jobs/failed-1/?tab=raw")
+    assert "stacktrace" in raw
+    assert "hunter2" not in raw
+
+
+def test_what_was_done_to_a_job_stands_on_its_page(admin: Client, emails: Queue) -> None:
+    admin.post("/queues/emails/jobs/failed-1/retry/", {"reason": "relay is <b>back</b>"})
+    text = text_of(admin, "/queues/emails/jobs/failed-1/")
+    assert "<b>ada</b> retry" in text
+    assert "relay is &lt;b&gt;back&lt;/b&gt;" in text
+
+
+@pytest.mark.parametrize("path", ["gone/", "~GG/", "meta/", "a/b/c/", "~C3/", "~2e/"])
+def test_jobs_that_are_none(path: str, admin: Client, emails: Queue) -> None:
+    assert "There is nothing here" in text_of(admin, f"/queues/emails/jobs/{path}", 404)
+
+
+@pytest.mark.parametrize("name", CORPUS)
+def test_hostile_names_and_payloads_are_texts_on_every_page(
+    name: str, admin: Client, server: Server, redis_client: redis.Redis
+) -> None:
+    queue = Queue.existing(name.replace(":", "."))
+    hands = Hands(queue, "w")
+    queue.add(name if name.strip() else "x", {name: [name]}, attempts=2)
+    (job,) = hands.claim()
+    hands.fail(job, f"{name}: {name}")
+    key = f"bull:{queue.name}:{job.id}"
+    stack = [f'Traceback\n  File "{name}", line 1, in {name}\n    {name}\n{name}']
+    redis_client.hset(key, mapping={"stacktrace": json.dumps(stack), "pb": name, name: name})
+    redis_client.hset(key, "progress", json.dumps({name: name}))
+    redis_client.rpush(f"{key}:logs", name, f"\x1b[31m{name}")
+    page = links.queue_url("/", "default", queue.name)
+    paths = ["/", "/queues/", f"/queues/?q={links.encode(name)}", page, f"{page}jobs/"]
+    paths += [f"{page}jobs/{job.id}/?tab={tab}" for tab in ("summary", "attempts", "data", "raw")]
+    paths += [f"{page}confirm/pause/", f"{page}jobs/{job.id}/confirm/remove/"]
+    for path in paths:
+        reader = PageReader()
+        reader.feed(text_of(admin, path))
+        assert reader.bad == [], path
+    shown = text_of(admin, f"{page}jobs/{job.id}/?tab=data")
+    if name.isascii() and name.isprintable() and len(name) < 200:
+        assert escape(name.replace('"', '\\"').replace("\\'", "'"), quote=True) in shown
+
+
+def test_odd_ids(admin: Client, emails: Queue, redis_client: redis.Redis) -> None:
+    for job_id in ("a/b?c#d", "..", "repeat:x:17", "<b>", "ü \u202e", "100%", "~2F"):
+        redis_client.hset(
+            f"bull:emails:{job_id}", mapping={"name": "odd", "data": "{}", "opts": "{}"}
+        )
+        redis_client.zadd("bull:emails:completed", {job_id: 1})
+    listed = text_of(admin, "/queues/emails/jobs/?state=completed")
+    addresses = re.findall(r'href="(/queues/emails/jobs/[^"]+/)" data-open', listed)
+    assert len(addresses) == 8
+    for address in addresses:
+        text_of(admin, address)
+        assert admin.post(f"{address}retry/").status_code == 302
+
+
+def test_five_megabytes_are_cut_and_say_so(admin: Client, emails: Queue) -> None:
+    emails.add("large", {"text": "x" * 5_000_000}, job_id="large")
+    text = text_of(admin, "/queues/emails/jobs/large/?tab=data")
+    assert "5.0 MB" in text
+    assert "Cut after" in text
+    assert len(text) < 400_000
+    assert len(text_of(admin, "/queues/emails/jobs/?state=waiting")) < 100_000
+
+
+def test_two_hundred_levels_are_bounded(
+    admin: Client, emails: Queue, redis_client: redis.Redis
+) -> None:
+    deep = '{"deeper":' * 200 + '"bottom"' + "}" * 200
+    redis_client.hset("bull:emails:deep-1", mapping={"name": "deep", "data": deep, "opts": "{}"})
+    redis_client.zadd("bull:emails:completed", {"deep-1": 1})
+    text = text_of(admin, "/queues/emails/jobs/deep-1/?tab=data")
+    assert "… not shown" in text
+    assert "bottom" in text_of(admin, "/queues/emails/jobs/deep-1/?tab=raw")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"data": "no json", "opts": "nor this"},
+        {"data": "", "opts": "[]", "timestamp": "soon"},
+        {"name": "", "data": "NaN", "opts": '{"attempts": "many"}', "atm": "x", "priority": "?"},
+        {"timestamp": "99999999999999999999", "processedOn": "-5", "finishedOn": "1e3"},
+        {"progress": "{", "stacktrace": "not a list", "failedReason": "\x00"},
+    ],
+)
+def test_spoilt_jobs_are_shown_as_far_as_they_go(
+    fields: dict[str, str], admin: Client, emails: Queue, redis_client: redis.Redis
+) -> None:
+    redis_client.hset("bull:emails:spoilt-1", mapping={"name": "spoilt", **fields})
+    redis_client.zadd("bull:emails:failed", {"spoilt-1": 5})
+    text_of(admin, "/queues/emails/jobs/?state=failed")
+    for tab in ("summary", "attempts", "data", "result", "options", "logs", "raw"):
+        text_of(admin, f"/queues/emails/jobs/spoilt-1/?tab={tab}")
+
+
+def test_keys_of_other_types_are_no_reason_to_fail(
+    admin: Client, emails: Queue, redis_client: redis.Redis
+) -> None:
+    redis_client.set("bull:wrong:meta", "a text where a hash should be")
+    redis_client.hset("bull:other:meta", "version", "bullmq:6.7.0")
+    redis_client.set("bull:other:wait", "a text where a list should be")
+    for path in ("/", "/queues/", "/queues/other/", "/queues/emails/"):
+        assert admin.get(path).status_code in (200, 404)
+
+
+def test_an_id_without_a_job_is_counted(
+    admin: Client, emails: Queue, redis_client: redis.Redis
+) -> None:
+    redis_client.zadd("bull:emails:failed", {"orphan": 7})
+    assert "1 id without a job" in text_of(admin, "/queues/emails/jobs/?state=failed")
+
+
+def test_many_jobs_with_one_error_are_told_once(admin: Client, server: Server) -> None:
+    queue = Queue("broken")
+    queue.add_bulk([_spec() for _ in range(8)])
+    Hands(queue).fail_all(8)
+    assert "8 of these failed with the same error: boom" in text_of(admin, "/queues/broken/jobs/")
+
+
+def test_a_server_that_is_away(admin: Client, emails: Queue, server: Server) -> None:
+    server.kill()
+    try:
+        for path in ("/queues/emails/", "/queues/emails/jobs/", "/queues/emails/jobs/failed-1/"):
+            answer = admin.get(path)
+            assert answer.status_code == 503
+            assert answer["Retry-After"] == "5"
+            assert "The server is away" in answer.content.decode()
+            assert "Jobs are safe" in answer.content.decode()
+        for path in ("/", "/queues/"):
+            assert "The connection default is away" in text_of(admin, path)
+    finally:
+        server.start()
+
+
+def test_pages_speak_the_readers_language(admin: Client, emails: Queue, settings: Any) -> None:
+    with translation.override("de"):
+        german = admin.get("/", headers={"Accept-Language": "de"})
+    assert 'lang="de"' in german.content.decode()
+    assert german["Content-Language"] == "de"
+
+
+def test_nobody_elses_settings_are_needed(admin: Client, emails: Queue, settings: Any) -> None:
+    """No context processor, no messages app, no middleware but sessions, CSRF and users."""
+    settings.TEMPLATES = [
+        {**settings.TEMPLATES[0], "OPTIONS": {"context_processors": []}},
+    ]
+    settings.MIDDLEWARE = [
+        "django.contrib.sessions.middleware.SessionMiddleware",
+        "django.middleware.csrf.CsrfViewMiddleware",
+        "django.contrib.auth.middleware.AuthenticationMiddleware",
+    ]
+    for path in ("/", "/queues/", "/queues/emails/", "/queues/emails/jobs/failed-1/", "/login/"):
+        admin.get(path)
+    admin.post("/queues/emails/jobs/failed-1/retry/")
+    assert "waits to run again" in text_of(admin, "/queues/")
+
+
+def _spec(name: str = "x") -> Any:
+    from queuecore import JobSpec
+
+    return JobSpec(name, {"n": 1})
