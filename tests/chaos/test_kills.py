@@ -58,9 +58,9 @@ def test_sigkill_of_the_worker(
     moments = sorted(rng.sample(range(count // 50, count * 9 // 10), kills))
     in_flight: list[set[str]] = []
     with watched(server, "short") as wrong:
-        for moment in moments:
+        for _ in range(2 * kills):
             # The one before may have come further than this moment: this one must work, too.
-            further = max(moment, ledger.ends())
+            further = max(moments[len(in_flight)], ledger.ends())
             fleet.start("short")
             fleet.until(lambda far=further: ledger.ends() > far, 60)  # type: ignore[misc]
             time.sleep(rng.random() * 0.02)
@@ -69,7 +69,12 @@ def test_sigkill_of_the_worker(
             runs = ledger.runs()
             # What this process was working at: the rest was left by those before it, or was
             # claimed but had not begun.
-            in_flight.append({id for id in active if id in runs and runs[id][-1].pid in killed})
+            met = {id for id in active if id in runs and runs[id][-1].pid in killed}
+            if met:
+                # Else it came between two jobs that ran alone, was no fault, and does not count.
+                in_flight.append(met)
+            if len(in_flight) == kills:
+                break
         fleet.start("short")
         fleet.until(lambda: finished(redis_client, "short") == count, 60)
         code, _ = fleet.terminate(10)
@@ -79,10 +84,9 @@ def test_sigkill_of_the_worker(
     counts = invariants.check(redis_client, "short")
     assert counts["completed"] == sum(counts.values()) == count
     assert set(redis_client.zrange(f"{Q}completed", 0, -1)) == set(ids)
-    # The faults were real: each kill met jobs at work. They run, or ran and are being reported.
+    # The faults were real: so many kills met jobs that ran, or had run and were being reported.
     sizes = [len(one) for one in in_flight]
     assert len(sizes) == kills
-    assert min(sizes) > 0
     assert max(sizes) <= 2 * WORKER["CONCURRENCY"]
 
     # A run too many is explained: its job was in flight at a kill, once for each such run.
