@@ -83,6 +83,12 @@ class Collector:
                         logger.warning("history of %r pauses: %s", self.alias, error)
                         told = True
                     await asyncio.sleep(pause)
+                except Exception:
+                    if not threading.main_thread().is_alive():
+                        return  # the process ends, and lends no threads any more
+                    self.leads = False
+                    logger.exception("history of %r missed a second", self.alias)
+                    await asyncio.sleep(LONGEST_PAUSE_S)
                 else:
                     pause, told = TICK_S, False
                     await asyncio.sleep(self._until_next_second())

@@ -12,7 +12,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import islice, takewhile
 from typing import TypeVar, cast
 
 from ..wire.calls.base import NOW, Operation
@@ -39,10 +39,10 @@ class _Sum:
         self.whole = False
         self._counts = [0, 0, 0, 0]
 
-    def start(self, other: _Sum) -> None:
-        """Begin with what *other* holds."""
-        self._take(other.held)
-        self.whole = other.whole
+    def start(self, held: Mapping[str, Figures], *, whole: bool) -> None:
+        """Begin with *held*; *whole* says that a queue that is not in it does not exist."""
+        self._take(held)
+        self.whole = whole
 
     def add(self, record: Record) -> Figures | None:
         """The sum at the end of *record*; None while some queue's figures are not known."""
@@ -95,15 +95,40 @@ class _Track:
             self.before.add(self.records.popleft())
             self._sums.popleft()
 
-    def walk(self, names: Collection[str] | None) -> Iterator[tuple[Record, Figures | None]]:
-        """Each record with the sum of *names* (all if None); None where it is not known."""
+    def walk(
+        self, names: Collection[str] | None, since: int
+    ) -> Iterator[tuple[Record, Figures | None]]:
+        """Each record that ended after *since*, with the sum of *names* (all if None).
+
+        The sum is None where it is not known.
+        """
+        newest_first = zip(reversed(self.records), reversed(self._sums), strict=True)
+        inside = list(takewhile(lambda pair: pair[0].at > since, newest_first))
+        inside.reverse()
         if names is None:
-            yield from zip(self.records, self._sums, strict=True)
+            yield from inside
             return
-        running = _Sum(names)
-        running.start(self.before)
-        for record in self.records:
+        running = self._standing(names, len(inside))
+        for record, _ in inside:
             yield record, running.add(record)
+
+    def _standing(self, names: Collection[str], newest: int) -> _Sum:
+        """The figures of *names* before the *newest* records: as the last records named them."""
+        held: dict[str, Figures] = {}
+        missing = set(names)
+        for record in islice(reversed(self.records), newest, None):
+            for name in missing & record.queues.keys():
+                held[name] = record.queues[name]
+            missing -= held.keys()
+            if record.full or not missing:
+                whole = record.full or self.before.whole
+                break
+        else:
+            whole = self.before.whole
+            held |= {name: self.before.held[name] for name in missing & self.before.held.keys()}
+        running = _Sum(names)
+        running.start(held, whole=whole)
+        return running
 
 
 class History:
@@ -302,7 +327,7 @@ class History:
     def _ago(self, seconds: int) -> dict[str, Figures]:
         then = self._now() + 1 - seconds
         running = _Sum()
-        running.start(self._seconds.before)
+        running.start(self._seconds.before.held, whole=self._seconds.before.whole)
         known = running.whole
         for record in self._seconds.records:
             if record.at > then:
@@ -314,7 +339,8 @@ class History:
     def _once(self, key: tuple[str, int], make: Callable[[], T]) -> T:
         """What *make* makes, once for each record."""
         with self._lock:
-            of = (self.version, self._now())
+            # Minutes are new once a minute only.
+            of = self._minutes.last if key[1] > SECONDS else (self.version, self._now())
             if self._made.get(key, (None, None))[0] != of:
                 self._made[key] = (of, make())
             return cast(T, self._made[key][1])
@@ -339,11 +365,11 @@ class History:
 
         stop = self._minutes.last if by_minutes else 0
         if by_minutes:
-            for record, figures in self._minutes.walk(names):
+            for record, figures in self._minutes.walk(names, first):
                 if figures is not None:
                     put(record.at - 60, getattr(figures, field))
-        for record, figures in self._seconds.walk(names):
-            if figures is None or record.at <= stop:
+        for record, figures in self._seconds.walk(names, max(first, stop)):
+            if figures is None:
                 continue
             value = getattr(figures, field)
             # A record that covers several seconds is spread over them.

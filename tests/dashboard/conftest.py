@@ -1,7 +1,7 @@
 """What the tests of pages and actions share: people with permissions, and a queue with jobs."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from django.contrib.auth.models import Group, Permission
 from django.test import Client
 
 from dashboard.live import state
-from queuecore import Queue
+from queuecore import Queue, history
 from queuecore.models import QueueScope
 from tests.server.hands import Hands
 from tests.servers import Server
@@ -24,9 +24,11 @@ ConnectionError: the relay is away
 
 
 @pytest.fixture(autouse=True)
-def _nothing_known() -> None:
-    """Forget what this process has read of the servers of earlier tests."""
+def _nothing_known() -> Iterator[None]:
+    """Forget what this process has read of the servers of earlier tests; end what it collects."""
     state._facts.clear()
+    yield
+    history.stop()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import random
 import subprocess
 import sys
 import time
@@ -248,6 +249,34 @@ async def test_all_queues_at_once(collector, clock, redis_client):
     assert past.measured(3600) == 60
 
 
+async def test_any_window_says_what_a_walk_through_everything_says(clock, server):
+    """Series begin in the middle of the records; nothing may depend on where."""
+    luck = random.Random(7)
+    past, shown = History(), {name: [] for name in ("a", "b", "c")}
+    held = {}
+    for second in range(1, 1100):
+        full = second % 60 == 1
+        named = shown if full else luck.sample(sorted(shown), luck.randint(0, 2))
+        figures = {name: Figures(luck.randint(0, 9), 0, 0, 0, luck.randint(0, 5)) for name in named}
+        if full and second > 500:
+            figures.pop("c")
+        held = figures if full else held | figures
+        past.add(Record(START + second, 1, full, figures))
+        for name, values in shown.items():
+            values.append(
+                (held.get(name, Figures()).waiting, getattr(figures.get(name), "done", 0))
+            )
+    clock.advance(1099)
+    for seconds in (1, 7, 60, 500, 900):
+        for name, values in shown.items():
+            waiting, done = zip(*values[-seconds:], strict=True)
+            assert past.series("waiting", name, seconds=seconds) == list(waiting)
+            assert past.series("done_rate", name, seconds=seconds) == list(done)
+        sums = [sum(row[0] for row in rows) for rows in zip(*shown.values(), strict=True)]
+        assert past.series("waiting", names={"a", "b", "c"}, seconds=seconds) == sums[-seconds:]
+        assert past.series("waiting", seconds=seconds) == sums[-seconds:]
+
+
 async def test_a_queue_that_is_gone_leaves_the_sum(collector, clock, redis_client):
     for queue in ("a", "b"):
         finish(redis_client, 0, queue=queue)
@@ -361,6 +390,29 @@ async def test_an_outage_is_waited_out(new_server, settings, caplog):
         server.start()
         await until(collector.history.version + 2)
     assert [r.levelno for r in caplog.records if r.name == "queuecore.history"] == [logging.WARNING]
+    await end(task)
+    await get_connection().aclose()
+
+
+async def test_a_mistake_costs_a_while_and_does_not_end_it(
+    server, redis_client, monkeypatch, caplog
+):
+    from queuecore.history import collector as module
+
+    monkeypatch.setattr(module, "LONGEST_PAUSE_S", 0.1)
+    finish(redis_client, 0)
+    collector = Collector(history=History())
+    good = collector._inspector.asnapshots
+    monkeypatch.setattr(collector._inspector, "asnapshots", lambda *args, **options: 1 / 0)
+    task = asyncio.ensure_future(collector.run())
+    deadline = time.monotonic() + 20
+    while "missed a second" not in caplog.text:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)
+    collector._inspector.asnapshots = good
+    while not records(redis_client):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)
     await end(task)
     await get_connection().aclose()
 
