@@ -35,7 +35,9 @@ from .live.state import Viewer
 View = Callable[..., HttpResponseBase]
 
 
-def guarded(*methods: str, needs: str | None = "view", anonymous: bool = False) -> Any:
+def guarded(
+    *methods: str, needs: str | None = "view", anonymous: bool = False
+) -> Callable[[View], View]:
     """Wrap a view. *methods* are what it takes (GET brings HEAD), *needs* what it asks for.
 
     A view with a queue in its address is asked for that queue. The view finds ``request.viewer``

@@ -38,8 +38,10 @@ class Rates:
         before = self.before.get(name)
         if before is None or not self.span:
             return None
-        now = sum(counts.get(one, 0) for one in ("waiting", "prioritized", "active", "delayed"))
-        then = before.waiting + before.active + before.delayed
+        now: float = sum(
+            counts.get(one, 0) for one in ("waiting", "prioritized", "active", "delayed")
+        )
+        then: float = before.waiting + before.active + before.delayed
         return (now - then) * MINUTE / self.span
 
 
@@ -47,12 +49,14 @@ def rates_of(connection: Any) -> Rates:
     """Read the history of a :class:`.live.state.ConnectionState` once for all its queues."""
     history = connection.history
     spans = (MINUTE, WINDOW, DAY)
-    # A younger history is compared with its own beginning, half a minute ago at least.
-    span = min(GROWTH, int(age(history)) - 2)
+    # A history younger than five minutes is compared with what it has, half a minute at least.
+    before, span = next(
+        ((found, span) for span in (GROWTH, 120, 60, 30) if (found := history.ago(span))), ({}, 0)
+    )
     return Rates(
         sums={seconds: history.sums(seconds) for seconds in spans},
         measured={seconds: history.measured(seconds) for seconds in spans},
-        before=history.ago(span) if span >= 30 else {},
+        before=before,
         span=span,
     )
 

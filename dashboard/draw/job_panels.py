@@ -189,7 +189,7 @@ def workers(found: Sequence[Any], at: datetime) -> SafeString:
                 "tr",
                 element("th", visible(worker.name) or _("unnamed"), scope="row"),
                 element("td", _client(worker.library)),
-                element("td", visible(worker.address), class_="mono muted"),
+                element("td", _address(worker.address), class_="mono muted"),
                 element("td", moment(at - timedelta(seconds=worker.age_s), "age"), class_="num"),
             )
             for worker in found[:50]
@@ -201,6 +201,11 @@ def _client(library: str) -> SafeString | str:
     """What a worker is written in, where the server tells (Redis and Valkey from 7.2 on)."""
     spoken = language(library)
     return element("span", visible(spoken), class_="lang") if spoken else DASH
+
+
+def _address(address: str) -> str:
+    """Where a worker calls from; of a Unix socket the server only knows its own end."""
+    return _("local socket") if address.startswith("/") else visible(address)
 
 
 def _plain(line: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.utils.safestring import SafeString
@@ -17,7 +17,7 @@ Values = Sequence[float | None]
 
 
 def strip(
-    queues: Sequence[Health], recent: dict[str, Values], before: dict[str, float] | None
+    queues: Sequence[Health], recent: Mapping[str, Values], before: Mapping[str, float] | None
 ) -> dict[str, SafeString]:
     """Return the six cells by name.
 

@@ -17,7 +17,7 @@ from .states import state_icon
 from .values import DASH, duration, exact, moment, number, percent, visible
 
 
-def cells(queue: Health, out: list[float | None] | None) -> dict[str, SafeString | str]:
+def cells(queue: Health, out: list[float | None] | None) -> dict[str, SafeString]:
     """Return every cell of a queue's row; ``out``: its rate lately, where that is drawn."""
     counts = queue.counts
     drawn = {} if out is None else {"spark": sparkline(out, bad=queue.drain.kind == "never")}
@@ -69,13 +69,13 @@ def drain(queue: Health) -> SafeString:
         return element("span", icon("up", 14), words, element("u", "/min"), class_="bad with-icon")
     if kind == "never":
         return element("span", _("Never"), class_="bad")
-    words = {
+    word, look = {
         "paused": (_("Paused"), "muted"),
         "idle": (_("Idle"), "zero"),
         "keeping-up": (_("Keeping up"), "zero"),
         "unknown": (DASH, "zero"),
     }[kind]
-    return element("span", words[0], class_=words[1])
+    return element("span", word, class_=look)
 
 
 def workers(queue: Health) -> SafeString:

@@ -324,7 +324,7 @@ def window(period: str, history: Any) -> tuple[int, int, int]:
     """Return seconds, step and ticks of a chart; what is not measured yet is not drawn empty."""
     seconds, step, ticks = PERIODS[period]
     if period == _SHORTEST and age(history) < seconds:
-        return _young(history, seconds, step), 5 if age(history) < 300 else step, 60
+        return _young(history, seconds, step), step, 60
     return seconds, step, ticks
 
 

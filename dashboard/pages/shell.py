@@ -60,7 +60,9 @@ def shell(
     may = [name for name in ACTIONS if access.can(request.user, name, *scope)]
     state = state or LiveState()
     pinned, counts = _rail(request, state)
-    name = request.user.get_full_name() or request.user.get_username()
+    user: Any = request.user
+    full_name = getattr(user, "get_full_name", user.get_username)()  # not every user model has one
+    name = full_name or user.get_username()
     return {
         "page": page,
         "title": visible(title),
