@@ -194,7 +194,7 @@ CHANGES = {
     "phase": lambda e: "result" if e.phase == "intent" else "intent",
     "once": lambda e: "x",
     **{
-        name: lambda e, name=name: (getattr(e, name) or "") + "x"
+        name: lambda e, name=name: (getattr(e, name) or "")[:-1] + "x"
         for name in (
             *("record", "actor", "actor_id", "ip", "action", "connection", "queue", "target"),
             *("params", "reason", "outcome", "result", "key_id", "previous", "mac"),
