@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 MINUTE, WINDOW, GROWTH, DAY = 60, 600, 300, 86_400
@@ -48,17 +49,23 @@ class Rates:
 def rates_of(connection: Any) -> Rates:
     """Read the history of a :class:`.live.state.ConnectionState` once for all its queues."""
     history = connection.history
-    spans = (MINUTE, WINDOW, DAY)
+    day = _day(history, history.last_minute)
     # A history younger than five minutes is compared with what it has, half a minute at least.
     before, span = next(
         ((found, span) for span in (GROWTH, 120, 60, 30) if (found := history.ago(span))), ({}, 0)
     )
     return Rates(
-        sums={seconds: history.sums(seconds) for seconds in spans},
-        measured={seconds: history.measured(seconds) for seconds in spans},
+        sums={MINUTE: history.sums(MINUTE), WINDOW: history.sums(WINDOW), DAY: day[0]},
+        measured={MINUTE: history.measured(MINUTE), WINDOW: history.measured(WINDOW), DAY: day[1]},
         before=before,
         span=span,
     )
+
+
+@lru_cache(maxsize=64)
+def _day(history: Any, minute: int) -> tuple[Mapping[str, tuple[float, float]], float]:
+    """The day's sums, walked through once for each *minute* that was added to it."""
+    return history.sums(DAY), history.measured(DAY)
 
 
 def age(history: Any) -> float:
