@@ -38,12 +38,12 @@ from ..job import Job
 from ..options import RateLimit, milliseconds
 from ..processors import QueueProcessors, entry_for
 from ..queue import Queue
-from ..wire.calls.base import Command
 from ..wire.calls.working import (
     Claim,
     Claimed,
     ClaimOptions,
     Outcome,
+    count_unknown,
     finish_and_claim,
     hand_back,
 )
@@ -63,6 +63,8 @@ BATCH = 200
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 # A limited queue is looked at again after this at the latest (BullMQ's maximumRateLimitDelay).
 _LONGEST_LIMIT = 30.0
+# How long it is at least remembered that a job's name was unknown; in seconds.
+_UNKNOWN_MEMORY = 24 * 3600
 # What cancelled coroutines get to unwind before their jobs are handed back.
 _UNWIND = 1.0
 
@@ -441,28 +443,28 @@ class Worker:
     async def _unknown(self, run: Run) -> None:
         """Hand a job back whose name no processor takes: a newer worker may know it."""
         job, settings = run.job, self.settings
-        key = self.queue.keys.qc("unknown")
+        last = settings.unknown_job_limit
+        memory = max(2 * last * settings.unknown_job_delay, _UNKNOWN_MEMORY)
         try:
-            times: int = await self.queue.connection.arun(
-                Command(("HINCRBY", key, job.id, 1), repeatable=False)
+            times = await self.queue.connection.arun(
+                count_unknown(self.queue.keys, job.id, last, round(memory))
             )
         except QueueCoreError:
             times = 1
         if run.lost or run.abandoned:
             self._drop(run)
             return
-        if times <= settings.unknown_job_limit:
+        if times <= last:
             logger.warning(
                 "no processor of queue %s takes jobs named %r: job %s is handed back, %d of %d",
-                self.queue.name, job.name, job.id, times, settings.unknown_job_limit,
+                self.queue.name, job.name, job.id, times, last,
             )  # fmt: skip
             self._finish(run, finish.postponed(job, run.number, settings.unknown_job_delay), None)
             return
-        error = UnrecoverableError(
-            f"no processor of queue {self.queue.name!r} takes jobs named {job.name!r}; "
-            f"handed back {settings.unknown_job_limit} times"
-        )
-        self._ended(run, None, error)
+        text = f"no processor of queue {self.queue.name!r} takes jobs named {job.name!r}"
+        if last:
+            text = f"{text}; handed back {last} times"
+        self._ended(run, None, UnrecoverableError(text))
 
     # Ended runs
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..keys import Keys
-from .base import Argument, Call, text
+from .base import Argument, Call, Command, Operation, text
 
 # How often a job may be found without its lock before a renewal, beyond the allowed stalls.
 UNCONFIRMED_MARGIN = 3
@@ -177,6 +177,21 @@ def hand_back(keys: Keys, worker: str, lanes: int) -> Call[list[str]]:
         lambda answer: [text(one) for one in answer],
         repeatable=True,
     )
+
+
+def count_unknown(keys: Keys, job_id: str, limit: int, seconds: int) -> Operation[int]:
+    """Count, for at least *seconds*, how often a worker met a job whose name it does not know.
+
+    Beyond *limit* the count is given and forgotten, since the job fails now.
+    """
+    key = keys.qc("unknown")
+    times, _ = yield [
+        Command(("HINCRBY", key, job_id, 1), repeatable=False),
+        Command(("EXPIRE", key, seconds)),
+    ]
+    if times > limit:
+        yield Command(("HDEL", key, job_id))
+    return int(times)
 
 
 def move_stalled_jobs_to_wait(
