@@ -237,10 +237,12 @@ def wants_of(
     asked: Iterable[tuple[Topic, Sequence[str]]],
     facts: Facts,
     only: set[str] | None = None,
+    fresh: bool = False,
 ) -> Wants:
     """All that must be read of *alias* for these topics with the ids on screen.
 
-    With *only*, the queues in which something happened: what concerns no other.
+    With *only*, the queues in which something happened: what concerns no other. With *fresh* the
+    names of the queues are asked for again: a page must show the queue that was just made.
     """
     queues: set[str] = set()
     rows: dict[str, dict[str, None]] = {}
@@ -261,7 +263,7 @@ def wants_of(
         queues |= only if everything else set()
         return Wants(queues=sorted(queues), **_jobs(rows, jobs, before))
     due = facts.due()
-    discover = everything and due["names"]
+    discover = everything and (fresh or due["names"])
     if everything:
         queues |= {worker.queue for worker in facts.workers or ()}
         queues.update(() if discover else facts.names)
@@ -292,7 +294,7 @@ def read(topic: Topic, ids: Sequence[str] = ()) -> LiveState:
     state = LiveState()
     for connection in _concerned(state, topic):
         facts = facts_of(connection.alias)
-        wants = wants_of(connection.alias, [(topic, ids)], facts)
+        wants = wants_of(connection.alias, [(topic, ids)], facts, fresh=True)
         try:
             reading = Inspector(connection.alias).read(wants)
             connection.history.refresh()
@@ -308,7 +310,7 @@ async def aread(topic: Topic, ids: Sequence[str] = ()) -> LiveState:
     state = LiveState()
     for connection in _concerned(state, topic):
         facts = facts_of(connection.alias)
-        wants = wants_of(connection.alias, [(topic, ids)], facts)
+        wants = wants_of(connection.alias, [(topic, ids)], facts, fresh=True)
         try:
             reading = await Inspector(connection.alias).aread(wants)
             await connection.history.arefresh()

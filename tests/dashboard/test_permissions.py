@@ -163,7 +163,7 @@ def test_buttons_are_there_for_those_who_may_press_them(person: Person, emails: 
 
 
 def test_read_only_forbids_every_change(settings, admin: Client, emails: Queue) -> None:
-    settings.QUEUECORE = {**settings.QUEUECORE, "DASHBOARD": {"READ_ONLY": True}}
+    settings.QUEUECORE = {**settings.QUEUECORE, "DASHBOARD": {"READ_ONLY": True, "COLLECT": False}}
     answer = ask(admin, "retry")
     assert answer.status_code == 403
     assert "read-only" in answer.content.decode()
