@@ -1,6 +1,8 @@
 """Fixtures that all tests share: a private server, its client, and what a child process needs."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -98,4 +100,19 @@ def peer_python() -> Path:
     path = machine.find_peer_python()
     if path is None:
         pytest.fail(MISSING.format(what="PyPI's bullmq", how="`make peers` alone, too"))
+    return path
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from the source distribution, as it would be published."""
+    folder = tmp_path_factory.mktemp("dist")
+    answer = subprocess.run(
+        [sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, machine.ROOT],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    (path,) = folder.glob("*.whl")
     return path

@@ -99,21 +99,6 @@ print("stands")
 """
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from the source distribution, as it would be published."""
-    folder = tmp_path_factory.mktemp("dist")
-    answer = subprocess.run(
-        [sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, ROOT],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert answer.returncode == 0, answer.stdout + answer.stderr
-    (path,) = folder.glob("*.whl")
-    return path
-
-
 def files_in_git(folder: str) -> set[str]:
     listed = subprocess.check_output(
         ["git", "ls-files", "-co", "--exclude-standard", folder], cwd=ROOT, text=True

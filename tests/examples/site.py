@@ -1,0 +1,158 @@
+"""A Django project of somebody else's, fresh from ``startproject``, in which examples run."""
+
+import contextlib
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.examples.markdown import Block
+
+# Runs each line of its input, a piece of Python as JSON, and answers with what went wrong.
+DRIVER = """
+import ast, asyncio, json, sys, traceback
+import django
+django.setup()
+names = {"__name__": "__main__"}
+for line in sys.stdin:
+    place, text = json.loads(line)
+    try:
+        code = compile(text, place, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        answer = eval(code, names)
+        if answer is not None:
+            asyncio.run(answer)
+    except BaseException:
+        print(json.dumps(traceback.format_exc()), flush=True)
+    else:
+        print(json.dumps(""), flush=True)
+"""
+PATIENCE = 60
+
+
+class Site:
+    """One project ``mysite`` with an app ``shop``; *packages* is where the wheel is installed.
+
+    *url* is the server that stands in for every ``redis://localhost:6379/0`` of an example; None
+    leaves the project without one, so that it starts the embedded server.
+    """
+
+    def __init__(self, folder: Path, packages: Path, url: str | None) -> None:
+        self.folder = folder
+        self.url = url
+        # A new user's environment: nothing of this checkout, no settings of ours.
+        self.environment = {
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "HOME": str(folder),
+            "PYTHONPATH": str(packages),
+            "PYTHONUNBUFFERED": "1",
+        }
+        self._shell: subprocess.Popen[str] | None = None
+        folder.mkdir()
+        self.run("django-admin", "startproject", "mysite", ".")
+        self.manage("startapp", "shop")
+
+    def append(self, name: str, text: str) -> None:
+        """Put *text* at the end of the file *name*."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as file:
+            file.write(f"\n{self._served(text)}")
+
+    def run(self, *command: str, ok: bool = True, **more: str) -> subprocess.CompletedProcess[str]:
+        """Run *command* in the project; it must end well unless *ok* is false."""
+        answer = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self.environment | more,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        if ok:
+            assert answer.returncode == 0, f"{shlex.join(command)}\n{answer.stdout}{answer.stderr}"
+        return answer
+
+    def manage(self, *arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
+        """Run ``python manage.py`` with *arguments*."""
+        return self.run("python", "manage.py", *arguments, **more)
+
+    def shell(self, text: str, place: str = "shell") -> None:
+        """Run Python in the project; names stay."""
+        if self._shell is None:
+            self._shell = subprocess.Popen(
+                ["python", "-W", "error", "-c", DRIVER],
+                executable=sys.executable,
+                cwd=self.folder,
+                env=self.environment | {"DJANGO_SETTINGS_MODULE": "mysite.settings"},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        assert self._shell.stdin is not None
+        assert self._shell.stdout is not None
+        self._shell.stdin.write(json.dumps([place, self._served(text)]) + "\n")
+        self._shell.stdin.flush()
+        # What the example itself prints comes before the driver's answer, which is JSON text.
+        for line in self._shell.stdout:
+            if line.startswith('"'):
+                assert not (error := json.loads(line)), f"{place}\n{error}"
+                return
+        raise AssertionError(f"{place} ended the shell")
+
+    def play(self, block: Block) -> None:
+        """Do with *block* what its mark says."""
+        if block.mark.startswith("not run, "):
+            return
+        if block.mark == "shell":
+            self.shell(block.text, block.place)
+        elif block.mark == "commands":
+            for line in block.text.replace("\\\n", " ").splitlines():
+                command = shlex.split(line, comments=True)
+                if command:
+                    self.run(*command)
+        else:
+            assert "." in block.mark, f"{block.place}: what is {block.mark!r}?"
+            self.append(block.mark, block.text)
+
+    @contextlib.contextmanager
+    def background(self, *command: str, **more: str) -> Iterator[subprocess.Popen[str]]:
+        """A server or worker that runs beside the block; ended as a supervisor ends it."""
+        log = self.folder / "background.log"
+        with log.open("a") as output:
+            process = subprocess.Popen(
+                command,
+                executable=shutil.which(command[0], path=self.environment["PATH"]),
+                cwd=self.folder,
+                env=self.environment | more,
+                stdout=output,
+                stderr=output,
+                text=True,
+            )
+            try:
+                yield process
+            finally:
+                process.terminate()
+                process.wait(PATIENCE)
+
+    def close(self) -> None:
+        """End the shell."""
+        if self._shell is not None:
+            self._shell.communicate(timeout=PATIENCE)
+
+    def _served(self, text: str) -> str:
+        return text.replace("redis://localhost:6379/0", self.url or "")
+
+
+def until(condition: Any, what: str) -> None:
+    """Wait until *condition* holds; a failure names *what* did not happen."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not happen within {PATIENCE} s"
+        time.sleep(0.05)
