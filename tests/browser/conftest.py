@@ -87,7 +87,8 @@ def environment(server: Server, django_db_setup: None, django_db_blocker: Any) -
     }
 
 
-@pytest.fixture(scope="session")
+# One a module: it counts queues once a second, which tests elsewhere that count commands would see.
+@pytest.fixture(scope="module")
 def site(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Daphne with the project, as ``make demo`` runs it."""
     log = tmp_path_factory.mktemp("web") / "log"
@@ -141,6 +142,15 @@ class Visitor:
         """Open *path* and return the page."""
         self.page.goto(self.url + path)
         return self.page
+
+    def go_until(self, path: str, text: str) -> Remote:
+        """Open *path* again and again until it holds *text*: the server looks for new queues only
+        every other second, and no page inserts rows by itself."""
+        deadline = time.monotonic() + 20
+        while True:
+            page = self.go(path)
+            if text in page.locator("main").inner_text() or time.monotonic() > deadline:
+                return page
 
     def sign_in(self, client: Client) -> "Visitor":
         """Take over the session of a Django test client."""

@@ -116,14 +116,14 @@ def test_forced_colours_and_reduced_motion_change_no_meaning(
 
 def test_without_javascript(ada: Callable[..., Visitor], emails: Queue) -> None:
     visitor = ada(java_script_enabled=False)
-    page = visitor.go("/queues/")
+    page = visitor.go_until("/queues/", "emails")
     page.get_by_role("link", name="emails", exact=True).first.click()
     expect(page.get_by_text("Connecting")).to_be_hidden()
     expect(page.get_by_text("As of")).to_be_visible()
     page.get_by_role("link", name="Pause…").click()
     page.get_by_label("Reason").fill("on holiday")
     page.get_by_role("button", name="Pause queue").click()
-    expect(page.get_by_text("Paused emails.")).to_be_visible()
+    expect(page.locator("[data-toast-text]")).to_have_text("Paused emails.")
     assert emails.is_paused()
     page.get_by_role("button", name="Resume").click()
     assert not emails.is_paused()
@@ -131,7 +131,7 @@ def test_without_javascript(ada: Callable[..., Visitor], emails: Queue) -> None:
     page.get_by_label("Tick job failed-1 welcome").check()
     page.get_by_role("button", name="Remove…").click()
     page.get_by_role("button", name="Remove 1 job").click()
-    expect(page.get_by_text("Removed 1 job.")).to_be_visible()
+    expect(page.locator("[data-toast-text]")).to_have_text("Removed 1 job.")
     assert emails.get_job("failed-1") is None
     page = visitor.go("/queues/emails/jobs/completed-1/")
     page.get_by_role("button", name="Retry").click()

@@ -42,7 +42,9 @@ def test_a_session_that_ended_leads_to_the_login_page(
 
 
 def test_moving_about_keeps_the_document(ada: Callable[..., Visitor], emails: Queue) -> None:
-    page = ada().go("/")
+    visitor = ada()
+    visitor.go_until("/queues/", "emails")
+    page = visitor.go("/")
     page.evaluate("document.body.dataset.mark = 'same'")
     page.get_by_role("link", name="Queues").first.click()
     expect(page).to_have_title(re.compile("Queues"))
@@ -62,7 +64,7 @@ def test_moving_about_keeps_the_document(ada: Callable[..., Visitor], emails: Qu
 def test_retry_from_the_job_page(ada: Callable[..., Visitor], emails: Queue) -> None:
     page = ada().go("/queues/emails/jobs/failed-1/")
     page.get_by_role("button", name="Retry").click()
-    expect(page.get_by_text("Job failed-1 waits to run again.")).to_be_visible()
+    expect(page.locator("[data-toast-text]")).to_have_text("Job failed-1 waits to run again.")
     expect(page.locator("#job-state")).to_contain_text("Waiting")
     expect(page.get_by_role("button", name="Retry")).to_be_hidden()
     expect(page.get_by_role("status")).to_contain_text("waits to run again")
@@ -82,11 +84,11 @@ def test_pausing_by_a_dialog(ada: Callable[..., Visitor], emails: Queue) -> None
     opener.click()
     dialog.get_by_label("Reason").fill("relay is down")
     dialog.get_by_role("button", name="Pause queue").click()
-    expect(page.get_by_text("Paused emails.")).to_be_visible()
+    expect(page.locator("[data-toast-text]")).to_have_text("Paused emails.")
     expect(page.get_by_role("dialog")).to_be_hidden()
     assert emails.is_paused()
     page.get_by_role("button", name="Resume").click()
-    expect(page.get_by_text("Resumed emails.")).to_be_visible()
+    expect(page.locator("[data-toast-text]")).to_have_text("Resumed emails.")
     assert not emails.is_paused()
 
 
@@ -103,7 +105,7 @@ def test_cleaning_counts_again_for_another_choice(
     expect(dialog.get_by_role("button", name="Remove 1 job")).to_be_enabled()
     dialog.get_by_label("State").select_option(label="Failed")
     dialog.get_by_role("button", name="Remove 1 job").click()
-    expect(page.get_by_text("Removed 1 job.")).to_be_visible()
+    expect(page.locator("[data-toast-text]")).to_have_text("Removed 1 job.")
     assert emails.get_job("failed-1") is None
     assert emails.get_job("completed-1") is not None
 
@@ -124,7 +126,7 @@ def test_ticking_a_range_and_removing_it(ada: Callable[..., Visitor], many: Queu
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("Remove 4 jobs from emails")
     dialog.get_by_role("button", name="Remove 4 jobs").click()
-    expect(page.get_by_text("Removed 4 jobs.")).to_be_visible()
+    expect(page.locator("[data-toast-text]")).to_have_text("Removed 4 jobs.")
     assert all(many.get_job(name) is None for name in names)
     assert many.get_job_counts()["failed"] == 57
     page.locator("[data-tick-all]").click()
@@ -152,6 +154,7 @@ def test_the_search_box_leads_to_queues_and_jobs(
     ada: Callable[..., Visitor], emails: Queue
 ) -> None:
     visitor = ada()
+    visitor.go_until("/queues/", "emails")
     page = visitor.go("/")
     for text, address in {
         "emails": "/queues/emails/",
@@ -167,7 +170,9 @@ def test_the_search_box_leads_to_queues_and_jobs(
 
 def test_the_five_tasks_by_keyboard_alone(ada: Callable[..., Visitor], many: Queue) -> None:
     """Find a queue, see its failed jobs, tick and remove some, open one, retry it, pause."""
-    page = ada().go("/")
+    visitor = ada()
+    visitor.go_until("/queues/", "emails")
+    page = visitor.go("/")
     press = page.keyboard.press
     press("Tab")
     expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
@@ -189,7 +194,7 @@ def test_the_five_tasks_by_keyboard_alone(ada: Callable[..., Visitor], many: Que
     expect(page.get_by_role("dialog").get_by_role("button", name="Cancel")).to_be_focused()
     press("Tab")
     press("Enter")
-    expect(page.get_by_text("Removed 3 jobs.")).to_be_visible()
+    expect(page.locator("[data-toast-text]")).to_have_text("Removed 3 jobs.")
     press("j")
     press("o")
     expect(page.locator("#job-state")).to_contain_text("Failed")
@@ -243,7 +248,7 @@ def test_hostile_names_and_payloads_are_texts(ada: Callable[..., Visitor], serve
     queue = Queue.existing(f"q {evil}")
     queue.add(evil, {evil: evil, "html": "<script>document.body.dataset.owned=1</script>"})
     visitor = ada()
-    page = visitor.go("/queues/")
+    page = visitor.go_until("/queues/", "img src")
     page.get_by_role("link", name=re.compile("img src")).first.click()
     expect(page.get_by_role("heading", name=re.compile("img src"))).to_be_visible()
     page.get_by_role("link", name="Waiting").first.click()
@@ -258,7 +263,9 @@ def test_hostile_names_and_payloads_are_texts(ada: Callable[..., Visitor], serve
 
 @pytest.mark.parametrize("width", [390])
 def test_on_a_phone(width: int, ada: Callable[..., Visitor], many: Queue) -> None:
-    page = ada(width=width, height=844, has_touch=True).go("/")
+    visitor = ada(width=width, height=844, has_touch=True)
+    visitor.go_until("/queues/", "emails")
+    page = visitor.go("/")
     bottom = page.locator(".bottom")
     bottom.get_by_role("link", name="Queues").click()
     page.get_by_role("link", name="emails", exact=True).first.click()
