@@ -19,8 +19,12 @@
 --
 -- The receipt (number of the lane's last call and its codes) makes a repeat harmless: a number
 -- already seen returns that call's codes and the jobs it claimed, an older one or a closed lane
--- returns "late", and both write nothing. Writes begin with DEL (finishing) so that a full server
--- still takes results, or with the receipt (claiming only) so that it refuses the claim whole.
+-- returns "late", and both write nothing. Writes begin with removals (finishing) so that a full
+-- server still takes results, or with the receipt (claiming only) so that it refuses the claim whole.
+--
+-- A key of a wrong type is an error before anything is written, where finished jobs would be lost by
+-- it; later ones lose nothing: what is finished stays so, and the repeat of the call returns what was
+-- claimed. An id whose hash is missing, or is no job's, is dropped.
 --- @include "includes/text"
 --- @include "includes/get_target"
 --- @include "includes/add_marker"
@@ -75,8 +79,11 @@ if last then
   end
 end
 
--- 1. Look at what is to be finished; nothing is written yet.
-local codes, sound, leaving = {}, {}, {}
+-- 1. Look at what is to be finished; nothing is written yet, and a key of a wrong type ends it here.
+rcall('XLEN', events)
+local target, blocked, paused, meta = get_target(base)
+local max_events = meta[6] or '10000'
+local codes, sound, leaving, left = {}, {}, {}, {}
 if count > 0 then
   local children = {}
   for i = 1, count do
@@ -87,12 +94,12 @@ if count > 0 then
     end
   end
   local parents = #children > 0 and rcall('EXISTS', unpack(children)) > 0
-  local mine = {}
+  local mine, looked = {}, {}
   for i = 1, count do
     local at = 5 + i * 7
     local id = ARGV[at]
     local job = base .. id
-    local row = rcall('HMGET', job, 'timestamp', 'parentKey', 'parent', 'deid', 'sa')
+    local row = redis.pcall('HMGET', job, 'timestamp', 'parentKey', 'parent', 'deid', 'sa')
     local code
     if not row[1] then
       code = -1
@@ -108,17 +115,37 @@ if count > 0 then
       sound[i] = row
       mine[#mine + 1] = keys[i + 1]
       leaving[#leaving + 1] = id
+      looked[ARGV[at + 2]] = true
+      if row[2] then
+        rcall('SCARD', row[2] .. ':dependencies')
+      end
     end
     if code then
       codes[#codes + 1] = i
       codes[#codes + 1] = code
     end
   end
-  -- 2. The first writes: give up the locks.
-  if #mine > 0 then
-    rcall('DEL', unpack(mine))
-    rcall('SREM', KEYS[8], unpack(leaving))
+  if looked.c then
+    rcall('ZCARD', KEYS[6])
   end
+  if looked.f then
+    rcall('ZCARD', KEYS[7])
+  end
+  if looked.d or looked.p then
+    rcall('ZCARD', delayed)
+  end
+  if looked.r or looked.w then
+    rcall('LLEN', target)
+    rcall('ZCARD', prioritized)
+  end
+  -- 2. The first writes: leave `active` and give up the locks.
+  if #mine > 0 then
+    rcall('SREM', KEYS[8], unpack(leaving))
+    left = leave_active_batch(active, leaving)
+    rcall('DEL', unpack(mine))
+  end
+else
+  rcall('LLEN', active)
 end
 
 local function write_receipt()
@@ -130,16 +157,12 @@ local function write_receipt()
 end
 write_receipt()
 
-local target, blocked, paused, meta = get_target(base)
-local max_events = meta[6] or '10000'
-
 -- 3. Finish.
 local finished = { c = 0, f = 0 }
 local sets = { c = KEYS[6], f = KEYS[7] }
 local scored = { c = {}, f = {} }
 local rules = { c = {}, f = {} }
 local dirty = false
-local left = leave_active_batch(active, leaving)
 
 for i = 1, count do
   local row = sound[i]
@@ -317,14 +340,16 @@ if want > 0 then
       for i = 1, #ids do
         local id = ids[i]
         local job = base .. id
-        local fields = rcall('HGETALL', job)
-        local starts, unconfirmed = 0, 0
+        local fields = redis.pcall('HGETALL', job)
+        local starts, unconfirmed, known = 0, 0, false
         for f = 1, #fields, 2 do
           local field = fields[f]
           if field == 'ats' then
             starts = tonumber(fields[f + 1]) or 0
           elseif field == 'sa' then
             unconfirmed = tonumber(fields[f + 1]) or 0
+          elseif field == 'timestamp' then
+            known = true
           elseif field == 'defa' then
             free = free + 1
           end
@@ -333,7 +358,7 @@ if want > 0 then
           break -- a job that may kill its process is claimed alone
         end
         taken = i
-        if #fields == 0 then
+        if not known then
           if single then
             rcall('LREM', active, 1, id)
           end
@@ -366,7 +391,6 @@ if want > 0 then
         if not single then
           rcall('LPUSH', active, unpack(started))
         end
-        rcall('ZADD', marker, 0, '0')
         if max then
           local counted = #started - free
           if counted > 0 and rcall('INCRBY', KEYS[13], counted) == counted then
@@ -379,10 +403,17 @@ if want > 0 then
       end
       if #ids == 0 then
         rcall('DEL', KEYS[12])
-      elseif want == 1 or taken < plain + ranked then
-        more = 1
+      else
+        if taken > 0 then
+          rcall('ZADD', marker, 0, '0') -- also where all were dropped: there may be more behind them
+        end
+        if want == 1 or taken < plain + ranked then
+          more = 1
+        end
       end
-    elseif ranked == 0 and plain == 0 then
+    elseif rcall('EXISTS', wait, prioritized) > 0 then
+      more = 1 -- others use up the global concurrency
+    else
       rcall('DEL', KEYS[12])
     end
   end
@@ -392,6 +423,11 @@ if want > 0 then
       next_due = math.floor(tonumber(first[2]) / 4096)
     end
   end
+end
+
+-- A slot of the global concurrency is free again, and this call has not taken it.
+if blocked and not paused and count > 0 and #jobs == 0 and rcall('EXISTS', wait, prioritized) > 0 then
+  rcall('ZADD', marker, 0, '0')
 end
 
 -- 5. `drained` when nothing is left at all.

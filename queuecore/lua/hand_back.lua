@@ -18,7 +18,7 @@ local base, own = ARGV[1], ARGV[2] .. ':'
 for i = 4, #KEYS do
   rcall('SET', KEYS[i], 'closed', 'PX', 3600000)
 end
-local target, blocked, _, meta = get_target(base)
+local target, _, paused, meta = get_target(base)
 local back = {}
 -- The head of `active` was claimed last: put back first, the oldest claim ends up next to run.
 local ids = rcall('LRANGE', KEYS[1], 0, -1)
@@ -31,12 +31,12 @@ for i = 1, #ids do
     rcall('SREM', KEYS[2], id)
     rcall('LREM', KEYS[1], -1, id)
     local priority = tonumber(rcall('HGET', base .. id, 'priority')) or 0
-    put_back(base, id, priority, target, blocked, KEYS[3], meta[6] or '10000')
+    put_back(base, id, priority, target, paused, KEYS[3], meta[6] or '10000')
     back[#back + 1] = id
   end
 end
 if #back == 0 and rcall('EXISTS', base .. 'wait', base .. 'prioritized') > 0 then
-  add_marker(base, blocked)
+  add_marker(base, paused)
 end
 add_delay_marker(base)
 return back

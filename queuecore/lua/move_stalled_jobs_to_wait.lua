@@ -19,7 +19,7 @@ local recovered, failing = {}, {}
 if rcall('SET', KEYS[3], ARGV[2], 'PX', ARGV[3], 'NX') == false then
   return { recovered, failing }
 end
-local target, blocked, _, meta = get_target(base)
+local target, _, paused, meta = get_target(base)
 rcall('XTRIM', events, 'MAXLEN', '~', meta[6] or '10000')
 local suspects = rcall('SMEMBERS', KEYS[1])
 rcall('DEL', KEYS[1])
@@ -48,7 +48,7 @@ for i = 1, #suspects do
       failing[#failing + 1] = id
     end
     rcall('RPUSH', target, id)
-    add_marker(base, blocked)
+    add_marker(base, paused) -- its slot of the global concurrency is free again
     rcall('XADD', events, '*', 'event', 'waiting', 'jobId', id, 'prev', 'active')
     rcall('XADD', events, '*', 'event', 'stalled', 'jobId', id)
     recovered[#recovered + 1] = id

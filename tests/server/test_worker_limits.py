@@ -1,0 +1,207 @@
+"""What holds a worker back: a paused queue, global concurrency, rate limits, set by anybody."""
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+import redis
+
+from queuecore import Job, JobSpec, Queue, RateLimit, RateLimitError
+from tests import invariants
+from tests.server.working import fields, finished, until, working
+
+
+class Counting:
+    """A processor that counts how many of it run at a time."""
+
+    def __init__(self, seconds: float = 0.01) -> None:
+        self.seconds = seconds
+        self.running = self.most = 0
+        self.starts: list[float] = []
+
+    async def __call__(self, job: Job) -> None:
+        self.starts.append(time.monotonic())
+        self.running += 1
+        self.most = max(self.most, self.running)
+        await asyncio.sleep(self.seconds)
+        self.running -= 1
+
+
+def set_meta(client: redis.Redis, **values: Any) -> None:
+    """As a peer sets it."""
+    client.hset("bull:q:meta", mapping=values)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+async def test_global_concurrency_of_a_peer(
+    queue: Queue, redis_client: redis.Redis, workers: int
+) -> None:
+    counting = Counting()
+    set_meta(redis_client, concurrency=2)
+    await queue.aadd_bulk([JobSpec("x") for _ in range(30)])
+    stack = [working(counting, concurrency=10) for _ in range(workers)]
+    for one in stack:
+        await one.__aenter__()
+    await finished(queue, 30, 10)
+    for one in stack:
+        await one.__aexit__(None, None, None)
+    assert counting.most == 2
+    invariants.check(redis_client, "q", idle=True)
+
+
+async def test_global_concurrency_that_is_taken_away(queue: Queue) -> None:
+    counting = Counting(0.05)
+    await queue.aset_global_concurrency(1)
+    await queue.aadd_bulk([JobSpec("x") for _ in range(40)])
+    async with working(counting, concurrency=10):
+        await finished(queue, 3)
+        assert counting.most == 1
+        await queue.aremove_global_concurrency()
+        await finished(queue, 40)
+    assert counting.most > 1
+
+
+# The server's clock opens a window, the test's reads it a little later.
+SLACK = 0.05
+
+
+async def test_a_rate_limit_of_a_peer(queue: Queue, redis_client: redis.Redis) -> None:
+    counting = Counting(0)
+    set_meta(redis_client, max=5, duration=300)
+    await queue.aadd_bulk([JobSpec("x") for _ in range(17)])
+    async with working(counting, concurrency=3):
+        await finished(queue, 17)
+    windows(counting.starts, 5, 0.3)
+    # 17 of 5 each: three whole windows have passed.
+    assert counting.starts[-1] - counting.starts[0] >= 0.9 - SLACK
+
+
+async def test_a_rate_limit_of_the_worker(queue: Queue) -> None:
+    counting = Counting(0)
+    await queue.aadd_bulk([JobSpec("x") for _ in range(9)])
+    async with working(counting, limiter=RateLimit(max=4, duration=0.3)):
+        await finished(queue, 9)
+    windows(counting.starts, 4, 0.3)
+    assert counting.starts[-1] - counting.starts[0] >= 0.6 - SLACK
+
+
+async def test_a_rate_limit_over_two_workers(queue: Queue) -> None:
+    counting = Counting(0)
+    limit = RateLimit(max=4, duration=0.3)
+    await queue.aadd_bulk([JobSpec("x") for _ in range(13)])
+    async with working(counting, limiter=limit), working(counting, limiter=limit):
+        await finished(queue, 13)
+    assert counting.starts[-1] - counting.starts[0] >= 0.9 - SLACK
+
+
+@pytest.mark.parametrize("concurrency", [1, 10])
+async def test_no_worker_sleeps_longer_than_its_limit(queue: Queue, concurrency: int) -> None:
+    """Many short windows in a row: a lost wake-up would cost 5 seconds."""
+    counting = Counting(0.002)
+    await queue.aadd_bulk([JobSpec("x") for _ in range(60)])
+    async with working(counting, concurrency=concurrency, limiter=RateLimit(3, 0.05)):
+        await finished(queue, 60, 10)
+    assert counting.starts[-1] - counting.starts[0] < 4
+
+
+def windows(starts: list[float], most: int, duration: float) -> None:
+    """No window, counted from its first start, holds more than *most*."""
+    first = 0
+    while first < len(starts):
+        inside = [at for at in starts[first:] if at < starts[first] + duration - SLACK]
+        assert len(inside) <= most, starts
+        first += len(inside)
+
+
+async def test_a_processor_that_says_that_it_is_limited(
+    queue: Queue, redis_client: redis.Redis
+) -> None:
+    tries: list[float] = []
+
+    async def work(job: Job) -> str:
+        tries.append(time.monotonic())
+        if len(tries) == 1:
+            await job.queue.arate_limit(0.4)
+            raise RateLimitError
+        return "done"
+
+    await queue.aset_global_rate_limit(100, 1)
+    job = await queue.aadd("x", attempts=1)
+    async with working(work):
+        await finished(queue, 1)
+    stored = await fields(queue, job.id)
+    assert (stored["atm"], stored["ats"], stored["returnvalue"]) == ("1", "2", '"done"')
+    assert "failedReason" not in stored
+    assert tries[1] - tries[0] >= 0.4 - SLACK
+    invariants.check(redis_client, "q", idle=True)
+
+
+async def test_a_paused_queue_is_left_alone(queue: Queue, redis_client: redis.Redis) -> None:
+    counting = Counting()
+    await queue.apause()
+    await queue.aadd_bulk([JobSpec("x") for _ in range(5)])
+    await queue.aadd("later", delay=0.05)
+    async with working(counting, drain_delay=0.1):
+        await asyncio.sleep(0.5)
+        assert counting.starts == []
+        await queue.aresume()
+        await finished(queue, 6)
+    invariants.check(redis_client, "q", idle=True)
+
+
+async def test_pausing_lets_running_jobs_end(queue: Queue) -> None:
+    gate = asyncio.Event()
+    ran: list[str] = []
+
+    async def work(job: Job) -> None:
+        ran.append(job.id)
+        await gate.wait()
+
+    await queue.aadd_bulk([JobSpec("x") for _ in range(4)])
+    async with working(work, concurrency=2, drain_delay=0.1):
+        await until(lambda: len(ran) == 2)
+        await queue.apause()
+        gate.set()
+        await finished(queue, 2)
+        await asyncio.sleep(0.3)
+        assert len(ran) == 2
+        await queue.aresume()
+        await finished(queue, 4)
+
+
+async def test_a_queue_that_bullmq_5_paused(queue: Queue, redis_client: redis.Redis) -> None:
+    """Its jobs stand in `paused`; nothing may be taken from there."""
+    counting = Counting()
+    await queue.aadd_bulk([JobSpec("x") for _ in range(3)])
+    set_meta(redis_client, paused=1, version="bullmq:5.81.5")
+    redis_client.rename("bull:q:wait", "bull:q:paused")
+    async with working(counting, drain_delay=0.1):
+        await asyncio.sleep(0.3)
+        assert counting.starts == []
+        # As version 5 resumes.
+        redis_client.rename("bull:q:paused", "bull:q:wait")
+        redis_client.hdel("bull:q:meta", "paused")
+        redis_client.zadd("bull:q:marker", {"0": 0})
+        await finished(queue, 3)
+
+
+async def test_a_slot_that_a_closing_worker_frees_is_taken_at_once(queue: Queue) -> None:
+    """It claims nothing more; whoever waits for the slot must not sleep through it."""
+    gate = asyncio.Event()
+
+    async def slow(job: Job) -> None:
+        await gate.wait()
+
+    await queue.aset_global_concurrency(1)
+    await queue.aadd("x")
+    async with working(slow, concurrency=1) as first:
+        await until(lambda: first.running == 1)
+        await queue.aadd("x")
+        async with working(Counting()):
+            await asyncio.sleep(0.2)
+            closing = asyncio.create_task(first.close(5))
+            await asyncio.sleep(0.05)
+            gate.set()
+            await closing
+            await finished(queue, 2)
