@@ -769,15 +769,15 @@ def commands(client):
     return client.info("stats")["total_commands_processed"]
 
 
-async def test_many_viewers_cost_the_server_what_one_costs(pages, db, redis_client, fragments):
+async def test_many_viewers_cost_the_server_what_one_costs(pages, db, quiet_server, fragments):
     for queue in range(20):
-        put_job(redis_client, "0", queue=f"q{queue}")
+        put_job(quiet_server, "0", queue=f"q{queue}")
     users = [await sync_to_async(make_user)(f"user {n}", "view") for n in range(3)]
 
     async def measure(seconds=4.0):
-        before = commands(redis_client)
+        before = commands(quiet_server)
         await asyncio.gather(*(page.silent(seconds) for page in opened))
-        return commands(redis_client) - before
+        return commands(quiet_server) - before
 
     opened = [await pages(users[0])]
     await opened[0].subscribe("overview")
@@ -794,8 +794,17 @@ async def test_many_viewers_cost_the_server_what_one_costs(pages, db, redis_clie
     assert len(hub.get_hub().groups("default")) == 1
 
 
-async def test_nobody_looking_costs_nothing(pages, viewer, redis_client, fragments):
-    put_job(redis_client, "0")
+@pytest.fixture
+def quiet_server(new_server, settings):
+    """A client of a server that nobody else uses, so that its commands can be counted."""
+    server = new_server()
+    settings.QUEUECORE = settings.QUEUECORE | {"CONNECTIONS": {"default": {"URL": server.url}}}
+    with server.client() as client:
+        yield client
+
+
+async def test_nobody_looking_costs_nothing(pages, viewer, quiet_server, fragments):
+    put_job(quiet_server, "0")
     page = await pages(viewer)
     await page.subscribe("overview")
     await page.until(lambda p: count(p) == 1)
@@ -805,9 +814,9 @@ async def test_nobody_looking_costs_nothing(pages, viewer, redis_client, fragmen
     while follower.runs:
         assert time.monotonic() < deadline
         await asyncio.sleep(0.05)
-    before = commands(redis_client)
+    before = commands(quiet_server)
     await asyncio.sleep(1.5)
-    assert commands(redis_client) - before <= 1
+    assert commands(quiet_server) - before <= 1
     assert hub.get_hub()._guard is None
 
 
