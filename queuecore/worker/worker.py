@@ -136,7 +136,8 @@ class Worker:
         self._in_flight = 0
         # Something may be ready to be claimed: set by the marker, and by a claim that was filled.
         self._hungry = True
-        self._limited_until = 0.0
+        # Runs while the queue's rate limit holds: nothing is claimed before it is over.
+        self._limit: asyncio.TimerHandle | None = None
         self._next_due = 0
         self._suspect: Run | None = None
         self._closing = False
@@ -221,6 +222,8 @@ class Worker:
                     task.result()
         finally:
             self._done.set()
+            if self._limit is not None:
+                self._limit.cancel()
             await _end(everything)
             try:
                 await self._marker.close()
@@ -326,7 +329,7 @@ class Worker:
         """
         if self._closing or self._suspect is not None or not (calling or self._hungry):
             return 0
-        if self._limited_until and time.monotonic() < self._limited_until:
+        if self._limit is not None:
             return 0
         want = min(self._free, -(-self.concurrency // LANES), BATCH)
         if want <= 0:
@@ -375,7 +378,10 @@ class Worker:
         for claimed in claim.jobs:
             self._start(number, claimed, claim.begun)
         if claim.limit_ttl:
-            self._limited_until = time.monotonic() + min(claim.limit_ttl / 1000, _LONGEST_LIMIT)
+            if self._limit is not None:
+                self._limit.cancel()
+            seconds = min(claim.limit_ttl / 1000, _LONGEST_LIMIT)
+            self._limit = self._loop.call_later(seconds, self._limit_over)
         if want:
             got = len(claim.jobs)
             # Filled: there may be more. Not filled although there is more: another's turn, and
@@ -387,6 +393,12 @@ class Worker:
                 self._changed.set()
             if self.burst and not got and not claim.more and not claim.limit_ttl:
                 self._burst_done()
+
+    def _limit_over(self) -> None:
+        """A timer of its own: whoever blocks on the marker meanwhile would sleep through it."""
+        self._limit = None
+        self._hungry = True
+        self._touch()
 
     def _burst_done(self) -> None:
         if not self._runs and not self._in_flight and self._done is not None:
@@ -585,13 +597,14 @@ class Worker:
         assert self._changed is not None
         pause = _FIRST_PAUSE
         while not self._closing and not self._ending():
-            if self._limited_until:
-                await asyncio.sleep(max(self._limited_until - time.monotonic(), 0))
-                self._limited_until = 0.0
-                self._hungry = True
-                self._touch()
             # Not while a claim is under way: its answer tells until when to wait.
-            if self._hungry or self._reserved or self._free <= 0 or self._suspect:
+            if (
+                self._hungry
+                or self._reserved
+                or self._free <= 0
+                or self._suspect is not None
+                or self._limit is not None
+            ):
                 self._changed.clear()
                 await self._changed.wait()
                 continue
