@@ -2,7 +2,8 @@
 --
 -- KEYS: active, stalled
 -- ARGV: base, lock_duration, count, jobs... (4 each: id, token, starts, confirm "1" or "0")
--- Returns: a number a job: 1 renewed, 2 taken again after it had run out, 0 lost
+-- Returns: a number a job: 1 renewed, 2 taken again after it had run out, 3 not taken again since
+--   the server is full, 0 lost
 -- Errors: none
 -- Follows: BullMQ extendLocks
 --
@@ -32,7 +33,7 @@ if #renewed > 0 then
 end
 for i = 1, #answer do
   local at = i * 4
-  if answer[i] == 1 and ARGV[at + 3] == '1' then
+  if answer[i] == 1 and ARGV[at + 3] == '1' and rcall('EXISTS', base .. ARGV[at]) == 1 then
     redis.pcall('HSET', base .. ARGV[at], 'sa', ARGV[at + 2])
   end
 end
@@ -45,12 +46,12 @@ if #gone > 0 then
   for i = 1, #gone do
     local at = gone[i] * 4
     local id = ARGV[at]
-    if running[id] and rcall('HGET', base .. id, 'ats') == ARGV[at + 2] then
+    if running[id] and redis.pcall('HGET', base .. id, 'ats') == ARGV[at + 2] then
       local taken = redis.pcall('SET', base .. id .. ':lock', ARGV[at + 1], 'PX', ARGV[2], 'NX')
-      if type(taken) == 'table' and taken.ok then
+      if taken.ok then
         rcall('SREM', KEYS[2], id)
-        answer[gone[i]] = 2
       end
+      answer[gone[i]] = taken.ok and 2 or 3
     end
   end
 end

@@ -98,11 +98,11 @@ class LockRenewer(threading.Thread):
             ]
             answers = self._connection.run(extend_locks(self._keys, self._duration, locks))
             for run, answer in zip(batch, answers, strict=True):
-                if answer:
+                if answer == 0:
+                    self._lost(run)
+                elif answer != 3:  # 3: it runs on, and is tried again with the next look
                     renewed[run] = now
                     # 2: taken again, which writes no mark.
                     run.confirmed = run.confirmed or answer == 1
-                else:
-                    self._lost(run)
         if not runs:
             self._connection.close()

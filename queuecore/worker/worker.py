@@ -540,8 +540,8 @@ class Worker:
             self._forget(run)
             if code:
                 logger.warning(
-                    "job %s of %s: its outcome was refused with code %d, another worker has it",
-                    run.job.id, self.queue.name, code,
+                    "job %s of %s %s; its outcome is void",
+                    run.job.id, self.queue.name, _REFUSED.get(code, f"got code {code}"),
                 )  # fmt: skip
             elif run.entry is not None:
                 self._hooks.ended(run, outcome, value)
@@ -640,6 +640,12 @@ class Worker:
         return f"{self.id}:{run.number}"
 
 
+_REFUSED = {
+    -1: "was removed while it ran",
+    -2: "lost its lock",
+    -3: "was taken out of the running jobs by somebody",
+    -6: "lost its lock and runs elsewhere",
+}
 _CHILDREN = {
     -4: "the job cannot complete: it has unfinished children",
     -9: "the job cannot complete: it has failed children",

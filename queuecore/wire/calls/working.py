@@ -160,7 +160,11 @@ class HeldLock:
 
 
 def extend_locks(keys: Keys, lock_duration: int, locks: Sequence[HeldLock]) -> Call[list[int]]:
-    """Renew *locks* for *lock_duration* ms: 1 renewed, 2 taken again, 0 lost, one a lock."""
+    """Renew *locks* for *lock_duration* ms.
+
+    Gives a number a lock: 1 renewed, 2 taken again after it had run out, 3 run out while the server
+    is full, 0 lost to another.
+    """
     args: list[Argument] = [keys.base, lock_duration, len(locks)]
     for one in locks:
         args += (one.job_id, one.token, one.starts, "1" if one.confirm else "0")
