@@ -267,7 +267,8 @@ for kind, set in pairs(sets) do
   end
   if finished[kind] > 0 and ARGV[10] ~= '0' then
     local state = kind == 'c' and 'completed' or 'failed'
-    collect_metrics(base .. 'metrics:' .. state, finished[kind], tonumber(ARGV[10]), now)
+    -- Counting must not hold up what is counted.
+    pcall(collect_metrics, base .. 'metrics:' .. state, finished[kind], tonumber(ARGV[10]), now)
   end
 end
 if count > 8 or (count > 0 and tonumber(number) % 8 == 0) then
@@ -405,7 +406,7 @@ if want > 0 then
         rcall('DEL', KEYS[12])
       else
         if taken > 0 then
-          rcall('ZADD', marker, 0, '0') -- also where all were dropped: there may be more behind them
+          redis.pcall('ZADD', marker, 0, '0') -- also where all were dropped: there may be more behind them
         end
         if want == 1 or taken < plain + ranked then
           more = 1
@@ -427,7 +428,7 @@ end
 
 -- A slot of the global concurrency is free again, and this call has not taken it.
 if blocked and not paused and count > 0 and #jobs == 0 and rcall('EXISTS', wait, prioritized) > 0 then
-  rcall('ZADD', marker, 0, '0')
+  redis.pcall('ZADD', marker, 0, '0')
 end
 
 -- 5. `drained` when nothing is left at all.

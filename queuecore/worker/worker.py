@@ -50,6 +50,7 @@ from ..wire.calls.working import (
 from ..wire.lanes import Lane
 from ..wire.link import Link
 from . import finish, stalled
+from .complaints import Complaints
 from .execute import Executor, Run
 from .fetch import Marker
 from .hooks import Hooks
@@ -140,6 +141,7 @@ class Worker:
         self._limit: asyncio.TimerHandle | None = None
         self._next_due = 0
         self._suspect: Run | None = None
+        self._complaints = Complaints(self.queue)
         self._closing = False
         self._away_since: float | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -224,7 +226,7 @@ class Worker:
             self._done.set()
             if self._limit is not None:
                 self._limit.cancel()
-            await _end(everything)
+            await _end([*everything, *self._complaints.tasks])
             try:
                 await self._marker.close()
                 await self._give_up()
@@ -305,8 +307,7 @@ class Worker:
             except ServerUnavailable as error:
                 self._server_away(error)
             except QueueCoreError as error:
-                # Not a passing error, but the results must not be lost by it.
-                logger.error("queue %s: %s", self.queue.name, error)
+                self._complaints.tell(error)  # it passes by an operator's hand; nothing is lost
             else:
                 self._server_back()
                 return answer
@@ -614,8 +615,11 @@ class Worker:
                     await self._marker.put()
                     continue
                 pause = _FIRST_PAUSE
-            except ServerUnavailable as error:
-                self._server_away(error)
+            except QueueCoreError as error:
+                if isinstance(error, ServerUnavailable):
+                    self._server_away(error)
+                else:
+                    self._complaints.tell(error)
                 await asyncio.sleep(random.uniform(_FIRST_PAUSE / 2, pause))
                 pause = min(pause * 2, _LONGEST_PAUSE)
             if self._ending():

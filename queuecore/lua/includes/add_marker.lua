@@ -1,6 +1,7 @@
--- Tell idle workers that something may be ready, unless none of them may take it.
+-- Tell idle workers that something may be ready, unless none of them may take it. A hint: that its key
+-- is of a wrong type must not end a script half-way.
 local function add_marker(base, blocked)
   if not blocked then
-    redis.call('ZADD', base .. 'marker', 0, '0')
+    redis.pcall('ZADD', base .. 'marker', 0, '0')
   end
 end

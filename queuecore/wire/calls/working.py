@@ -183,6 +183,29 @@ def hand_back(keys: Keys, worker: str, lanes: int) -> Call[list[str]]:
     )
 
 
+def wrong_types(keys: Keys) -> Operation[list[tuple[str, str, str]]]:
+    """Find the queue's keys of a wrong type: each key, what it is, and what it should be."""
+    expected = {
+        keys.wait: "list",
+        keys.active: "list",
+        keys.paused: "list",
+        keys.prioritized: "zset",
+        keys.delayed: "zset",
+        keys.completed: "zset",
+        keys.failed: "zset",
+        keys.waiting_children: "zset",
+        keys.marker: "zset",
+        keys.stalled: "set",
+        keys.events: "stream",
+        keys.meta: "hash",
+        keys.limiter: "string",
+        keys.pc: "string",
+    }
+    found = yield [Command(("TYPE", key), text) for key in expected]
+    pairs = zip(expected.items(), found, strict=True)
+    return [(key, kind, right) for (key, right), kind in pairs if kind not in (right, "none")]
+
+
 def count_unknown(keys: Keys, job_id: str, limit: int, seconds: int) -> Operation[int]:
     """Count, for at least *seconds*, how often a worker met a job whose name it does not know.
 

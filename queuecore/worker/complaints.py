@@ -1,0 +1,52 @@
+"""Errors of the server that stay until somebody does something: told clearly, and not too often."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+
+from ..errors import QueueCoreError
+from ..queue import Queue
+from ..wire.calls.working import wrong_types
+
+logger = logging.getLogger("queuecore.worker")
+
+# The same error is not told again for so long; in seconds.
+SILENCE = 30.0
+_MOST = 50
+
+
+class Complaints:
+    """The errors of one worker. ``tasks``: what still runs, to be ended with the worker."""
+
+    def __init__(self, queue: Queue) -> None:
+        self.tasks: set[asyncio.Task[None]] = set()
+        self._queue = queue
+        self._told: dict[str, float] = {}
+
+    def tell(self, error: QueueCoreError) -> None:
+        """Log *error*, unless that was done a short while ago."""
+        text, now = str(error), time.monotonic()
+        if now - self._told.get(text, float("-inf")) < SILENCE:
+            return
+        if len(self._told) >= _MOST:
+            self._told.clear()
+        self._told[text] = now
+        logger.error("queue %s: %s; it is tried again", self._queue.name, text)
+        if "WRONGTYPE" in text:
+            task = asyncio.create_task(self._explain())
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+
+    async def _explain(self) -> None:
+        """Name the key of a wrong type, which the server does not."""
+        with contextlib.suppress(QueueCoreError):
+            for key, kind, right in await self._queue.connection.arun(
+                wrong_types(self._queue.keys)
+            ):
+                logger.error(
+                    "queue %s: the key %s is a %s, but must be a %s: somebody wrote to it; rename "
+                    "or delete it", self._queue.name, key, kind, right,
+                )  # fmt: skip
