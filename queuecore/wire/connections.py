@@ -36,7 +36,7 @@ from ..errors import (
 from . import embedded
 from .calls.base import Argument, Call, Command, Operation, Request
 from .clock import Clock
-from .link import Link
+from .link import ELSEWHERE, Link
 from .run import anow, arun, run
 from .scripts import Script, load
 
@@ -129,6 +129,8 @@ class Connection:
             for index in _unknown_scripts(answers):
                 sock.send_packed_command(sock.pack_command(*_eval(requests[index])))
                 answers[index] = _read(sock)
+            if _elsewhere(answers):
+                sock.disconnect()
         except BaseException as error:
             sock.disconnect()
             if isinstance(error, redis.RedisError | OSError):
@@ -153,6 +155,8 @@ class Connection:
             for index in _unknown_scripts(answers):
                 await sock.send_packed_command(sock.pack_command(*_eval(requests[index])))
                 answers[index] = await _aread(sock)
+            if _elsewhere(answers):
+                await sock.disconnect(nowait=True)
         except BaseException as error:
             # A cancelled exchange leaves an answer under way: the socket must not be used again.
             await sock.disconnect(nowait=True)
@@ -346,6 +350,11 @@ async def _aread(sock: Any) -> Any:
         return await sock.read_response()
     except redis.ResponseError as error:
         return error
+
+
+def _elsewhere(answers: list[Any]) -> bool:
+    """Whether a new connection may do better: the server is no primary any more, say."""
+    return any(isinstance(one, Exception) and _code(one) in ELSEWHERE for one in answers)
 
 
 def _unknown_scripts(answers: list[Any]) -> list[int]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import redis
 from redis.asyncio.connection import AbstractConnection
 
+from ..errors import ServerRefused
 from . import resp
 from .calls.base import Call, Command
 from .scripts import load
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from .connections import Connection
 
 T = TypeVar("T")
+
+# Answers after which another connection may reach the right server, or be let in.
+ELSEWHERE = frozenset(("READONLY", "MASTERDOWN", "NOAUTH", "WRONGPASS", "NOPERM"))
 
 
 class Link:
@@ -73,7 +77,12 @@ class Link:
             if isinstance(error, OSError):
                 raise self._connection.unreachable(error, sent=True) from error
             raise
-        return self._connection.decode(request, answer)  # type: ignore[no-any-return]
+        try:
+            return self._connection.decode(request, answer)  # type: ignore[no-any-return]
+        except ServerRefused as error:
+            if error.code in ELSEWHERE:
+                await self.close()
+            raise
 
     async def close(self) -> None:
         """Close the socket at once."""

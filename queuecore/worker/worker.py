@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
@@ -28,6 +27,7 @@ from ..errors import (
     DelayedError,
     NotSerializable,
     QueueCoreError,
+    ServerRefused,
     ServerUnavailable,
     UnrecoverableError,
     WaitingChildrenError,
@@ -55,13 +55,13 @@ from .execute import Executor, Run
 from .fetch import Marker
 from .hooks import Hooks
 from .locks import LockRenewer
+from .pace import Pace
 
 logger = logging.getLogger("queuecore.worker")
 
 LANES = 2
 # The most outcomes, and the most claims, of one call: some milliseconds of the server's time.
 BATCH = 200
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 # A limited queue is looked at again after this at the latest (BullMQ's maximumRateLimitDelay).
 _LONGEST_LIMIT = 30.0
 # How long it is at least remembered that a job's name was unknown; in seconds.
@@ -262,7 +262,7 @@ class Worker:
     async def _lane(self, number: int) -> None:
         """Send call after call: every outcome there is, and a claim for the free slots."""
         lane = Lane(self.queue.keys.receipt("call", self.id, number))
-        link = self.queue.connection.link()
+        link, pace = self.queue.connection.link(), Pace()
         try:
             while not self._ending():
                 outcomes = self._take_outcomes()
@@ -277,10 +277,13 @@ class Worker:
                     self._wake_lane()
                 self._in_flight += 1
                 try:
-                    claim = await self._exchange(lane, link, outcomes, want)
+                    claim = await self._exchange(lane, link, pace, outcomes, want)
                 finally:
                     self._in_flight -= 1
                     self._reserved -= want
+                if claim is None:
+                    self._hungry = True
+                    continue
                 self._acknowledged(outcomes, claim)
                 self._take(lane.number, claim, want)
                 if self._closing:
@@ -289,14 +292,23 @@ class Worker:
             await link.close()
 
     async def _exchange(
-        self, lane: Lane, link: Link, outcomes: list[tuple[Run, Outcome, Any]], want: int
-    ) -> Claim:
-        """Send one call until it is answered: the same number, outcomes and claim each time."""
+        self,
+        lane: Lane,
+        link: Link,
+        pace: Pace,
+        outcomes: list[tuple[Run, Outcome, Any]],
+        want: int,
+    ) -> Claim | None:
+        """Send one call until it is answered: the same number, outcomes and claim each time.
+
+        None if it was only to claim and the server certainly did nothing: a full server takes
+        outcomes, which must not wait behind a claim.
+        """
         self._number += 1
         lane.number = self._number
         sent = [outcome for _, outcome, _ in outcomes]
         clock = self.queue.connection.clock
-        pause = _FIRST_PAUSE
+        certain = not outcomes
         while True:
             try:
                 now = await self.queue.connection.anow() if clock.stale else clock.now_ms()
@@ -304,15 +316,16 @@ class Worker:
                     self.queue.keys, lane.receipt, lane.number, self._options, now, sent, want
                 )
                 answer = await link.send(call)
-            except ServerUnavailable as error:
-                self._server_away(error)
             except QueueCoreError as error:
-                self._complaints.tell(error)  # it passes by an operator's hand; nothing is lost
+                self._trouble(error)
+                certain = certain and isinstance(error, ServerUnavailable) and not error.sent
             else:
                 self._server_back()
+                pace.reset()
                 return answer
-            await asyncio.sleep(random.uniform(_FIRST_PAUSE / 2, pause))
-            pause = min(pause * 2, _LONGEST_PAUSE)
+            await pace.wait()
+            if certain:
+                return None
 
     def _take_outcomes(self) -> list[tuple[Run, Outcome, Any]]:
         taken: list[tuple[Run, Outcome, Any]] = []
@@ -596,7 +609,7 @@ class Worker:
     async def _wait_for_work(self) -> None:
         """Block on the marker whenever there are free slots and nothing to claim."""
         assert self._changed is not None
-        pause = _FIRST_PAUSE
+        pace = Pace()
         while not self._closing and not self._ending():
             # Not while a claim is under way: its answer tells until when to wait.
             if (
@@ -614,21 +627,21 @@ class Worker:
                 if taken and self._free <= 0:
                     await self._marker.put()
                     continue
-                pause = _FIRST_PAUSE
+                pace.reset()
             except QueueCoreError as error:
-                if isinstance(error, ServerUnavailable):
-                    self._server_away(error)
-                else:
-                    self._complaints.tell(error)
-                await asyncio.sleep(random.uniform(_FIRST_PAUSE / 2, pause))
-                pause = min(pause * 2, _LONGEST_PAUSE)
+                self._trouble(error)
+                await pace.wait()
             if self._ending():
                 return
             self._next_due = 0
             self._hungry = True
             self._touch()
 
-    def _server_away(self, error: ServerUnavailable) -> None:
+    def _trouble(self, error: QueueCoreError) -> None:
+        """Tell of an error that passes, by itself or by an operator's hand; nothing is lost."""
+        if isinstance(error, ServerRefused) or not isinstance(error, ServerUnavailable):
+            self._complaints.tell(error)
+            return
         self.queue.connection.clock.forget()
         if self._away_since is None:
             self._away_since = time.monotonic()

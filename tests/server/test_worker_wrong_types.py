@@ -22,11 +22,7 @@ def break_key(client: redis.Redis, key: str) -> None:
     name = f"bull:q:{key}"
     if client.exists(name):
         client.rename(name, f"kept:{key}")
-    if (client.exists(f"kept:{key}") and client.type(f"kept:{key}") == "string") or key in (
-        "pc",
-        "limiter",
-        "stalled-check",
-    ):
+    if key in ("pc", "limiter", "stalled-check"):
         client.rpush(name, "oops")
     else:
         client.set(name, "oops")
