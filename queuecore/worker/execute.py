@@ -29,7 +29,8 @@ class Run:
     """One claimed job, from its claim until the server has acknowledged its outcome.
 
     ``number``: the claim's, which makes the lock's token. ``starts``: the job's ``ats`` in this
-    run. ``claimed``: monotonic seconds. ``lost``: another worker has the job; its outcome is void.
+    run. ``claimed``: monotonic seconds. ``ended``: its outcome is known. ``lost``: another worker
+    has the job; its outcome is void.
     """
 
     job: Job
@@ -39,6 +40,7 @@ class Run:
     entry: Entry | None = None
     task: asyncio.Task[None] | None = None
     confirmed: bool = False
+    ended: bool = False
     lost: bool = False
     abandoned: bool = False
 

@@ -518,6 +518,7 @@ class Worker:
     def _finish(self, run: Run, outcome: Outcome, value: Any) -> None:
         """Queue an outcome for the next call; its slot is free, its lock is still renewed."""
         self._busy -= 1
+        run.ended = True
         self._outcomes.append((run, outcome, value))
         self._touch()
 
@@ -564,12 +565,14 @@ class Worker:
         """Another worker has the job: stop its processor and void its outcome."""
         if self._runs.get(run.job.id) is not run:
             return
+        if run.ended:
+            if not any(one[0] is run for one in self._outcomes):
+                return  # its outcome is under way, or was just taken: the answer tells
+            self._forget(run)
         logger.warning(
             "job %s of %s lost its lock; its outcome is void", run.job.id, self.queue.name
         )
         run.lost = True
-        if any(one[0] is run for one in self._outcomes):
-            self._forget(run)
         self._cancel(run)
         self._touch()
 
