@@ -133,6 +133,7 @@ function connect() {
   socket = opened;
   heard = performance.now();
   opened.addEventListener("open", () => {
+    if (socket !== opened) return;
     subscribed = new Map();
     acknowledged = { seq: 0, at: 0 };
     send({ type: "interval", seconds: chosen.interval });
@@ -186,7 +187,9 @@ function disconnect() {
   stopPolling();
   const old = socket;
   socket = null;
-  old?.close();
+  // To close a socket that is still connecting is an error in the console: it closes once it is open.
+  if (old?.readyState === WebSocket.CONNECTING) old.addEventListener("open", () => old.close());
+  else old?.close();
 }
 
 // Signed out, or without a right: the server shows the right page, but not again and again.

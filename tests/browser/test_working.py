@@ -268,6 +268,8 @@ def test_on_a_phone(width: int, ada: Callable[..., Visitor], many: Queue) -> Non
     page = visitor.go("/")
     bottom = page.locator(".bottom")
     bottom.get_by_role("link", name="Queues").click()
+    # The overview has a link of that name, too.
+    expect(page.get_by_role("heading", name="Queues", exact=True)).to_be_visible()
     page.get_by_role("link", name="emails", exact=True).first.click()
     expect(page.get_by_role("heading", name="emails")).to_be_visible()
     page.get_by_role("link", name="Failed").first.click()
