@@ -27,7 +27,8 @@ async def working(
         try:
             await asyncio.wait_for(task, timeout + 5)
         finally:
-            await get_connection().aclose()
+            for connection in {worker.queue.connection, get_connection()}:
+                await connection.aclose()
 
 
 async def until(what: Callable[[], Any], timeout: float = PATIENCE) -> Any:

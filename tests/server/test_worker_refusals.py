@@ -1,0 +1,150 @@
+"""A server that refuses: tried again at a pace, told once, and every result arrives in the end."""
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import redis
+
+from queuecore import Job, JobSpec, Queue
+from tests import invariants
+from tests.server.refusing import Refusing
+from tests.server.working import finished, until, working
+from tests.servers import Server
+
+Front = Callable[[Refusing], None]
+
+
+@pytest.fixture
+def front(settings: Any) -> Front:
+    """Makes a refusing server the connection ``front`` of this test."""
+
+    def name(refusing: Refusing) -> None:
+        connections = settings.QUEUECORE["CONNECTIONS"] | {"front": {"URL": refusing.url}}
+        settings.QUEUECORE = settings.QUEUECORE | {"CONNECTIONS": connections}
+
+    return name
+
+
+ANSWERS = [
+    "OOM command not allowed when used memory > 'maxmemory'.",
+    "READONLY You can't write against a read only replica.",
+    "LOADING Valkey is loading the dataset in memory",
+    "MISCONF Errors writing to the AOF file: No space left on device",
+    "BUSY Valkey is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
+    "NOREPLICAS Not enough good replicas to write.",
+    "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+    "CLUSTERDOWN The cluster is down",
+    "TRYAGAIN Multiple keys request during rehashing of slot",
+    "NOAUTH Authentication required.",
+    "NOPERM User x has no permissions to run the 'evalsha' command",
+    "ERR something that nobody has met before",
+    "WRONGTYPE Operation against a key holding the wrong kind of value",
+]
+
+
+class Gated:
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+        self.runs: Counter[str] = Counter()
+
+    async def __call__(self, job: Job) -> None:
+        self.runs[job.id] += 1
+        await self.gate.wait()
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [one.getMessage() for one in caplog.records if one.levelno >= logging.ERROR]
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+async def test_results_wait_and_arrive(
+    queue: Queue,
+    server: Server,
+    redis_client: redis.Redis,
+    front: Front,
+    caplog: pytest.LogCaptureFixture,
+    answer: str,
+) -> None:
+    gated = Gated()
+    with Refusing(server) as refusing:
+        front(refusing)
+        async with working(gated, connection="front", concurrency=4) as worker:
+            await queue.aadd_bulk([JobSpec("x") for _ in range(8)])
+            await until(lambda: worker.running == 4)
+            refusing.answer = answer
+            gated.gate.set()
+            await until(lambda: worker.running == 0)
+            begun = time.monotonic()
+            await asyncio.sleep(1.5)
+            counts = await queue.aget_job_counts()
+            assert (counts["active"], counts["failed"], counts["completed"]) == (4, 0, 0)
+            # Two lanes: some quick tries, then at most one a second each.
+            in_all = [at for at in refusing.asked if at >= begun]
+            assert 2 <= len(in_all) <= 16
+            assert len([at for at in in_all if at >= begun + 0.75]) <= 4
+            assert len(told(caplog)) <= 2, caplog.text
+            assert answer.split(" ")[0] in caplog.text
+            refusing.answer = None
+            await finished(queue, 8)
+    assert set(gated.runs.values()) == {1}
+    invariants.check(redis_client, "q", idle=True)
+
+
+@pytest.mark.parametrize("answer", ANSWERS[:2])
+async def test_an_idle_worker_is_refused_at_a_pace(
+    queue: Queue, server: Server, front: Front, answer: str
+) -> None:
+    gated = Gated()
+    gated.gate.set()
+    with Refusing(server) as refusing:
+        front(refusing)
+        refusing.answer = answer
+        async with working(gated, connection="front"):
+            await queue.aadd("x")
+            await asyncio.sleep(1.5)
+            assert 2 <= len(refusing.asked) <= 16
+            refusing.answer = None
+            await finished(queue, 1)
+
+
+@pytest.mark.parametrize("code", ["READONLY", "MASTERDOWN", "NOAUTH", "NOPERM"])
+async def test_a_new_connection_is_tried(
+    queue: Queue, server: Server, front: Front, code: str
+) -> None:
+    """After a failover the address leads to the new primary, the old socket does not."""
+    gated = Gated()
+    with Refusing(server) as refusing:
+        front(refusing)
+        async with working(gated, connection="front") as worker:
+            await queue.aadd("x")
+            await until(lambda: worker.running == 1)
+            refusing.forgive_new = True
+            refusing.answer = f"{code} not here"
+            gated.gate.set()
+            await finished(queue, 1, 3)
+
+
+async def test_stalled_checks_and_renewals_go_on_after_refusals(
+    queue: Queue, server: Server, redis_client: redis.Redis, front: Front
+) -> None:
+    gated = Gated()
+    with Refusing(server, "extend_locks") as refusing:
+        front(refusing)
+        short = {"lock_duration": 1.0, "stalled_interval": 0.3}
+        async with working(gated, connection="front", **short) as worker:
+            job = await queue.aadd("x")
+            await until(lambda: worker.running == 1)
+            refusing.answer = "BUSY somebody's script"
+            await asyncio.sleep(0.5)
+            assert len(refusing.asked) >= 1
+            refusing.answer = None
+            await asyncio.sleep(1.0)
+            assert redis_client.pttl(f"bull:q:{job.id}:lock") > 0
+            gated.gate.set()
+            await finished(queue, 1)
+    assert gated.runs == {job.id: 1}
