@@ -1,4 +1,4 @@
-"""A server in front of the tests' own that answers a script with an error, as long as it is told."""
+"""A server in front of the tests' own that answers a script with an error, while it is told to."""
 
 import contextlib
 import socket
