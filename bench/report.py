@@ -202,7 +202,7 @@ def _rest(results: Results) -> str:
             said = f"below {limit:g} ms: {_word(value < limit)}"
         else:
             ratio = _ratios(results[ours], results[node], figure)
-            said = f"at most 1.00× Node: {_word(statistics.median(ratio) <= 1)}"
+            said = f"at most 1.00× Node: {_word(round(statistics.median(ratio), 2) <= 1)}"
         rows.append(
             [
                 title,

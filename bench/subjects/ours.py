@@ -23,29 +23,29 @@ def configure(url: str) -> None:
 
 def work(task: dict[str, Any]) -> None:
     """Work the queue until told to stop."""
-    from queuecore import Job, Processor, Worker
+    from queuecore import Job, Worker
 
     notes = Notes()
 
-    class Base(Processor):
-        def on_completed(self, job: Job, result: Any) -> None:
-            notes.acknowledge()
+    class Counted(Worker):
+        """Notes each acknowledgement, as the peers' `completed` listeners do."""
 
-    class Async(Base):
-        async def process(self, job: Job) -> None:
-            notes.start()
+        def _acknowledged(self, outcomes: Any, claim: Any) -> None:
+            super()._acknowledged(outcomes, claim)
+            notes.acknowledge(len(outcomes))
 
-    class Threads(Base):
-        def process(self, job: Job) -> None:
-            notes.start()
+    async def noop(job: Job) -> None:
+        notes.start()
 
-    class Latency(Base):
-        async def process(self, job: Job) -> None:
-            notes.start()
-            notes.pick_up(job.data["sent"])
+    def in_thread(job: Job) -> None:
+        notes.start()
 
-    processor = {"async": Async, "threads": Threads, "latency": Latency}[task["processor"]]
-    worker = Worker(task["queue"], processor, concurrency=task["concurrency"])
+    async def latency(job: Job) -> None:
+        notes.start()
+        notes.pick_up(job.data["sent"])
+
+    processor = {"async": noop, "threads": in_thread, "latency": latency}[task["processor"]]
+    worker = Counted(task["queue"], processor, concurrency=task["concurrency"])
 
     def stop() -> None:
         wait_for_stop()

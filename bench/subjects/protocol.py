@@ -84,8 +84,9 @@ class Notes:
 
     def acknowledge(self, jobs: int = 1) -> None:
         """The server has acknowledged the outcome of *jobs*."""
-        self.jobs += jobs
-        self.ended = time.monotonic()
+        if jobs:
+            self.jobs += jobs
+            self.ended = time.monotonic()
 
     def tell(self, **more: Any) -> None:
         """Answer with the notes, and *more*."""
