@@ -34,6 +34,7 @@ class LockRenewer(threading.Thread):
         runs: gives the runs of now; called in this thread.
         token: gives a run's lock token.
         lost: called in this thread with a run whose job another worker holds.
+        look: called in this thread before each renewal.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class LockRenewer(threading.Thread):
         runs: Callable[[], list[Run]],
         token: Callable[[Run], str],
         lost: Callable[[Run], None],
+        look: Callable[[], None],
     ) -> None:
         super().__init__(name=f"queuecore-locks-{keys.name}", daemon=True)
         self._connection = connection.sibling()
@@ -55,6 +57,7 @@ class LockRenewer(threading.Thread):
         self._runs = runs
         self._token = token
         self._lost = lost
+        self._look = look
         self._renewed: dict[Run, float] = {}
         self._stopping = threading.Event()
 
@@ -64,6 +67,7 @@ class LockRenewer(threading.Thread):
         wait = self._renew_after / 2
         while not self._stopping.wait(wait):
             try:
+                self._look()
                 self._renew()
             except Exception as error:
                 wait = random.uniform(_FIRST_PAUSE / 2, pause)

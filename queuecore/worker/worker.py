@@ -50,6 +50,7 @@ from ..wire.calls.working import (
 from ..wire.lanes import Lane
 from ..wire.link import Link
 from . import finish, stalled
+from .blocked import LoopWatch
 from .complaints import Complaints
 from .execute import Executor, Run
 from .fetch import Marker
@@ -204,6 +205,7 @@ class Worker:
             runs=lambda: list(self._runs.values()),
             token=self._token,
             lost=lambda run: _call_in(loop, self._lost, run),
+            look=LoopWatch(queue.name, lambda: list(self._runs.values())).look,
         )
         renewer.start()
         lanes = [asyncio.create_task(self._lane(number)) for number in range(1, LANES + 1)]

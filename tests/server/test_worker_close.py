@@ -1,4 +1,4 @@
-"""Closing: running jobs end or are handed back, at the head of the queue and with no try counted."""
+"""Closing: running jobs end, or are handed back as the next to run and with no try counted."""
 
 import asyncio
 import threading
