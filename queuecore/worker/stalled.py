@@ -27,8 +27,9 @@ async def watch(connection: Connection, keys: Keys, interval: float, max_stalled
         for id in recovered:
             verdict = "fails now" if id in failing else "runs again"
             logger.warning("job %s of %s was left by its worker and %s", id, keys.name, verdict)
-        # Spread over the workers, so that the check does not hang on one of them.
-        await asyncio.sleep(interval * random.uniform(0.95, 1.05))
+        # Not earlier, since the server would refuse it and a whole interval were lost; a little
+        # later at times, so that the check does not hang on one of the workers.
+        await asyncio.sleep(interval * random.uniform(1, 1.05))
 
 
 def _check(keys: Keys, interval: float, max_stalled: int) -> Operation[tuple[list[str], list[str]]]:

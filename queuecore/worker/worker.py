@@ -440,6 +440,9 @@ class Worker:
             return
         if run.entry is None:
             self._aside(self._unknown(run))
+        elif self._suspect is not None:
+            # Claimed by a call that was under way: it must not run beside the suspect.
+            self._finish(run, finish.put_back(job, number), None)
         elif _unconfirmed_stalls(job) >= 2:
             self._suspect = run
             self._aside(self._start_alone(run))
