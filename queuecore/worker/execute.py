@@ -68,7 +68,8 @@ class Executor:
         entry = run.entry
         assert entry is not None
         if entry.is_async:
-            run.task = self._loop.create_task(self._coroutine(run, entry))
+            # Not by the loop's factory: this coroutine lets no exit through.
+            run.task = asyncio.Task(self._coroutine(run, entry), loop=self._loop)
         else:
             self._given += 1
             if len(self._threads) < min(self._given, self._concurrency):

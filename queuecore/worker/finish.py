@@ -19,6 +19,8 @@ from ..wire.calls.working import Outcome
 RESULT_LIMIT = 32 * 1024 * 1024
 REASON_LIMIT = 8 * 1024
 STACK_LIMIT = 32 * 1024
+# Stands where the middle of a long text was taken out.
+CUT = "\n... cut ...\n"
 _FRAMES = 40
 _OWN = str(Path(__file__).parent)
 
@@ -195,7 +197,7 @@ def _cut(message: str, limit: int) -> str:
         return encoded.decode()
     half = limit // 2 - 20
     first, last = (part.decode("utf-8", "ignore") for part in (encoded[:half], encoded[-half:]))
-    return f"{first}\n... cut ...\n{last}"
+    return f"{first}{CUT}{last}"
 
 
 def _is_number(value: Any) -> bool:

@@ -7,9 +7,12 @@ import logging
 import os
 import signal
 import sys
+import threading
+import traceback
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
+from .tasks import end, guard
 from .worker import Worker
 
 logger = logging.getLogger("queuecore.worker")
@@ -23,20 +26,39 @@ def run(
     *,
     shutdown_timeout: float | None = None,
     beside: Sequence[Coroutine[Any, Any, None]] = (),
+    leave: bool = False,
 ) -> None:
-    """Run *workers* in this process until SIGTERM or SIGINT, then shut them down gracefully.
+    """Run *workers* until SIGTERM or SIGINT, then shut them down gracefully.
+
+    In another than the main thread, which gets no signals, until ``close`` of each is called.
 
     Args:
         shutdown_timeout: seconds running jobs get after the first signal; a second signal hands
             them back at once.
         beside: coroutines that run as long as the workers do (the history collector).
+        leave: end the process, too: with code 0, or 1 and a traceback if a part of it died. What
+            still runs of jobs that were handed back (threads, coroutines that will not be
+            cancelled) is not waited for.
 
     Raises:
         Exception: what a part of a worker died of, so that the process ends with a code that
             makes its supervisor start it again.
     """
+
+    async def main() -> None:
+        guard(asyncio.get_running_loop())
+        try:
+            await _supervise(workers, shutdown_timeout, beside)
+        except BaseException:
+            if not leave:
+                raise
+            traceback.print_exc()
+            _leave(1)
+        if leave:
+            _leave(0)
+
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_supervise(workers, shutdown_timeout, beside))
+        runner.run(main())
 
 
 async def _supervise(
@@ -54,8 +76,9 @@ async def _supervise(
         logger.info("%s: %s", name, "handing back at once" if closing else "shutting down")
         closing.extend(asyncio.create_task(one.close(timeout)) for one in workers)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal, signal.Signals(number).name)
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, on_signal, signal.Signals(number).name)
     try:
         # Whatever dies of a fault takes the process with it; what else runs is handed back first.
         everyone: asyncio.Future[list[None]] = asyncio.gather(*tasks)
@@ -66,16 +89,16 @@ async def _supervise(
             await asyncio.gather(*tasks, return_exceptions=True)
         for one in done:
             one.result()
+        if everyone not in done:
+            raise RuntimeError("a part of the process that runs beside the workers has ended")
     finally:
-        for helper in helpers:
-            helper.cancel()
-        await asyncio.gather(*helpers, *closing, return_exceptions=True)
+        await end(helpers)
+        await asyncio.gather(*closing, return_exceptions=True)
         for connection in {one.queue.connection for one in workers}:
             await connection.aclose()  # its sockets belong to this loop, which ends here
 
 
-def leave(code: int) -> None:
-    """End the process now: threads of jobs that were handed back must not hold it."""
+def _leave(code: int) -> None:
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()

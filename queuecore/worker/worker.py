@@ -57,8 +57,11 @@ from .fetch import Marker
 from .hooks import Hooks
 from .locks import LockRenewer
 from .pace import Pace
+from .tasks import end
 
 logger = logging.getLogger("queuecore.worker")
+# How runs failed; projects that report errors elsewhere find them here, with their exceptions.
+jobs_logger = logging.getLogger("queuecore.jobs")
 
 LANES = 2
 # The most outcomes, and the most claims, of one call: some milliseconds of the server's time.
@@ -228,7 +231,7 @@ class Worker:
             self._done.set()
             if self._limit is not None:
                 self._limit.cancel()
-            await _end([*everything, *self._complaints.tasks])
+            await end([*everything, *self._complaints.tasks])
             try:
                 await self._marker.close()
                 await self._give_up()
@@ -563,7 +566,10 @@ class Worker:
                     "job %s of %s %s; its outcome is void",
                     run.job.id, self.queue.name, _REFUSED.get(code, f"got code {code}"),
                 )  # fmt: skip
-            elif run.entry is not None:
+                continue
+            if isinstance(value, BaseException):
+                _log(run, outcome, value)
+            if run.entry is not None:
                 self._hooks.ended(run, outcome, value)
 
     def _lost(self, run: Run) -> None:
@@ -681,6 +687,23 @@ def _unconfirmed_stalls(job: Job) -> int:
     return max(-job._int(b"sa"), 0)
 
 
+def _log(run: Run, outcome: Outcome, error: BaseException) -> None:
+    """Log the end of a run that failed: an error if it was the job's last."""
+    job, reason = run.job, str(outcome.value)
+    if outcome.kind == "f":
+        # The exception of a message that had to be cut would be as long.
+        cause = None if finish.CUT in reason else error
+        jobs_logger.error(
+            "job %s %r of %s failed: %s",
+            job.id, job.name, job.queue.name, reason, exc_info=cause,
+        )  # fmt: skip
+    else:
+        jobs_logger.info(
+            "job %s %r of %s is tried again after attempt %s: %s",
+            job.id, job.name, job.queue.name, outcome.attempts, reason,
+        )  # fmt: skip
+
+
 def _strategy(path: str | None) -> Strategy | None:
     if path is None:
         return None
@@ -693,14 +716,6 @@ def _strategy(path: str | None) -> Strategy | None:
             f"{error}"
         ) from error
     return strategy
-
-
-async def _end(tasks: list[asyncio.Task[Any]]) -> None:
-    """Cancel *tasks* until they have ended: connecting can swallow a cancellation."""
-    while left := [task for task in tasks if not task.done()]:
-        for task in left:
-            task.cancel()
-        await asyncio.wait(left, timeout=0.1)
 
 
 def _call_in(loop: asyncio.AbstractEventLoop, function: Callable[[Run], None], run: Run) -> None:

@@ -8,11 +8,13 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ... import __version__, conf, discovery
-from ...errors import ConfigurationError, did_you_mean
+from ...errors import ConfigurationError, QueueCoreError, did_you_mean
 from ...history import Collector
 from ...processors import QueueProcessors
 from ...worker import Worker
-from ...worker.process import leave, run
+from ...worker.process import run
+
+logger = logging.getLogger("queuecore")
 
 
 class Command(BaseCommand):
@@ -43,28 +45,41 @@ class Command(BaseCommand):
             "--shutdown-timeout",
             type=float,
             metavar="S",
-            help="seconds running jobs get to finish when told to stop (default: 25)",
+            help="seconds running jobs get to finish when told to stop (default: "
+            "QUEUECORE['WORKER']['SHUTDOWN_TIMEOUT'], else 25)",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             chosen = _chosen(options["queues"])
             workers = [_worker(one, options) for one in chosen]
-            settings = conf.get_settings().worker
-        except ConfigurationError as error:
+            timeout = options["shutdown_timeout"]
+            if timeout is None:
+                timeout = conf.get_settings().worker.shutdown_timeout
+            elif not timeout >= 0:
+                raise ConfigurationError("--shutdown-timeout must be at least 0 seconds")
+        except QueueCoreError as error:
             raise CommandError(str(error)) from error
-        logging.getLogger("queuecore").info(
-            "QueueCore %s works %s",
-            __version__,
-            ", ".join(f"{one.queue.name} ({one.concurrency})" for one in workers),
-        )
-        timeout = options["shutdown_timeout"]
+        _show_log()
+        logger.info(
+            "QueueCore %s works %s (queue and jobs at a time)",
+            __version__, ", ".join(f"{one.queue.name} {one.concurrency}" for one in workers),
+        )  # fmt: skip
         run(
             workers,
-            shutdown_timeout=settings.shutdown_timeout if timeout is None else timeout,
+            shutdown_timeout=timeout,
             beside=[Collector(alias).run() for alias in sorted({one.alias for one in chosen})],
+            leave=True,
         )
-        leave(0)
+
+
+def _show_log() -> None:
+    """Write the log to the terminal, unless the project's LOGGING says where it goes."""
+    if not logger.hasHandlers():
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
 
 
 def _chosen(names: list[str]) -> list[QueueProcessors]:
@@ -82,7 +97,7 @@ def _chosen(names: list[str]) -> list[QueueProcessors]:
     if not names:
         return list(found.values())
     chosen = []
-    for name in names:
+    for name in dict.fromkeys(names):
         alias, _, queue = name.rpartition(":")
         key = (alias or "default", queue)
         if key not in found:
