@@ -170,7 +170,7 @@ async def test_a_broken_connection_is_replaced(
     second = await queue.aadd("x")
     async with working(kind(act), concurrency=1):
         await finished(queue, 2)
-    assert "closed database" in (await queue.aget_job(first.id)).failed_reason
+    assert "closed" in (await queue.aget_job(first.id)).failed_reason
     assert (await queue.aget_job(second.id)).returnvalue == "fine"
 
 

@@ -1,0 +1,1 @@
+"""An app with processors, for the tests of ``manage.py runworker``."""

@@ -1,0 +1,1 @@
+"""An app whose presence lets the history collector die in a worker."""

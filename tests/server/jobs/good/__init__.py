@@ -1,0 +1,1 @@
+"""An app with the processors that always work."""

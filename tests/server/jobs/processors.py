@@ -1,0 +1,95 @@
+"""The processors of the tests of ``runworker``."""
+
+import asyncio
+import os
+import time
+
+from asgiref.sync import sync_to_async
+
+from queuecore import Job, Processor, processor
+
+
+@processor("quick")
+async def quick(job: Job) -> int:
+    return os.getpid()
+
+
+@processor("quick", name="threaded")
+def threaded(job: Job) -> int:
+    return os.getpid()
+
+
+@processor("second", connection="other", concurrency=3)
+async def second(job: Job) -> str:
+    return job.queue.alias
+
+
+@processor("slow", concurrency=4)
+async def slow(job: Job) -> str:
+    await asyncio.sleep(job.data["seconds"])
+    return "done"
+
+
+@processor("slow", name="threaded")
+def slow_thread(job: Job) -> str:
+    time.sleep(job.data["seconds"])
+    return "done"
+
+
+@processor("slow", name="to_thread")
+async def slow_to_thread(job: Job) -> str:
+    """In asyncio's own threads, which Python waits for at its end."""
+    await asyncio.to_thread(time.sleep, job.data["seconds"])
+    return "done"
+
+
+@processor("slow", name="sync_to_async")
+async def slow_sync_to_async(job: Job) -> str:
+    await sync_to_async(time.sleep)(job.data["seconds"])
+    return "done"
+
+
+@processor("slow", name="stubborn")
+async def stubborn(job: Job) -> str:
+    while True:
+        try:
+            await asyncio.sleep(1)
+        except asyncio.CancelledError:
+            continue
+
+
+async def leave(kind: str) -> None:
+    await asyncio.sleep(0)
+    raise {"exit": SystemExit, "interrupt": KeyboardInterrupt}[kind]("from inside")
+
+
+@processor("exits")
+async def exits(job: Job) -> None:
+    """Raises SystemExit or KeyboardInterrupt in a task that asyncio makes."""
+    how, kind = job.name.split("-")
+    if how == "plain":
+        await leave(kind)
+    elif how == "gather":
+        await asyncio.gather(leave(kind), asyncio.sleep(0.01))
+    elif how == "wait_for":
+        await asyncio.wait_for(leave(kind), 5)
+    elif how == "shield":
+        await asyncio.shield(leave(kind))
+    elif how == "task":
+        await asyncio.create_task(leave(kind))
+    elif how == "group":
+        async with asyncio.TaskGroup() as group:
+            group.create_task(leave(kind))
+            group.create_task(asyncio.sleep(10))
+    elif how == "cancelled":
+        # Before its first step: nothing may warn that it was never awaited.
+        asyncio.create_task(leave(kind)).cancel()
+
+
+@processor("broken-setup")
+class BrokenSetup(Processor):
+    def setup(self) -> None:
+        raise LookupError("no model file")
+
+    def process(self, job: Job) -> None:
+        raise AssertionError("ran")
