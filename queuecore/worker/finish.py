@@ -20,7 +20,7 @@ RESULT_LIMIT = 32 * 1024 * 1024
 REASON_LIMIT = 8 * 1024
 STACK_LIMIT = 32 * 1024
 # Stands where the middle of a long text was taken out.
-CUT = "\n... cut ...\n"
+_CUT = "\n... cut ...\n"
 _FRAMES = 40
 _OWN = str(Path(__file__).parent)
 
@@ -133,6 +133,14 @@ def reason(error: BaseException) -> str:
     return _cut(message, REASON_LIMIT)
 
 
+def is_printable(error: BaseException) -> bool:
+    """Whether a log handler can write the traceback of *error*: valid text, not endless."""
+    try:
+        return len("".join(traceback.format_exception(error)).encode()) <= STACK_LIMIT
+    except BaseException:  # the error's own code, which may do anything, or a lone surrogate
+        return False
+
+
 def _encoded(value: Any) -> bytes:
     try:
         encoded = codec.dumps(value, "the result")
@@ -197,7 +205,7 @@ def _cut(message: str, limit: int) -> str:
         return encoded.decode()
     half = limit // 2 - 20
     first, last = (part.decode("utf-8", "ignore") for part in (encoded[:half], encoded[-half:]))
-    return f"{first}{CUT}{last}"
+    return f"{first}{_CUT}{last}"
 
 
 def _is_number(value: Any) -> bool:
@@ -213,6 +221,7 @@ __all__ = [
     "UnknownBackoff",
     "completed",
     "failed",
+    "is_printable",
     "is_rate_limit",
     "postponed",
     "put_back",

@@ -691,8 +691,7 @@ def _log(run: Run, outcome: Outcome, error: BaseException) -> None:
     """Log the end of a run that failed: an error if it was the job's last."""
     job, reason = run.job, str(outcome.value)
     if outcome.kind == "f":
-        # The exception of a message that had to be cut would be as long.
-        cause = None if finish.CUT in reason else error
+        cause = error if finish.is_printable(error) else None
         jobs_logger.error(
             "job %s %r of %s failed: %s",
             job.id, job.name, job.queue.name, reason, exc_info=cause,

@@ -17,6 +17,7 @@ from tests import invariants
 from tests.machine import ROOT
 
 Start = Callable[..., "Worker"]
+WARNINGS = ("-W", "error::RuntimeWarning")
 
 
 class Worker:
@@ -66,8 +67,7 @@ def start(child_environment: dict[str, str], tmp_path: Any) -> Iterator[Start]:
             environment["QUEUECORE_TEST_APPS"] = json.dumps(apps)
         log = (tmp_path / f"log-{len(started)}").open("w+")
         process = subprocess.Popen(
-            [sys.executable, "-W", "error::RuntimeWarning", str(ROOT / "manage.py"), command]
-            + list(arguments),
+            [sys.executable, *WARNINGS, str(ROOT / "manage.py"), command, *arguments],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -9,7 +9,7 @@ import pytest
 from django.contrib.auth.models import Group
 
 from queuecore import Job, JobSpec, Processor, Queue, UnrecoverableError, Worker
-from tests.server.working import finished, until, working
+from tests.server.working import finished, told, until, working
 
 
 class Recording(Processor):
@@ -142,14 +142,14 @@ async def test_a_hook_that_raises_changes_nothing(
     with caplog.at_level(logging.ERROR, "queuecore"):
         async with working(Careless, concurrency=1):
             await finished(queue, 2)
-            await until(lambda: len(caplog.records) == 2)
+            await until(lambda: len(told(caplog)) == 2)
     assert await queue.aget_job_state(good.id) == "completed"
     assert (await queue.aget_job(bad.id)).failed_reason == "the job's own"
-    told = [record.getMessage() for record in caplog.records]
-    assert told[0].startswith("on_completed of ")
-    assert told[0].endswith(f"failed for job {good.id}")
-    assert told[1].startswith("on_failed of ")
-    assert told[2].startswith("teardown of ")
+    said = told(caplog)
+    assert said[0].startswith("on_completed of ")
+    assert said[0].endswith(f"failed for job {good.id}")
+    assert said[1].startswith("on_failed of ")
+    assert said[2].startswith("teardown of ")
 
 
 async def test_a_setup_that_raises_keeps_the_worker_from_starting(queue: Queue) -> None:

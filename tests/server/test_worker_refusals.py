@@ -1,7 +1,6 @@
 """A server that refuses: tried again at a pace, told once, and every result arrives in the end."""
 
 import asyncio
-import logging
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -13,7 +12,7 @@ import redis
 from queuecore import Job, JobSpec, Queue
 from tests import invariants
 from tests.server.refusing import Refusing
-from tests.server.working import finished, until, working
+from tests.server.working import finished, told, until, working
 from tests.servers import Server
 
 Front = Callable[[Refusing], None]
@@ -55,10 +54,6 @@ class Gated:
     async def __call__(self, job: Job) -> None:
         self.runs[job.id] += 1
         await self.gate.wait()
-
-
-def told(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [one.getMessage() for one in caplog.records if one.levelno >= logging.ERROR]
 
 
 @pytest.mark.parametrize("answer", ANSWERS)

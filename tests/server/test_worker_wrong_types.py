@@ -9,7 +9,7 @@ import redis
 
 from queuecore import Backoff, Job, JobSpec, Queue
 from tests import invariants
-from tests.server.working import finished, until, working
+from tests.server.working import finished, told, until, working
 
 KEYS = [
     "wait", "active", "prioritized", "delayed", "completed", "failed", "stalled", "events",
@@ -87,8 +87,8 @@ async def test_nothing_is_lost_and_it_heals(
     assert sorted(runs.values()) == [1] * 15 + [2] * 9
     if key not in ("metrics:completed", "metrics:failed", "events"):
         invariants.check(redis_client, "q", idle=True)
-    assert len(caplog.records) <= 4, caplog.text
-    if caplog.records:
+    assert len(told(caplog)) <= 4, caplog.text
+    if told(caplog):
         assert f"the key bull:q:{key} is a " in caplog.text
 
 
@@ -102,7 +102,7 @@ async def test_a_marker_of_a_wrong_type_is_told_in_time(
     with caplog.at_level(logging.ERROR, "queuecore"):
         async with working(work, drain_delay=0.2):
             await asyncio.sleep(1)
-            assert len(caplog.records) == 2, caplog.text
+            assert len(told(caplog)) == 2, caplog.text
             assert "the key bull:q:marker is a string, but must be a zset" in caplog.text
             redis_client.delete("bull:q:marker")
             await queue.aadd("x")

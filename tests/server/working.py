@@ -2,9 +2,12 @@
 
 import asyncio
 import inspect
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+
+import pytest
 
 from queuecore import Queue, Worker
 from queuecore.wire.connections import get_connection
@@ -52,6 +55,15 @@ async def finished(queue: Queue, count: int, timeout: float = PATIENCE) -> dict[
 
     found: dict[str, int] = await until(enough, timeout)
     return found
+
+
+def told(caplog: pytest.LogCaptureFixture, level: int = logging.ERROR) -> list[str]:
+    """What the worker said of itself; how jobs failed has a logger of its own."""
+    return [
+        one.getMessage()
+        for one in caplog.records
+        if one.name == "queuecore.worker" and one.levelno >= level
+    ]
 
 
 async def fields(queue: Queue, id: str) -> dict[str, str]:
