@@ -17,7 +17,6 @@ from .job import Job
 from .options import (
     JobOptions,
     JobSpec,
-    WireOptions,
     checked_job_name,
     checked_queue_name,
     wire_options,
@@ -125,7 +124,7 @@ class Queue(Steering, Reading):
         prepared = self._prepare(name, data, options)
         transactions.on_commit(lambda: self._run(self._add([prepared])), using=using)
 
-    def _prepare_bulk(self, jobs: Iterable[JobSpec]) -> list[_Prepared]:
+    def _prepare_bulk(self, jobs: Iterable[JobSpec]) -> list[NewJob]:
         prepared = []
         for index, job in enumerate(jobs):
             try:
@@ -134,7 +133,7 @@ class Queue(Steering, Reading):
                 raise type(error)(f"job {index} of {self.name!r}: {error}") from error
         return prepared
 
-    def _prepare(self, name: str, data: Any, options: JobOptions) -> _Prepared:
+    def _prepare(self, name: str, data: Any, options: JobOptions) -> NewJob:
         """Check one job and encode it; everything that can be wrong is found here."""
         defaults = conf.get_settings().default_job_options
         checked = wire_options({**defaults, **options} if defaults else options, SUFFIXES)
@@ -144,47 +143,34 @@ class Queue(Steering, Reading):
                 f"data has {len(encoded)} bytes as JSON, more than its size_limit of "
                 f"{checked.size_limit}; store it elsewhere and pass its key"
             )
-        return _Prepared(checked_job_name(name), encoded, checked)
+        return NewJob(
+            checked.job_id,
+            checked_job_name(name),
+            encoded,
+            checked.encoded,
+            checked.timestamp_ms or 0,
+            checked.delay_ms,
+            checked.priority,
+            checked.lifo,
+        )
 
-    def _add(self, prepared: list[_Prepared]) -> Operation[list[Job]]:
+    def _add(self, prepared: list[NewJob]) -> Operation[list[Job]]:
         now = yield NOW
         if not self._registered:
             yield Command(("SADD", connection_key(self.keys.prefix, "queues"), self.name))
             self._registered = True
         jobs: list[Job] = []
         for start in range(0, len(prepared), BATCH):
-            records = [one.record(now) for one in prepared[start : start + BATCH]]
+            batch = prepared[start : start + BATCH]
+            for one in batch:
+                one.timestamp = one.timestamp or now
             lane = self._lanes.take()
             try:
-                ids = yield add_jobs(self.keys, lane.receipt, lane.number, WIRE_VERSION, records)
+                ids = yield add_jobs(self.keys, lane.receipt, lane.number, WIRE_VERSION, batch)
             finally:
                 self._lanes.give(lane)
-            jobs += [Job(self, id, _fields(one)) for id, one in zip(ids, records, strict=True)]
+            jobs += [Job(self, id, _fields(one)) for id, one in zip(ids, batch, strict=True)]
         return jobs
-
-
-class _Prepared:
-    """One checked job; its time is filled in when it is sent."""
-
-    __slots__ = ("data", "name", "options")
-
-    def __init__(self, name: str, data: bytes, options: WireOptions) -> None:
-        self.name = name
-        self.data = data
-        self.options = options
-
-    def record(self, now: int) -> NewJob:
-        options = self.options
-        return NewJob(
-            options.job_id,
-            self.name,
-            self.data,
-            options.encoded,
-            options.timestamp_ms or now,
-            options.delay_ms,
-            options.priority,
-            options.lifo,
-        )
 
 
 def _fields(job: NewJob) -> dict[bytes, bytes]:
@@ -210,11 +196,11 @@ class _Adder:
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
-        self._waiting: list[tuple[_Prepared, asyncio.Future[Job]]] = []
+        self._waiting: list[tuple[NewJob, asyncio.Future[Job]]] = []
         self._senders: set[asyncio.Task[None]] = set()
         self._scheduled = False
 
-    async def add(self, prepared: _Prepared) -> Job:
+    async def add(self, prepared: NewJob) -> Job:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Job] = loop.create_future()
         self._waiting.append((prepared, future))

@@ -223,3 +223,9 @@ def test_both_agree_on_any_text(text: str | bytes) -> None:
 
 def test_orjson_is_used_where_it_is_installed() -> None:
     assert codec.orjson is orjson
+
+
+def test_many_short_texts_share_their_memory() -> None:
+    held = [codec.dumps({"n": n}) for n in range(1000)]
+    pages = {id(text) // 4096 for text in held}
+    assert len(pages) < len(held) / 4

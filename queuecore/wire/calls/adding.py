@@ -15,7 +15,10 @@ BATCH = 500
 
 @dataclass(slots=True)
 class NewJob:
-    """One job as the wire takes it; times in milliseconds, ``id`` empty for an automatic one."""
+    """One checked job as the wire takes it, in milliseconds.
+
+    ``id`` is empty for an automatic one, ``timestamp`` 0 until it is sent for the time of sending.
+    """
 
     id: str
     name: str
