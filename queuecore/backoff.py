@@ -6,13 +6,33 @@ import math
 import random
 from collections.abc import Callable
 from datetime import timedelta
+from importlib import import_module
 from typing import Any
+
+from .errors import ConfigurationError
 
 # (attempts_made, name, error, job) -> seconds; -1 gives up. BullMQ's `backoffStrategy`.
 Strategy = Callable[[int, str, BaseException, Any], float | timedelta]
 
 # A wire value larger than this (about 290 years) is a mistake of whoever wrote it.
 _LONGEST_MS = 2**43
+
+
+def load_strategy(path: str) -> Strategy:
+    """The function that *path*, the setting ``BACKOFF_STRATEGY``, names.
+
+    Raises:
+        ConfigurationError: it cannot be imported.
+    """
+    module, _, name = path.rpartition(".")
+    try:
+        strategy: Strategy = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigurationError(
+            f"QUEUECORE['WORKER']['BACKOFF_STRATEGY'] names {path!r}, which cannot be imported: "
+            f"{error}"
+        ) from error
+    return strategy
 
 
 class UnknownBackoff(ValueError):

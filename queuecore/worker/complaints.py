@@ -1,4 +1,4 @@
-"""Errors of the server that stay until somebody does something: told clearly, and not too often."""
+"""What the server refuses, and when it is away: told clearly, and not too often."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import contextlib
 import logging
 import time
 
-from ..errors import QueueCoreError
+from ..errors import QueueCoreError, ServerRefused, ServerUnavailable
 from ..queue import Queue
 from ..wire.calls.working import wrong_types
 
@@ -25,9 +25,28 @@ class Complaints:
         self.tasks: set[asyncio.Task[None]] = set()
         self._queue = queue
         self._told: dict[str, float] = {}
+        self._away_since: float | None = None
 
     def tell(self, error: QueueCoreError) -> None:
-        """Log *error*, unless that was done a short while ago."""
+        """Log *error*, which passes by itself or by an operator's hand; nothing is lost by it.
+
+        An absence of the server is told once, anything else again after ``SILENCE``.
+        """
+        if isinstance(error, ServerRefused) or not isinstance(error, ServerUnavailable):
+            self._refused(error)
+            return
+        self._queue.connection.clock.forget()
+        if self._away_since is None:
+            self._away_since = time.monotonic()
+            logger.error("queue %s: %s; it is tried again", self._queue.name, error)
+
+    def server_answers(self) -> None:
+        """The server has answered: log it if it was away."""
+        if self._away_since is not None:
+            down, self._away_since = time.monotonic() - self._away_since, None
+            logger.warning("queue %s: the server is back after %.1f s", self._queue.name, down)
+
+    def _refused(self, error: QueueCoreError) -> None:
         text, now = str(error), time.monotonic()
         if now - self._told.get(text, float("-inf")) < SILENCE:
             return

@@ -16,19 +16,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from importlib import import_module
 from typing import Any
 from uuid import uuid4
 
 from .. import conf
-from ..backoff import Strategy
+from ..backoff import load_strategy
 from ..errors import (
     ConfigurationError,
     DelayedError,
     NotSerializable,
     QueueCoreError,
-    ServerRefused,
-    ServerUnavailable,
     UnrecoverableError,
     WaitingChildrenError,
     WaitingError,
@@ -44,14 +41,12 @@ from ..wire.calls.working import (
     ClaimOptions,
     Outcome,
     count_unknown,
-    finish_and_claim,
     hand_back,
 )
-from ..wire.lanes import Lane
-from ..wire.link import Link
 from . import finish, stalled
 from .blocked import LoopWatch
 from .complaints import Complaints
+from .exchange import Exchange
 from .execute import Executor, Run
 from .fetch import Marker
 from .hooks import Hooks
@@ -131,8 +126,8 @@ class Worker:
         self._retention = finish.Retention.of(
             self.settings.remove_on_complete, self.settings.remove_on_fail
         )
-        self._strategy = _strategy(self.settings.backoff_strategy)
-        # One counter over all lanes: a token names one claim of one worker.
+        path = self.settings.backoff_strategy
+        self._strategy = load_strategy(path) if path else None
         self._number = 0
         self._runs: dict[str, Run] = {}
         self._outcomes: deque[tuple[Run, Outcome, Any]] = deque()
@@ -147,7 +142,6 @@ class Worker:
         self._suspect: Run | None = None
         self._complaints = Complaints(self.queue)
         self._closing = False
-        self._away_since: float | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle_lanes: list[asyncio.Future[None]] = []
         self._changed: asyncio.Event | None = None
@@ -266,8 +260,7 @@ class Worker:
 
     async def _lane(self, number: int) -> None:
         """Send call after call: every outcome there is, and a claim for the free slots."""
-        lane = Lane(self.queue.keys.receipt("call", self.id, number))
-        link, pace = self.queue.connection.link(), Pace()
+        exchange = Exchange(self.queue, number, self._options, self._complaints)
         try:
             while not self._ending():
                 outcomes = self._take_outcomes()
@@ -281,8 +274,11 @@ class Worker:
                 if self._outcomes or (self._hungry and self._free > 0):
                     self._wake_lane()
                 self._in_flight += 1
+                # One counter over all lanes: a token names one claim of one worker.
+                self._number = call = self._number + 1
                 try:
-                    claim = await self._exchange(lane, link, pace, outcomes, want)
+                    sent = [outcome for _, outcome, _ in outcomes]
+                    claim = await exchange.send(call, sent, want)
                 finally:
                     self._in_flight -= 1
                     self._reserved -= want
@@ -290,47 +286,11 @@ class Worker:
                     self._hungry = True
                     continue
                 self._acknowledged(outcomes, claim)
-                self._take(lane.number, claim, want)
+                self._take(call, claim, want)
                 if self._closing:
                     self._touch()
         finally:
-            await link.close()
-
-    async def _exchange(
-        self,
-        lane: Lane,
-        link: Link,
-        pace: Pace,
-        outcomes: list[tuple[Run, Outcome, Any]],
-        want: int,
-    ) -> Claim | None:
-        """Send one call until it is answered: the same number, outcomes and claim each time.
-
-        None if it was only to claim and the server certainly did nothing: a full server takes
-        outcomes, which must not wait behind a claim.
-        """
-        self._number += 1
-        lane.number = self._number
-        sent = [outcome for _, outcome, _ in outcomes]
-        clock = self.queue.connection.clock
-        certain = not outcomes
-        while True:
-            try:
-                now = await self.queue.connection.anow() if clock.stale else clock.now_ms()
-                call = finish_and_claim(
-                    self.queue.keys, lane.receipt, lane.number, self._options, now, sent, want
-                )
-                answer = await link.send(call)
-            except QueueCoreError as error:
-                self._trouble(error)
-                certain = certain and isinstance(error, ServerUnavailable) and not error.sent
-            else:
-                self._server_back()
-                pace.reset()
-                return answer
-            await pace.wait()
-            if certain:
-                return None
+            await exchange.close()
 
     def _take_outcomes(self) -> list[tuple[Run, Outcome, Any]]:
         taken: list[tuple[Run, Outcome, Any]] = []
@@ -643,29 +603,13 @@ class Worker:
                     continue
                 pace.reset()
             except QueueCoreError as error:
-                self._trouble(error)
+                self._complaints.tell(error)
                 await pace.wait()
             if self._ending():
                 return
             self._next_due = 0
             self._hungry = True
             self._touch()
-
-    def _trouble(self, error: QueueCoreError) -> None:
-        """Tell of an error that passes, by itself or by an operator's hand; nothing is lost."""
-        if isinstance(error, ServerRefused) or not isinstance(error, ServerUnavailable):
-            self._complaints.tell(error)
-            return
-        self.queue.connection.clock.forget()
-        if self._away_since is None:
-            self._away_since = time.monotonic()
-            logger.error("queue %s: %s; it is tried again", self.queue.name, error)
-
-    def _server_back(self) -> None:
-        if self._away_since is not None:
-            down = time.monotonic() - self._away_since
-            self._away_since = None
-            logger.warning("queue %s: the server is back after %.1f s", self.queue.name, down)
 
     def _token(self, run: Run) -> str:
         return f"{self.id}:{run.number}"
@@ -701,20 +645,6 @@ def _log(run: Run, outcome: Outcome, error: BaseException) -> None:
             "job %s %r of %s is tried again after attempt %s: %s",
             job.id, job.name, job.queue.name, outcome.attempts, reason,
         )  # fmt: skip
-
-
-def _strategy(path: str | None) -> Strategy | None:
-    if path is None:
-        return None
-    module, _, name = path.rpartition(".")
-    try:
-        strategy: Callable[..., float] = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigurationError(
-            f"QUEUECORE['WORKER']['BACKOFF_STRATEGY'] names {path!r}, which cannot be imported: "
-            f"{error}"
-        ) from error
-    return strategy
 
 
 def _call_in(loop: asyncio.AbstractEventLoop, function: Callable[[Run], None], run: Run) -> None:

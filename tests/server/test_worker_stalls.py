@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import redis
 
-from queuecore import Job, JobSpec, Queue, Worker
+from queuecore import Job, JobSpec, Queue
+from queuecore.worker.exchange import Exchange
 from tests import invariants
 from tests.server.hands import Hands
 from tests.server.working import fields, finished, until, working
@@ -207,14 +208,14 @@ async def test_many_suspects_run_one_by_one(
 
     Two calls are under way here nearly all the time, and each may claim one.
     """
-    exchange = Worker._exchange
+    send = Exchange.send
 
-    async def slowly(self: Worker, *arguments: Any) -> Any:
-        answer = await exchange(self, *arguments)
+    async def slowly(self: Exchange, *arguments: Any) -> Any:
+        answer = await send(self, *arguments)
         await asyncio.sleep(0.01)
         return answer
 
-    monkeypatch.setattr(Worker, "_exchange", slowly)
+    monkeypatch.setattr(Exchange, "send", slowly)
     alone = Alone(0.02)
     jobs = await queue.aadd_bulk([JobSpec("x") for _ in range(60)])
     suspects = [job.id for number, job in enumerate(jobs) if number % 10 > 5]
