@@ -197,12 +197,15 @@ class Trials:
         }
 
     def _memory(self, work: Work, subject: Subject, processes: list[Process]) -> Figures:
-        before = self._client.info("memory")["used_memory"]
+        """What the keys take: the server's whole memory also holds buffers of the connections."""
         processes[0].say("go")
         processes[0].hear()
-        after = self._client.info("memory")["used_memory"]
         self._check_added(work, subject)
-        return {"bytes": (after - before) / work.jobs}
+        keys = list(self._client.scan_iter(count=5000))
+        with self._client.pipeline(transaction=False) as pipeline:
+            for key in keys:
+                pipeline.memory_usage(key, samples=0)
+            return {"bytes": sum(pipeline.execute()) / work.jobs}
 
     def _check_added(self, work: Work, subject: Subject) -> None:
         waiting = self._client.llen(f"bull:{QUEUE}:wait") - 1  # one was added to warm up

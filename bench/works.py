@@ -54,7 +54,7 @@ WORKS = (
     Work("add", "add", 5_000, (*_adds("add"), Subject("awaited", "ours", "add-awaited"))),
     Work("add-concurrently", "add", 5_000, _adds("add-concurrently")),
     Work("latency", "latency", 500, (NODE, PYTHON, OURS), 10),
-    Work("memory", "memory", 100_000, (_adds("add-bulk")[0], _adds("add-bulk")[2]), rounds=1),
+    Work("memory", "memory", 100_000, (_adds("add-bulk")[0], _adds("add-bulk")[2]), rounds=3),
 )
 
 

@@ -161,7 +161,9 @@ def test_first_minute_clean_end_and_second_start(checkout: Path) -> None:
     code, said = demo.finish(signal.SIGINT)
     assert (code, processes_of(checkout)) == (0, {}), demo.logs()
     assert said.endswith("Stopped.\n")
-    assert "Traceback" not in demo.logs()
+    # Mails and webhooks fail on purpose, and their tracebacks are told; nothing else has one.
+    entries = re.split(r"^(?=\d{4}-\d\d-\d\d )", demo.logs(), flags=re.MULTILINE)
+    assert [one for one in entries if "Traceback" in one and " ERROR job " not in one] == []
 
     again = Demo(checkout)
     assert secret.read_text() in again.until_ready()
