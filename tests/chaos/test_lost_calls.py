@@ -226,7 +226,9 @@ ACTS: dict[str, tuple[str, Act]] = {
     "promote": ("promote", lambda q: q.get_job("7").promote()),
     "retry": ("reprocess_job", lambda q: q.get_job("1").retry()),
     "retry all": ("move_jobs_to_wait", lambda q: q.retry_jobs()),
+    "retry some": ("move_jobs_to_wait", lambda q: q.retry_jobs(count=1)),
     "promote all": ("move_jobs_to_wait", lambda q: q.promote_jobs()),
+    "promote some": ("move_jobs_to_wait", lambda q: q.promote_jobs(count=1)),
     "change the delay": ("change_delay", lambda q: q.get_job("7").change_delay(900)),
     "change the priority": ("change_priority", lambda q: q.get_job("5").change_priority(2)),
     "remove": ("remove_job", lambda q: q.remove("5")),
@@ -258,6 +260,18 @@ def test_acts_are_done_once(proxy: Proxy, redis_client: redis.Redis, fault: str,
     assert not any(answer.startswith(b"-") for answer in proxy.deliver())
     assert held(redis_client, "q") == held(redis_client, "reference")
     invariants.check(redis_client, "q")
+
+
+@pytest.mark.parametrize(
+    "act", ["drain", "clean", "retry some", "promote some", "log", "retry", "promote", "remove"]
+)
+def test_whose_repeat_would_do_harm_is_told(proxy: Proxy, act: str) -> None:
+    """A drain done again would delete what was added since; a count would count twice."""
+    script, do = ACTS[act]
+    fill("q", paused=False)
+    proxy.lose_reply(script)
+    with pytest.raises(ServerUnavailable, match="did not answer"):
+        do(Queue("q", connection="faulty"))
 
 
 def fill(name: str, paused: bool) -> None:

@@ -62,6 +62,13 @@ def move_jobs_to_wait(
 
     *until* ms: only those that finished until then. *count*: at most so many.
     """
+    # A step whose answer was lost counts nothing: done again it would go beyond a given count.
+    return (yield from _move_jobs_to_wait(keys, state, until, count, repeatable=count is None))
+
+
+def _move_jobs_to_wait(
+    keys: Keys, state: str, until: int | None, count: int | None, *, repeatable: bool
+) -> Operation[int]:
     moved = 0
     while count is None or moved < count:
         batch = BATCH if count is None else min(BATCH, count - moved)
@@ -69,7 +76,7 @@ def move_jobs_to_wait(
             "move_jobs_to_wait",
             (keys[state], keys.events),
             (keys.base, state, batch, EVER if until is None else until),
-            repeatable=True,
+            repeatable=repeatable,
         )
         moved += done
         if not more:
@@ -81,11 +88,8 @@ def promote_jobs(keys: Keys, count: int | None) -> Operation[int]:
     """Let delayed jobs run now, at most *count*; how many (BullMQ ``promoteJobs``)."""
     # Jobs that come back delayed meanwhile are not meant: else this might never end.
     there = yield Command(("ZCARD", keys.delayed))
-    return (
-        yield from move_jobs_to_wait(
-            keys, "delayed", None, there if count is None else min(count, there)
-        )
-    )
+    most = there if count is None else min(count, there)
+    return (yield from _move_jobs_to_wait(keys, "delayed", None, most, repeatable=count is None))
 
 
 def move_to_delayed(keys: Keys, job_id: str, token: str, delay: int, now: int) -> Call[int]:

@@ -51,9 +51,8 @@ def drain(keys: Keys, delayed: bool) -> Operation[int]:
         kept = 0
         while left > 0:
             batch = min(BATCH, left)
-            seen, stood = yield Call(
-                "drain", (source,), (keys.base, kind, batch, kept), repeatable=True
-            )
+            # Done again after a lost answer it would also delete what was added meanwhile.
+            seen, stood = yield Call("drain", (source,), (keys.base, kind, batch, kept))
             deleted += seen - stood
             kept += stood
             left -= seen
