@@ -98,6 +98,8 @@ class _Stream(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._reader = resp.reader()
         self._waiter: asyncio.Future[Any] | None = None
+        self._due = self._patience = 0.0
+        self._timer: asyncio.TimerHandle | None = None
         # The writer is kept, and taken from redis-py's object: either would close the socket when
         # it is collected.
         self._writer = cast(Any, opened._writer)
@@ -115,12 +117,14 @@ class _Stream(asyncio.Protocol):
         if self._transport.is_closing():
             raise ConnectionResetError("the connection was closed by the server")
         waiter = self._waiter = self._loop.create_future()
-        timer = self._loop.call_later(timeout, self._expire, timeout)
+        self._patience = timeout
+        self._due = self._loop.time() + timeout
+        if self._timer is None or self._timer.when() > self._due:
+            self._set_timer()
         self._write(resp.pack(words))
         try:
             return await waiter
         finally:
-            timer.cancel()
             self._waiter = None
 
     def data_received(self, data: bytes) -> None:
@@ -132,12 +136,26 @@ class _Stream(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._fail(exc or ConnectionResetError("the connection was closed by the server"))
 
-    def _expire(self, timeout: float) -> None:
-        self._fail(TimeoutError(f"no answer in {timeout:g} s"))
+    def _set_timer(self) -> None:
+        """One timer looks after the deadlines of all requests: one for each costs more."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(self._due, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._waiter is None:
+            return
+        if self._loop.time() < self._due:
+            self._set_timer()
+        else:
+            self._fail(TimeoutError(f"no answer in {self._patience:g} s"))
 
     def _fail(self, error: Exception) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(error if isinstance(error, OSError) else OSError(str(error)))
 
     def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         self._transport.abort()
