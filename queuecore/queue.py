@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 
 from . import conf, transactions
 from .errors import InvalidOption
+from .handle import known_name
 from .job import Job
 from .options import (
     JobOptions,
@@ -52,9 +53,13 @@ class Queue(Steering, Reading):
 
     @classmethod
     def existing(cls, name: str, connection: str = "default") -> Queue:
-        """A queue that others made, whatever its name is: for reading and steering it."""
+        """A queue that others made, whatever its name is: for reading and steering it.
+
+        Raises:
+            InvalidOption: the name is no text, or empty.
+        """
         queue = cls.__new__(cls)
-        queue._begin(name, connection)
+        queue._begin(known_name(name), connection)
         return queue
 
     def _begin(self, name: str, connection: str) -> None:
@@ -127,6 +132,11 @@ class Queue(Steering, Reading):
     def _prepare_bulk(self, jobs: Iterable[JobSpec]) -> list[NewJob]:
         prepared = []
         for index, job in enumerate(jobs):
+            if not isinstance(job, JobSpec):
+                raise InvalidOption(
+                    f"job {index} of {self.name!r} is of type {type(job).__name__}; "
+                    "give JobSpec(name, data, **options)"
+                )
             try:
                 prepared.append(self._prepare(job.name, job.data, job.options))
             except ValueError as error:
@@ -198,13 +208,14 @@ class _Adder:
         self._queue = queue
         self._waiting: list[tuple[NewJob, asyncio.Future[Job]]] = []
         self._senders: set[asyncio.Task[None]] = set()
+        self._sending = 0
         self._scheduled = False
 
     async def add(self, prepared: NewJob) -> Job:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Job] = loop.create_future()
         self._waiting.append((prepared, future))
-        if not self._scheduled and len(self._senders) < self.IN_FLIGHT:
+        if not self._scheduled and self._sending < self.IN_FLIGHT:
             self._scheduled = True
             # At the end of this turn of the loop, so that all of its callers are in the batch.
             loop.call_soon(self._start)
@@ -212,20 +223,29 @@ class _Adder:
 
     def _start(self) -> None:
         self._scheduled = False
+        # Counted down where a sender decides to end, not in its callback: whoever adds in between
+        # would count on one that looks no more, and wait for ever.
+        self._sending += 1
         sender = asyncio.ensure_future(self._send())
         self._senders.add(sender)
         sender.add_done_callback(self._senders.discard)
 
     async def _send(self) -> None:
-        while self._waiting:
-            batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
-            try:
-                jobs = await self._queue._arun(self._queue._add([one for one, _ in batch]))
-            except Exception as error:
-                for _, future in batch:
-                    if not future.done():
-                        future.set_exception(error)
-            else:
-                for (_, future), job in zip(batch, jobs, strict=True):
-                    if not future.done():
-                        future.set_result(job)
+        try:
+            while self._waiting:
+                await self._send_batch()
+        finally:
+            self._sending -= 1
+
+    async def _send_batch(self) -> None:
+        batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+        try:
+            jobs = await self._queue._arun(self._queue._add([one for one, _ in batch]))
+        except Exception as error:
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error)
+        else:
+            for (_, future), job in zip(batch, jobs, strict=True):
+                if not future.done():
+                    future.set_result(job)
