@@ -127,7 +127,7 @@ class RateLimitError(QueueCoreError):
         super().__init__(message)
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: object, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the known word nearest to *word*, or an empty string."""
-    close = get_close_matches(word, list(known), n=1)
+    close = get_close_matches(str(word), list(known), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from .errors import InvalidOption
+from .handle import known_name
 from .options import Seconds, milliseconds
 from .wire.calls.base import Command, pairs, text
 from .wire.connections import get_connection
@@ -36,6 +39,9 @@ class QueueEvents:
         last_event_id: resume behind this event; None begins with what happens from now on.
         blocking_timeout: how long one read waits on the server.
 
+    Raises:
+        InvalidOption: name, event id or timeout can be none.
+
     Follows BullMQ's ``QueueEvents``; the stream keeps about 10,000 events by default.
     """
 
@@ -47,12 +53,18 @@ class QueueEvents:
         last_event_id: str | None = None,
         blocking_timeout: Seconds = 3,
     ) -> None:
-        self.name = name
+        if last_event_id is not None and not _EVENT_ID.fullmatch(str(last_event_id)):
+            raise InvalidOption(
+                "last_event_id must be the id of an event, such as '1700000000000-0', or None, "
+                f"not {last_event_id!r}"
+            )
+        self.name = known_name(name)
         self._connection = get_connection(connection)
-        self._key = Keys(self._connection.prefix, name).events
+        self._key = Keys(self._connection.prefix, self.name).events
         self._last = last_event_id
         # Under the socket's deadline for answers, which would otherwise end each quiet read.
-        self._block = min(milliseconds(blocking_timeout, "blocking_timeout"), 4000)
+        # None at all would be for ever.
+        self._block = min(max(milliseconds(blocking_timeout, "blocking_timeout"), 1), 4000)
 
     def __iter__(self) -> Iterator[Event]:
         if self._last is None:
@@ -84,6 +96,9 @@ class QueueEvents:
         for event in events:
             self._last = event.id
             yield event
+
+
+_EVENT_ID = re.compile(r"\d{1,20}(-\d{1,20})?", re.ASCII)
 
 
 def _events(answer: Any) -> list[Event]:

@@ -35,6 +35,17 @@ class Handle:
         return await self.connection.arun(operation)
 
 
+def known_name(value: object) -> str:
+    """The name of a queue that others may have made: it follows no rules but text's.
+
+    Raises:
+        InvalidOption: it is no text, or empty, or holds what no text may.
+    """
+    if not isinstance(value, str) or not value:
+        raise InvalidOption(f"the name of a queue must be a text that is not empty, not {value!r}")
+    return _text(value, "the name of a queue")
+
+
 def known_id(value: object) -> str:
     """The id of a job that exists, as somebody gave it: others' ids follow no rules but text's.
 
@@ -45,10 +56,14 @@ def known_id(value: object) -> str:
         return str(value)
     if not isinstance(value, str) or not value:
         raise InvalidOption(f"a job id must be a text that is not empty, not {value!r}")
+    return _text(value, "a job id")
+
+
+def _text(value: str, what: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise InvalidOption("a job id holds a lone surrogate, which is no valid text") from None
+        raise InvalidOption(f"{what} holds a lone surrogate, which is no valid text") from None
     return value
 
 

@@ -53,12 +53,8 @@ class Keep:
     def __post_init__(self) -> None:
         for name in ("count", "limit"):
             value = getattr(self, name)
-            if value is not None and (
-                isinstance(value, bool) or not isinstance(value, int) or value < 0
-            ):
-                raise InvalidOption(
-                    f"Keep({name}=...) must be a whole number of at least 0, not {value!r}"
-                )
+            if value is not None:
+                checked_whole(value, f"Keep({name}=...)")
         if self.age is not None:
             milliseconds(self.age, "Keep(age=...)")
 
@@ -88,6 +84,7 @@ class Backoff:
     def __post_init__(self) -> None:
         if not self.type or not isinstance(self.type, str):
             raise InvalidOption("a Backoff needs a type: 'fixed', 'exponential' or a name of yours")
+        _no_surrogates(self.type, "the type of a Backoff")
         milliseconds(self.delay, "the delay of a Backoff")
         if not isinstance(self.jitter, int | float) or not 0 <= self.jitter <= 1:
             raise InvalidOption(
@@ -185,6 +182,7 @@ class JobSpec:
         return f"JobSpec({self.name!r}, options={sorted(self.options)})"
 
 
+_KEPT = {"remove_on_complete": "removeOnComplete", "remove_on_fail": "removeOnFail"}
 _PLAIN = WireOptions(b'{"attempts":0}', "", 0, 0, False, None, None)
 
 
@@ -200,7 +198,7 @@ def wire_options(options: Mapping[str, Any], reserved: frozenset[str]) -> WireOp
         return _PLAIN
     # Attempts come first and always, as Node writes them.
     json: dict[str, Any] = {"attempts": checked_whole(options.get("attempts", 0), "attempts")}
-    job_id, delay, priority, timestamp, size_limit = "", 0, 0, None, None
+    job_id, delay, priority, lifo, timestamp, size_limit = "", 0, 0, False, None, None
     for name, value in options.items():
         if name == "attempts":
             pass
@@ -217,15 +215,17 @@ def wire_options(options: Mapping[str, Any], reserved: frozenset[str]) -> WireOp
             if priority:
                 json["priority"] = priority
         elif name == "lifo":
+            if not isinstance(value, bool):
+                raise InvalidOption(f"lifo must be True or False, not {value!r}")
             if value:
-                json["lifo"] = True
+                lifo = json["lifo"] = True
         elif name == "backoff":
             backoff = value if isinstance(value, Backoff) else Backoff.fixed(value)
             json["backoff"] = backoff.wire()
-        elif name == "remove_on_complete":
-            json["removeOnComplete"] = retention(value, name)
-        elif name == "remove_on_fail":
-            json["removeOnFail"] = retention(value, name)
+        elif name in _KEPT:
+            # BullMQ's workers take a null for an object and fail at it.
+            if (kept := retention(value, name)) is not None:
+                json[_KEPT[name]] = kept
         elif name == "keep_logs":
             json["kl"] = checked_whole(value, name)
         elif name == "stack_trace_limit":
@@ -239,7 +239,6 @@ def wire_options(options: Mapping[str, Any], reserved: frozenset[str]) -> WireOp
                 f"there is no job option {name!r}{did_you_mean(name, JobOptions.__annotations__)}"
             )
     encoded = dumps(json, ensure_ascii=False, separators=(",", ":")).encode()
-    lifo = bool(options.get("lifo"))
     return WireOptions(encoded, job_id, delay, priority, lifo, timestamp, size_limit)
 
 
@@ -272,7 +271,7 @@ def checked_priority(value: Any) -> int:
         raise InvalidOption(
             f"priority must be a whole number of 0 (none) to {MAX_PRIORITY}, not {value!r}"
         )
-    return value
+    return int(value)  # what it was may print as something else, an IntEnum say
 
 
 def checked_finished(state: Any) -> str:
@@ -311,7 +310,14 @@ def checked_whole(value: Any, name: str) -> int:
     """Check a whole number of at least 0 that every peer can read."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**53:
         raise InvalidOption(f"{name} must be a whole number of at least 0, not {value!r}")
-    return value
+    return int(value)
+
+
+def checked_place(value: Any, name: str) -> int:
+    """Check a place in a range: a whole number, from the end where it is negative."""
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= 2**53:
+        raise InvalidOption(f"{name} must be a whole number, not {value!r}")
+    return int(value)
 
 
 def retention(value: Any, name: str) -> Any:
@@ -333,8 +339,8 @@ def retention(value: Any, name: str) -> Any:
         return value.wire()
     if isinstance(value, bool):
         return value
-    if isinstance(value, int) and value >= 0:
-        return value
+    if isinstance(value, int) and 0 <= value < 2**53:
+        return int(value)
     raise InvalidOption(f"{name} must be True, False, a number of jobs or Keep(...), not {value!r}")
 
 
@@ -342,7 +348,12 @@ def epoch_ms(value: Any, what: str = "timestamp") -> int:
     """Convert an aware datetime to milliseconds since the epoch."""
     if not isinstance(value, datetime) or value.tzinfo is None:
         raise InvalidOption(f"{what} must be an aware datetime, not {value!r}")
-    return round(value.timestamp() * 1000)
+    ms = round(value.timestamp() * 1000)
+    if ms <= 0:
+        raise InvalidOption(
+            f"{what} must lie after 1970, where BullMQ's time begins, not {value!r}"
+        )
+    return ms
 
 
 __all__ = [
@@ -356,6 +367,7 @@ __all__ = [
     "checked_finished",
     "checked_id",
     "checked_job_name",
+    "checked_place",
     "checked_priority",
     "checked_queue_name",
     "checked_whole",

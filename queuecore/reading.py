@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from .errors import InvalidOption, did_you_mean
 from .handle import Handle, known_id
 from .job import Job
-from .options import RateLimit, checked_priority, checked_whole
+from .options import RateLimit, checked_place, checked_priority, checked_whole
 from .wire.calls import reading, steering
 from .wire.calls.base import Operation
 from .wire.calls.reading import STATES, Metrics
@@ -65,7 +65,7 @@ class Reading(Handle):
         Raises:
             InvalidOption: there is no such state.
         """
-        return self._run(self._get_jobs(_states(states), start, end, asc))
+        return self._run(self._get_jobs(_states(states), _range(start, end), asc))
 
     async def aget_jobs(
         self,
@@ -75,7 +75,7 @@ class Reading(Handle):
         asc: bool = False,
     ) -> list[Job]:
         """See :meth:`get_jobs`."""
-        return await self._arun(self._get_jobs(_states(states), start, end, asc))
+        return await self._arun(self._get_jobs(_states(states), _range(start, end), asc))
 
     def get_job_state(self, job_id: str) -> str:
         """The state of a job; ``unknown`` if it stands nowhere (BullMQ ``getJobState``)."""
@@ -92,13 +92,13 @@ class Reading(Handle):
 
         Not *asc* counts from the newest row.
         """
-        return self._run(reading.get_logs(self.keys, known_id(job_id), start, end, asc))
+        return self._run(self._get_job_logs(job_id, start, end, asc))
 
     async def aget_job_logs(
         self, job_id: str, start: int = 0, end: int = -1, asc: bool = True
     ) -> tuple[list[str], int]:
         """See :meth:`get_job_logs`."""
-        return await self._arun(reading.get_logs(self.keys, known_id(job_id), start, end, asc))
+        return await self._arun(self._get_job_logs(job_id, start, end, asc))
 
     # Counts
 
@@ -209,11 +209,11 @@ class Reading(Handle):
         return None if fields is None else self._job(job_id, fields)
 
     def _get_jobs(
-        self, states: Sequence[str], start: int, end: int, asc: bool
+        self, states: Sequence[str], places: tuple[int, int], asc: bool
     ) -> Operation[list[Job]]:
         ids: dict[str, None] = {}
         for state in states:
-            ids |= dict.fromkeys((yield from reading.get_ids(self.keys, state, start, end, asc)))
+            ids |= dict.fromkeys((yield from reading.get_ids(self.keys, state, *places, asc)))
         # A job that was deleted since its id was read is left out.
         found = yield from reading.get_jobs(self.keys, list(ids))
         return [
@@ -222,10 +222,17 @@ class Reading(Handle):
             if fields is not None
         ]
 
+    def _get_job_logs(
+        self, job_id: str, start: int, end: int, asc: bool
+    ) -> Operation[tuple[list[str], int]]:
+        return reading.get_logs(self.keys, known_id(job_id), *_range(start, end), asc)
+
     def _job(self, job_id: str, fields: dict[bytes, bytes]) -> Job:
         return Job(cast("Queue", self), job_id, fields)
 
     def _per_priority(self, priorities: Sequence[int]) -> Operation[dict[int, int]]:
+        if isinstance(priorities, str | bytes) or not isinstance(priorities, Iterable):
+            raise InvalidOption(f"priorities must be a list of them, not {priorities!r}")
         return reading.get_counts_per_priority(
             self.keys, [checked_priority(one) for one in priorities]
         )
@@ -233,11 +240,11 @@ class Reading(Handle):
     def _get_metrics(self, state: str, start: int, end: int) -> Operation[Metrics]:
         if state not in ("completed", "failed"):
             raise InvalidOption(f"there are metrics of completed and failed, not of {state!r}")
-        return reading.get_metrics(self.keys, state, start, end)
+        return reading.get_metrics(self.keys, state, *_range(start, end))
 
     def _get_rate_limit_ttl(self, max_jobs: int | None) -> Operation[float]:
         if max_jobs is not None:
-            checked_whole(max_jobs, "max_jobs")
+            max_jobs = checked_whole(max_jobs, "max_jobs")
         ms: int = yield steering.get_rate_limit_ttl(self.keys, max_jobs)
         return max(ms, 0) / 1000
 
@@ -246,15 +253,19 @@ def _states(states: str | Iterable[str] | None) -> list[str]:
     """The states that somebody asked for, each once."""
     if states is None:
         return list(STATES)
-    wanted = [states] if isinstance(states, str) else states
-    found = dict.fromkeys("waiting" if one == "wait" else one for one in wanted)
+    wanted = states if isinstance(states, Iterable) and not isinstance(states, str) else [states]
+    found = ["waiting" if one == "wait" else one for one in wanted]
     for one in found:
-        if one not in STATES:
+        if not isinstance(one, str) or one not in STATES:
             raise InvalidOption(
-                f"jobs have no state {one!r}{did_you_mean(str(one), STATES)}; "
+                f"jobs have no state {one!r}{did_you_mean(one, STATES)}; "
                 f"the states are {', '.join(STATES)}"
             )
-    return list(found)
+    return list(dict.fromkeys(found))
+
+
+def _range(start: int, end: int) -> tuple[int, int]:
+    return checked_place(start, "start"), checked_place(end, "end")
 
 
 def _limit(found: tuple[int, int] | None) -> RateLimit | None:

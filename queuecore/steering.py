@@ -17,7 +17,7 @@ from .options import (
 )
 from .wire import codec
 from .wire.calls import jobs, moving, removing, steering
-from .wire.calls.base import NOW, Operation
+from .wire.calls.base import NOW, Call, Operation
 from .wire.calls.removing import CLEANED
 
 
@@ -180,13 +180,11 @@ class Steering(Handle):
         Raises:
             JobNotFound
         """
-        return self._run(jobs.add_log(self.keys, known_id(job_id), [log_row(row)], keep_logs))
+        return self._run(self._add_job_log(job_id, row, keep_logs))
 
     async def aadd_job_log(self, job_id: str, row: str, keep_logs: int = 0) -> int:
         """See :meth:`add_job_log`."""
-        return await self._arun(
-            jobs.add_log(self.keys, known_id(job_id), [log_row(row)], keep_logs)
-        )
+        return await self._arun(self._add_job_log(job_id, row, keep_logs))
 
     # Limits
 
@@ -251,9 +249,13 @@ class Steering(Handle):
         """See :meth:`trim_events`."""
         return await self._arun(steering.trim_events(self.keys, checked_whole(length, "length")))
 
+    def _add_job_log(self, job_id: str, row: str, keep_logs: int) -> Call[int]:
+        keep = checked_whole(keep_logs, "keep_logs")
+        return jobs.add_log(self.keys, known_id(job_id), [log_row(row)], keep)
+
     def _clean(self, grace: Seconds, limit: int, state: str) -> Operation[list[str]]:
         state = "waiting" if state == "wait" else state
-        if state not in CLEANED:
+        if not isinstance(state, str) or state not in CLEANED:
             raise InvalidOption(
                 f"jobs in the state {state!r} cannot be cleaned{did_you_mean(state, CLEANED)}; "
                 f"the states are {', '.join(CLEANED)}"
@@ -287,7 +289,8 @@ def _count(count: int | None) -> int | None:
 
 
 def _at_least_one(value: int, what: str = "concurrency") -> int:
-    if checked_whole(value, what) == 0:
+    value = checked_whole(value, what)
+    if value == 0:
         raise InvalidOption(f"{what} must be at least 1; to stop a queue, pause it")
     return value
 

@@ -287,6 +287,8 @@ def get_connection(alias: str = "default") -> Connection:
     Raises:
         ConfigurationError: there is no such alias.
     """
+    if not isinstance(alias, str):
+        raise ConfigurationError(f"the alias of a connection is a text, not {alias!r}")
     found = _connections.get(alias)
     settings = conf.get_settings().connection(alias)
     if found is None or (found._url, found.prefix) != (settings.url, settings.prefix):

@@ -1,13 +1,15 @@
 """Bad input: a clear error each time and nothing stored half, with orjson and without it."""
 
 import math
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import redis
 from django.contrib.auth.models import User
 
-from queuecore import JobSpec, Queue
+from queuecore import JobSpec, Queue, QueueEvents
 from queuecore.errors import (
     ConfigurationError,
     InvalidOption,
@@ -107,9 +109,60 @@ def test_a_queue_name_that_is_none(name: Any) -> None:
         Queue(name)
 
 
-def test_a_connection_that_is_not_configured() -> None:
-    with pytest.raises(ConfigurationError, match="nowhere"):
-        Queue("q", connection="nowhere")
+@pytest.mark.parametrize("alias", ["nowhere", None, 7, ["default"]])
+def test_a_connection_that_is_not_configured(alias: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"nowhere|None|7|default"):
+        Queue("q", connection=alias)
+
+
+CALLS: dict[str, tuple[Callable[[Queue, Any], tuple[Any, ...]], str]] = {
+    "a state": (lambda q, v: (q.get_jobs, v), "jobs have no state"),
+    "one of the states": (lambda q, v: (q.get_jobs, ["failed", v]), "jobs have no state"),
+    "a state to count": (lambda q, v: (q.get_job_counts, v), "jobs have no state"),
+    "a start": (lambda q, v: (q.get_jobs, "waiting", v), "start must be a whole number"),
+    "an end": (lambda q, v: (q.get_jobs, "waiting", 0, v), "end must be a whole number"),
+    "a row": (lambda q, v: (q.get_job_logs, "1", v), "start must be a whole number"),
+    "a minute": (lambda q, v: (q.get_metrics, "failed", 0, v), "end must be a whole number"),
+    "a state with metrics": (lambda q, v: (q.get_metrics, v), "metrics of completed and failed"),
+    "priorities": (lambda q, v: (q.get_counts_per_priority, v), "priorit"),
+    "a state to clean": (lambda q, v: (q.clean, 0, 0, v), "cannot be cleaned"),
+    "a state to retry": (lambda q, v: (q.retry_jobs, v), "can be retried"),
+    "rows to keep": (lambda q, v: (q.add_job_log, "1", "row", v), "keep_logs must be a whole"),
+    "a job to add": (lambda q, v: (q.add_bulk, [JobSpec("x"), v]), "job 1 of 'q' is of type"),
+}
+
+
+@pytest.mark.parametrize("value", [math.nan, 1.5, ..., b"x", [[]], True, "\ud800"], ids=repr)
+@pytest.mark.parametrize("what", CALLS)
+def test_an_argument_that_is_none(
+    do: Do, queue: Queue, redis_client: redis.Redis, what: str, value: Any
+) -> None:
+    make, words = CALLS[what]
+    before = do(queue.add, "x").id
+    with pytest.raises(InvalidOption, match=words):
+        do(*make(queue, value))
+    assert do(queue.get_job_logs, before) == ([], 0)
+    assert redis_client.get("bull:q:id") == before
+
+
+@pytest.mark.parametrize("name", ["", None, 7, b"q", "\ud800"])
+def test_a_queue_of_others_whose_name_is_none(name: Any) -> None:
+    for make in (Queue.existing, QueueEvents):
+        with pytest.raises(InvalidOption, match="name of a queue"):
+            make(name)
+
+
+@pytest.mark.parametrize("event_id", ["", "newest", 5.5, "1-2-3", "\ud800", "$"])
+def test_an_event_id_that_is_none(event_id: Any) -> None:
+    with pytest.raises(InvalidOption, match="last_event_id must be the id of an event"):
+        QueueEvents("q", last_event_id=event_id)
+
+
+def test_events_without_a_wait_are_read_all_the_same(queue: Queue) -> None:
+    """On the server a wait of 0 is one without an end."""
+    events = iter(QueueEvents("q", last_event_id="0", blocking_timeout=0))
+    threading.Timer(0.3, queue.add, ("x",)).start()
+    assert next(events).event == "added"
 
 
 def test_a_queue_that_nobody_made(do: Do, redis_client: redis.Redis) -> None:

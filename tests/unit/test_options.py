@@ -3,6 +3,7 @@
 import json
 import math
 from datetime import UTC, datetime, timedelta
+from enum import IntEnum
 from typing import Any
 
 import pytest
@@ -68,6 +69,25 @@ def test_an_option_on_the_wire(options: dict[str, Any], written: dict[str, Any])
     assert next(iter(made)) == "attempts"
 
 
+class Level(IntEnum):
+    HIGH = 3
+
+
+@pytest.mark.parametrize("name", ["priority", "attempts", "size_limit"])
+def test_a_number_of_an_enum_is_a_plain_one(name: str) -> None:
+    """Only a plain one is packed for the server, and printed, as digits."""
+    made = wire(**{name: Level.HIGH})
+    assert b"3" in made.encoded
+    assert type(made.priority) is int
+    assert type(made.size_limit or 0) is int
+
+
+@pytest.mark.parametrize("name", ["remove_on_complete", "remove_on_fail"])
+def test_no_retention_is_not_written(name: str) -> None:
+    """A BullMQ worker takes a null for an object and cannot finish the job."""
+    assert wire(**{name: None}).encoded == b'{"attempts":0}'
+
+
 def test_what_the_script_needs_stands_beside_the_json() -> None:
     made = wire(
         delay=2, priority=7, lifo=True, job_id="own", timestamp=AT, size_limit=9, attempts=4
@@ -96,6 +116,12 @@ def test_what_the_script_needs_stands_beside_the_json() -> None:
         ({"remove_on_complete": -1}, "remove_on_complete must be True, False, a number"),
         ({"remove_on_complete": "all"}, "remove_on_complete must be True"),
         ({"remove_on_fail": {"counts": 1}}, "keys count, age and limit, not"),
+        ({"remove_on_fail": 2**53}, "remove_on_fail must be True"),
+        ({"remove_on_complete": {"count": 2**53}}, "Keep.count=.* whole number"),
+        ({"lifo": "no"}, "lifo must be True or False, not 'no'"),
+        ({"lifo": 1}, "lifo must be True or False, not 1"),
+        ({"timestamp": datetime(1960, 1, 1, tzinfo=UTC)}, "timestamp must lie after 1970"),
+        ({"timestamp": datetime(1970, 1, 1, tzinfo=UTC)}, "timestamp must lie after 1970"),
         ({"keep_logs": None}, "keep_logs must be a whole number"),
         ({"timestamp": 5}, "timestamp must be an aware datetime, not 5"),
         ({"timestamp": datetime(2026, 1, 1)}, "timestamp must be an aware datetime"),
@@ -163,7 +189,9 @@ def test_job_names_that_are_refused(name: Any) -> None:
         lambda: Keep(limit=True),
         lambda: Keep(age=-1),
         lambda: Keep(age="day"),
+        lambda: Keep(count=2**53),
         lambda: Backoff("", 1),
+        lambda: Backoff.custom("\ud800"),
         lambda: Backoff.fixed(-1),
         lambda: Backoff.fixed(1, jitter=2),
         lambda: Backoff.exponential(1, jitter="half"),
