@@ -161,13 +161,13 @@ class Job(Fields):
 
     def get_logs(self, start: int = 0, end: int = -1, asc: bool = True) -> tuple[list[str], int]:
         """Rows *start* to *end* of the log, and how many there are; not *asc*: newest first."""
-        return self.queue.get_job_logs(self.id, start, end, asc)
+        return self.queue._run(self.queue._get_job_logs(self.id, start, end, asc))
 
     async def aget_logs(
         self, start: int = 0, end: int = -1, asc: bool = True
     ) -> tuple[list[str], int]:
         """See :meth:`get_logs`."""
-        return await self.queue.aget_job_logs(self.id, start, end, asc)
+        return await self.queue._arun(self.queue._get_job_logs(self.id, start, end, asc))
 
     def clear_logs(self, keep_logs: int = 0) -> None:
         """Delete the log but for its newest *keep_logs* rows (BullMQ ``clearLogs``)."""

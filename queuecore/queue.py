@@ -12,7 +12,7 @@ from typing import Any, Unpack
 from weakref import WeakKeyDictionary
 
 from . import conf, transactions
-from .errors import InvalidOption
+from .errors import InvalidOption, SynchronousCall
 from .handle import known_name
 from .job import Job
 from .options import (
@@ -125,7 +125,15 @@ class Queue(Steering, Reading):
 
         Args:
             using: the database alias whose transaction is meant.
+
+        Raises:
+            SynchronousCall: an event loop runs in this thread, where no transaction can be.
         """
+        if asyncio._get_running_loop() is not None:
+            raise SynchronousCall(
+                "add_on_commit() belongs to the thread of the transaction: call it within the "
+                "function that you give to sync_to_async(); outside of transactions await aadd()"
+            )
         prepared = self._prepare(name, data, options)
         transactions.on_commit(lambda: self._run(self._add([prepared])), using=using)
 

@@ -36,8 +36,7 @@ def run(connection: Connection, operation: Operation[T] | Call[T] | Command[T]) 
         ServerUnavailable: the server was not reached in time.
     """
     if asyncio._get_running_loop() is not None:
-        name = _caller()
-        raise SynchronousCall(f"{name}() would block the event loop; await a{name}() instead")
+        raise SynchronousCall(_advice(_caller()))
     if not isinstance(operation, Generator):
         return _blocking(connection, operation)  # type: ignore[no-any-return]
     try:
@@ -68,6 +67,12 @@ async def arun(connection: Connection, operation: Operation[T] | Call[T] | Comma
                 request = operation.send(answer)
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]
+
+
+def _advice(name: str) -> str:
+    if name == "__iter__":
+        return "for would block the event loop; iterate with async for instead"
+    return f"{name}() would block the event loop; await a{name}() instead"
 
 
 def _caller() -> str:
