@@ -5,7 +5,6 @@ A block of an example is marked by a comment on the line above it, which readers
 ``<!-- example: shop/processors.py -->``  goes to the end of that file
 ``<!-- example: shell -->``               runs as in ``manage.py shell``; names stay
 ``<!-- example: commands -->``            each line is a command; it must end well
-``<!-- example: node -->``                runs with Node
 ``<!-- example: not run, because ... -->``
 """
 

@@ -62,7 +62,7 @@ class Site:
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a") as file:
-            file.write(f"\n{self._served(text)}")
+            file.write(f"\n{self._served(text, name)}")
 
     def run(self, *command: str, ok: bool = True, **more: str) -> subprocess.CompletedProcess[str]:
         """Run *command* in the project; it must end well unless *ok* is false."""
@@ -142,12 +142,15 @@ class Site:
                 process.wait(PATIENCE)
 
     def close(self) -> None:
-        """End the shell."""
+        """End the shell; the next one begins with the settings of then."""
         if self._shell is not None:
             self._shell.communicate(timeout=PATIENCE)
+            self._shell = None
 
-    def _served(self, text: str) -> str:
-        return text.replace("redis://localhost:6379/0", self.url or "")
+    def _served(self, text: str, name: str = "") -> str:
+        # Node's client takes a Unix socket as a plain path.
+        url = (self.url or "").removeprefix("unix://" if name.endswith(".mjs") else "")
+        return text.replace("redis://localhost:6379/0", url)
 
 
 def until(condition: Any, what: str) -> None:

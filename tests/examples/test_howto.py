@@ -1,0 +1,204 @@
+"""The examples of every page, run from top to bottom in a project of somebody else's."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.examples.markdown import blocks, rows
+from tests.examples.site import Site, until
+from tests.examples.test_quickstart import fetch, free_port
+from tests.machine import PEERS, ROOT
+from tests.servers import Server
+
+pytestmark = pytest.mark.timeout(300)
+
+# Every page that has examples; those of the first two are run by test_quickstart.py.
+PAGES = [
+    "README.md",
+    "docs/quickstart.md",
+    "docs/howto/dashboard.md",
+    "docs/howto/producers.md",
+    "docs/howto/production.md",
+    "docs/howto/with-node-bullmq.md",
+    "docs/howto/workers.md",
+    "docs/reference/settings.md",
+]
+
+
+def play(site: Site, page: str) -> None:
+    for block in blocks(ROOT / page):
+        if block.mark:
+            site.play(block)
+
+
+@pytest.fixture
+def shop(site: Site, server: Server) -> Site:
+    """A project with ``queuecore`` and an app ``shop``, and the test's server as its own."""
+    site.environment["QUEUECORE_URL"] = server.url
+    site.append("mysite/settings.py", 'INSTALLED_APPS = ["queuecore", "shop", *INSTALLED_APPS]')
+    site.manage("migrate")
+    return site
+
+
+def test_producers(shop: Site) -> None:
+    play(shop, "docs/howto/producers.md")
+
+
+def test_workers(shop: Site) -> None:
+    shop.append("shop/services.py", "def is_open() -> bool:\n    return True")
+    play(shop, "docs/howto/workers.md")
+    tested = shop.manage("test")
+    assert "Ran 3 tests" in tested.stderr
+    shop.shell(
+        "from queuecore import Backoff, Queue\n"
+        "from django.contrib.auth.models import User\n"
+        "jane = User.objects.create_user('jane')\n"
+        "emails, reports = Queue('emails'), Queue('reports')\n"
+        "done = [emails.add('welcome', {'user_id': jane.pk}), emails.add('bye'),\n"
+        "        reports.add('month', {'month': 2}), reports.add('month', {'month': 3}),\n"
+        "        Queue('calls').add('now'), Queue('imports').add('rows', {'rows': [1, 2]})]\n"
+        "failed = reports.add('month', {'month': 13}, attempts=5)\n"
+        "nobody = {'user_id': 0}\n"
+        "later = emails.add('welcome', nobody, attempts=3, backoff=Backoff.custom('polite'))\n"
+        "never = emails.add('welcome', nobody, attempts=3, backoff=Backoff.custom('rude'))\n"
+    )
+    log = shop.manage("runworker", "--burst").stderr
+    assert "2 rows by job" in log or "imports" in log
+    shop.shell(
+        "for one in [*done, failed, later, never]: one.refresh()\n"
+        "assert [one.get_state() for one in done] == ['completed'] * 6\n"
+        "assert done[0].returnvalue == {'sent_to': 'jane'}\n"
+        "assert {done[2].returnvalue, done[3].returnvalue} == {1, 2}\n"
+        "assert (done[4].returnvalue, done[5].returnvalue) == ('called', 2)\n"
+        "assert (failed.get_state(), failed.attempts_made) == ('failed', 1)\n"
+        "assert later.get_state() == 'delayed' and later.delay == 60, later.delay\n"
+        "assert never.get_state() == 'failed' and never.attempts_made == 1\n"
+    )
+    # The same processors in a shop that is closed.
+    shop.append("shop/services.py", "def is_open() -> bool:\n    return False")
+    shop.shell("job = Queue('calls').add('later')")
+    shop.manage("runworker", "calls", "--burst")
+    shop.shell("job.refresh(); assert (job.get_state(), job.delay) == ('delayed', 600)")
+
+
+def test_dashboard(shop: Site) -> None:
+    play(shop, "docs/howto/dashboard.md")
+    shop.shell(
+        "from queuecore import Queue, access\n"
+        "for name in ('mail-out', 'jane-own', 'other'): Queue(name).add('job')\n"
+        "jane = User.objects.get(username='jane')\n"
+        "assert access.can(jane, 'retry') and not access.can(jane, 'obliterate')\n"
+        "assert access.scope(jane).allows('default', 'mail-out')\n"
+        "assert not access.scope(jane).allows('default', 'jane-own')\n"
+    )
+    shop.close()  # by now its settings name the class of the page
+    shop.shell(
+        "from django.contrib.auth.models import User\n"
+        "from queuecore import access, audit\n"
+        "jane = User.objects.get(username='jane')\n"
+        "assert not access.scope(jane).allows('default', 'mail-out')\n"
+        "assert access.scope(jane).allows('default', 'jane-own')\n"
+        "assert audit.signing_key()[0] == '2026'\n"
+    )
+    port = free_port()
+    with shop.background("python", "-m", "daphne", "-p", str(port), "mysite.asgi:application"):
+        mount = f"http://127.0.0.1:{port}/queues/"
+        until(lambda: fetch(mount)[0], "the start of daphne")
+        status, address, page = fetch(mount)
+        assert (status, address) == (200, f"{mount}login/?next=/queues/")
+        assert "production" in page
+    shop.shell(
+        "from django.test import Client\n"
+        "client = Client(); client.force_login(jane)\n"
+        "page = client.get('/queues/queues/', headers={'host': 'localhost'}).content.decode()\n"
+        "assert '/queues/jane-own/' in page and '/queues/other/' not in page, page\n"
+    )
+    # What WSGI serves tells no address of a socket.
+    shop.shell("assert '/queues/ws/' not in page")
+    shop.manage("verify_audit")
+
+
+def test_production(shop: Site) -> None:
+    play(shop, "docs/howto/production.md")
+    shop.shell(
+        "from queuecore import Queue\n"
+        "Queue('emails').add('welcome')\n"
+        "from shop.views import queues\n"
+        "from django.test import RequestFactory\n"
+        "import json\n"
+        "answer = json.loads(queues(RequestFactory().get('/')).content)\n"
+        "assert answer['emails']['waiting'] == 1 and answer['emails']['seconds'] <= 60, answer\n"
+        "assert 'seconds' not in answer['reports'], answer\n"
+    )
+
+
+def test_settings(shop: Site) -> None:
+    play(shop, "docs/reference/settings.md")
+    shop.manage("check")
+    shop.shell(
+        "from queuecore.conf import get_settings\n"
+        "found = get_settings()\n"
+        "assert list(found.connections) == ['default', 'reports']\n"
+        "assert (found.worker.concurrency, found.worker.shutdown_timeout) == (20, 50)\n"
+    )
+
+
+def test_with_node(shop: Site, node: Path, bullmq: Path, server: Server) -> None:
+    play(shop, "docs/howto/with-node-bullmq.md")
+    service = shop.folder / "service"
+    (service / "node_modules").symlink_to(PEERS / bullmq.name / "node_modules")
+    shop.shell("emails = Queue('emails')")
+    with shop.background(str(node), str(service / "add.mjs")) as adding:
+        until(lambda: waits(server, "bull:emails:wait"), "the job of Node's")
+        shop.manage("runworker", "emails", "--burst")
+        assert adding.wait(30) == 0, (shop.folder / "background.log").read_text()
+    assert "{ sent_to: 7 }" in (shop.folder / "background.log").read_text()
+    with shop.background(str(node), str(service / "work.mjs")) as working:
+        (waiting,) = [
+            block
+            for block in blocks(ROOT / "docs/howto/with-node-bullmq.md")
+            if "job.result" in block.text
+        ]
+        shop.shell(waiting.text)
+        shop.shell("assert job.result(timeout=1) == {'file': '12.pdf'}")
+    assert working.returncode == 0, (shop.folder / "background.log").read_text()
+
+
+def waits(server: Server, key: str) -> int:
+    with server.client() as client:
+        return int(client.llen(key))
+
+
+def test_options_of_both_languages(shop: Site, node: Path, bullmq: Path, server: Server) -> None:
+    """The table of options: what Node writes for its column is what we write for ours."""
+    page = (ROOT / "docs/howto/with-node-bullmq.md").read_text()
+    pairs = [
+        (ours.replace("`", ""), theirs.replace("`", ""))
+        for ours, theirs in (row for row in rows(page) if len(row) == 2)
+        if ours.startswith("`") and "." not in ours.split("=")[0]
+    ]
+    assert len(pairs) == 11
+    (shop.folder / "node_modules").symlink_to(PEERS / bullmq.name / "node_modules")
+    script = shop.folder / "add.mjs"
+    adds = [f"await queue.add('job', {{}}, {{ {theirs} }});" for _, theirs in pairs]
+    script.write_text(
+        "import { Queue } from 'bullmq';\nimport { Redis } from 'ioredis';\n"
+        f"const connection = new Redis({json.dumps(str(server.socket))});\n"
+        "const queue = new Queue('node', { connection });\n"
+        + "\n".join([*adds, "await queue.close();", "connection.disconnect();"])
+    )
+    shop.run(str(node), str(script))
+    shop.shell(
+        "from queuecore import *\nfrom queuecore import Backoff, Keep\nqueue = Queue('ours')"
+    )
+    for ours, _ in pairs:
+        shop.shell(f"queue.add('job', {{}}, {ours})")
+    with server.client() as client:
+        for number, pair in enumerate(pairs, start=1):
+            name = "order-12" if "order-12" in pair[0] else number
+            twins = [client.hgetall(f"bull:{queue}:{name}") for queue in ("node", "ours")]
+            for one in twins:
+                one["opts"] = json.loads(one["opts"])
+                del one["timestamp"]
+            assert twins[0] == twins[1], pair
