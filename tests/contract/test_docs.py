@@ -5,8 +5,8 @@ from the docstrings; the rest is written by people, and held to the code here.
 """
 
 import ast
+import configparser
 import inspect
-import json
 import os
 import re
 from argparse import ArgumentParser, _SubParsersAction
@@ -16,6 +16,7 @@ from typing import Any
 
 import django
 import pytest
+import yaml
 from django.core.management import load_command_class
 
 from tests.contract.test_public_names import members, parameters
@@ -431,8 +432,10 @@ def test_every_example_is_well_formed(path: Path) -> None:
         if block.language == "python" and path != API:
             compile(block.text, block.place, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
             assert block.mark, f"{block.place}: say how it is run"
-        if block.language == "json":
-            json.loads(block.text)
+        if block.language == "yaml":
+            yaml.safe_load(block.text)
+        if block.language == "ini":
+            configparser.ConfigParser(interpolation=None).read_string(block.text)
         if block.mark.startswith("not run"):
             assert block.mark.startswith("not run, because "), block.place
 
