@@ -33,8 +33,8 @@ class Job(Fields):
     """One job; made by ``Queue.add``, ``Queue.get_job`` and the worker, not by hand.
 
     ``queue``: its :class:`Queue`. ``id``: its id, text. ``token``: the lock's token while this
-    process runs it, else empty. Each method exists twice, ``log`` and ``alog``, from one
-    implementation.
+    process runs it, else empty; a move of the job gives it up. Each method exists twice, ``log``
+    and ``alog``, from one implementation.
     """
 
     __slots__ = ("id", "queue", "token")
@@ -114,11 +114,11 @@ class Job(Fields):
         Raises:
             LockLost, JobNotInState: as :meth:`move_to_delayed`.
         """
-        self.queue._run(moving.move_to_wait(self.queue.keys, self.id, self._token(token)))
+        self.queue._run(self._move_to_wait(token))
 
     async def amove_to_wait(self, token: str | None = None) -> None:
         """See :meth:`move_to_wait`."""
-        await self.queue._arun(moving.move_to_wait(self.queue.keys, self.id, self._token(token)))
+        await self.queue._arun(self._move_to_wait(token))
 
     # From outside
 
@@ -301,8 +301,21 @@ class Job(Fields):
         wait = 0 if isinstance(when, datetime) else milliseconds(when, "when")
         now = yield NOW
         delay = wait if at is None else max(at - now, 0)
-        yield moving.move_to_delayed(self.queue.keys, self.id, self._token(token), delay, now)
+        keys, token = self.queue.keys, self._token(token)
+        yield from self._moved(moving.move_to_delayed(keys, self.id, token, delay, now))
         self._fields[b"delay"] = b"%d" % delay
+
+    def _move_to_wait(self, token: str | None) -> Operation[None]:
+        yield from self._moved(moving.move_to_wait(self.queue.keys, self.id, self._token(token)))
+
+    def _moved(self, call: Call[int]) -> Operation[None]:
+        # Given up before the server knows: this process may claim the job again before it is told.
+        held, self.token = self.token, ""
+        try:
+            yield call
+        except BaseException:
+            self.token = held
+            raise
 
     def _refresh(self) -> Operation[None]:
         fields = yield reading.get_job(self.queue.keys, self.id)

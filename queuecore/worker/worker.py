@@ -536,6 +536,9 @@ class Worker:
         """Another worker has the job: stop its processor and void its outcome."""
         if self._runs.get(run.job.id) is not run:
             return
+        if not run.job.token:
+            run.lost = True  # its processor has moved the job and is about to return
+            return
         if run.ended:
             if not any(one[0] is run for one in self._outcomes):
                 return  # its outcome is under way, or was just taken: the answer tells
