@@ -279,6 +279,36 @@ def test_a_part_that_dies_ends_it_with_1(start: Start, redis_client: redis.Redis
     invariants.check(redis_client, "slow", idle=True)
 
 
+# Standard output closed, and a pipe that nobody reads.
+OUTPUTS = {"closed": 'exec "$@" >&-', "a broken pipe": '{ "$@"; echo $? >"$CODE"; } | true'}
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_an_output_that_takes_nothing_is_no_failure(
+    child_environment: dict[str, str], redis_client: redis.Redis, tmp_path: Any, output: str
+) -> None:
+    Queue("quick").add_bulk([JobSpec("loud") for _ in range(20)])
+    code = tmp_path / "code"
+    environment = child_environment | {
+        "DJANGO_SETTINGS_MODULE": "tests.server.jobs.settings",
+        "CODE": str(code),
+    }
+    command = [sys.executable, str(ROOT / "manage.py"), "runworker", "quick", "--burst"]
+    ended = subprocess.run(
+        ["sh", "-c", OUTPUTS[output], "sh", *command],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert "Traceback" not in ended.stderr
+    assert ended.returncode == 0
+    assert not code.exists() or code.read_text() == "0\n"
+    assert count(redis_client, "quick", "completed") == 20
+
+
 def test_failures_are_logged(start: Start) -> None:
     queue = Queue("exits")
     queue.add("plain-exit", attempts=2)

@@ -19,6 +19,11 @@ def threaded(job: Job) -> int:
     return os.getpid()
 
 
+@processor("quick", name="loud")
+async def loud(job: Job) -> None:
+    print("a line that stays in the buffer until the end")
+
+
 @processor("second", connection="other", concurrency=3)
 async def second(job: Job) -> str:
     return job.queue.alias
