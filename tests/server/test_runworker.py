@@ -292,6 +292,7 @@ def test_an_output_that_takes_nothing_is_no_failure(
     environment = child_environment | {
         "DJANGO_SETTINGS_MODULE": "tests.server.jobs.settings",
         "CODE": str(code),
+        "PYTHONUNBUFFERED": "",  # what is printed reaches the pipe at the end, not within the job
     }
     command = [sys.executable, str(ROOT / "manage.py"), "runworker", "quick", "--burst"]
     ended = subprocess.run(
