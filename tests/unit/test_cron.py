@@ -1,0 +1,132 @@
+"""Cron: held to what BullMQ's own parser gives, and every pattern that it refuses is refused."""
+
+import json
+import subprocess
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from queuecore.cron import ALIASES, checked_pattern, next_run, time_zone
+from queuecore.errors import InvalidOption
+
+CASES = json.loads((Path(__file__).parents[1] / "data/cron-vectors.json").read_text())["cases"]
+# Its clocks change by half an hour, which BullMQ's parser does not know: it skips runs or throws.
+LORD_HOWE = "Australia/Lord_Howe"
+
+
+def ms(text: str) -> int:
+    moment = datetime.fromisoformat(text)
+    return round(moment.timestamp() * 1000)
+
+
+def run(pattern: str, tz: str, after: int) -> int | str | None:
+    try:
+        return next_run(pattern, tz, after)
+    except InvalidOption:
+        return "ERR"
+
+
+@pytest.mark.parametrize("tz", sorted({case["tz"] for case in CASES} - {LORD_HOWE}))
+def test_each_run_is_that_of_bullmqs_parser(tz: str) -> None:
+    compared = 0
+    for case in (case for case in CASES if case["tz"] == tz):
+        after = ms(case["after"])
+        for expected in case["runs_ms"]:
+            found = run(case["pattern"], tz, after)
+            if isinstance(expected, str):
+                assert found == "ERR", case["pattern"]
+                break
+            assert found == expected, (case["pattern"], after)
+            after = expected
+            compared += 1
+    assert compared > 3000
+
+
+def test_half_hours_of_lord_howe() -> None:
+    same, different = 0, []
+    for case in (case for case in CASES if case["tz"] == LORD_HOWE):
+        after = ms(case["after"])
+        for expected in case["runs_ms"]:
+            found = run(case["pattern"], LORD_HOWE, after)
+            if found == expected or (isinstance(expected, str) and found == "ERR"):
+                same += 1
+            else:
+                different.append((case["pattern"], found, expected))
+            if isinstance(expected, str):
+                break
+            after = expected
+    assert same > 5000
+    # Ours is never later: the other parser skips what lies beside the change, or throws.
+    assert 0 < len(different) < 50
+    assert all(isinstance(e, str) or found < e for _, found, e in different), different
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        ("", "must be a cron pattern"),
+        ("   ", "must be a cron pattern"),
+        (7, "must be a cron pattern"),
+        ("* * * *", "has 4 fields"),
+        ("nonsense", "has 1 fields"),
+        ("@midnight", "has 1 fields"),
+        ("0 0 1 1 * 2026 *", "has 7 fields"),
+        ("60 * * * *", "the minute '60'"),
+        ("* 24 * * *", "the hour '24'"),
+        ("* * 0 * *", "the day of the month '0'"),
+        ("* * 32 * *", "outside of 1 to 31"),
+        ("* * * 13 *", "the month '13'"),
+        ("* * * * 8", "the day of the week '8'"),
+        ("0 22-2 * * *", "runs backwards"),
+        ("*/0 * * * *", "step of 0"),
+        ("1,,2 * * * *", "cannot be read"),
+        ("* * 15W * *", "cannot be read"),
+        ("* * * foo *", "cannot be read"),
+        ("* * * * 1#6", "cannot be read"),
+        ("* * * * 1#1,2", "cannot be read"),
+        ("* * * * 1,5L", "mixes days"),
+        ("H * * * *", "holds 'H'"),
+        ("-1 * * * *", "cannot be read"),
+        ("1-2-3 * * * *", "cannot be read"),
+        ("\u0661 * * * *", "cannot be read"),
+        ("* * * * *" + " " * 1100, "at most 1024"),
+    ],
+)
+def test_a_wrong_pattern_is_named(pattern: object, text: str) -> None:
+    with pytest.raises(InvalidOption, match=text.replace("(", r"\(")):
+        checked_pattern(pattern)
+
+
+@pytest.mark.parametrize("pattern", [*ALIASES, "0 0 L * 5L", "* * * JAN-mar Sun", "0 0 1,L * *"])
+def test_a_right_pattern(pattern: str) -> None:
+    assert checked_pattern(pattern) == pattern
+    assert next_run(pattern, None, 0) is not None
+
+
+def test_what_never_comes() -> None:
+    assert next_run("0 0 30 2 *", "UTC", 0) is None
+
+
+def test_fewer_fields_of_a_peer() -> None:
+    # BullMQ takes the missing ones from the front: second 0 of every minute, hour ...
+    assert next_run("5 1 *", None, 0) == next_run("0 * * 5 1 *", None, 0)
+
+
+@pytest.mark.parametrize(
+    ("tz", "hours"), [(None, 0), ("UTC", 0), ("utc", 0), ("UTC+2", 2), ("UTC-3:30", -3.5)]
+)
+def test_offsets(tz: str | None, hours: float) -> None:
+    assert time_zone(tz).utcoffset(None) == timedelta(hours=hours)
+
+
+@pytest.mark.parametrize("tz", ["Europe/Atlantis", "", "../etc/passwd", "UTC+99", "Berlin\x00"])
+def test_no_such_time_zone(tz: str) -> None:
+    with pytest.raises(InvalidOption, match="no time zone"):
+        next_run("* * * * *", tz, 0)
+
+
+def test_croniter_is_imported_only_when_needed() -> None:
+    code = "import sys, queuecore.cron; sys.exit('croniter' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
