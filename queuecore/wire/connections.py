@@ -41,9 +41,14 @@ from .run import anow, arun, run
 from .scripts import Script, load
 
 T = TypeVar("T")
+Requests = list[Call[Any] | Command[Any]]
 
 CONNECT_TIMEOUT = 5.0
 ANSWER_TIMEOUT = 5.0
+# So many requests of all threads, or of one event loop, are under way at once; more wait for their
+# turn. What waits on the server holds a socket of its own meanwhile, and takes no turn.
+TURNS = 64
+_SOCKETS = 2**31
 
 # Answers that pass by themselves or by an operator's hand; the work is kept and tried again.
 _PASSING = {
@@ -81,6 +86,7 @@ class Connection:
         self._url = url
         self._lock = threading.Lock()
         self._pool: redis.ConnectionPool | None = None
+        self._turns = threading.Semaphore(TURNS)
         self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopPool] = WeakKeyDictionary()
         self._pid = os.getpid()
         self._ensured = float("-inf")
@@ -118,6 +124,11 @@ class Connection:
         """
         requests, single = _as_list(request)
         pool = self._sync_pool()
+        with contextlib.nullcontext() if _waits(requests) else self._turns:
+            answers = self._answers(pool, requests)
+        return _decoded(requests, answers, single)
+
+    def _answers(self, pool: redis.ConnectionPool, requests: Requests) -> list[Any]:
         try:
             sock = pool.get_connection()
         except (redis.RedisError, OSError) as error:
@@ -138,12 +149,17 @@ class Connection:
             raise
         finally:
             pool.release(sock)
-        return _decoded(requests, answers, single)
+        return answers
 
     async def aexchange(self, request: Request) -> Any:
         """Like :meth:`exchange`, over the running event loop's pool."""
         requests, single = _as_list(request)
-        pool = await self._async_pool()
+        pool, turns, _ = await self._async_pool()
+        async with contextlib.nullcontext() if _waits(requests) else turns:
+            answers = await self._aanswers(pool, requests)
+        return _decoded(requests, answers, single)
+
+    async def _aanswers(self, pool: redis.asyncio.ConnectionPool, requests: Requests) -> list[Any]:
         try:
             sock = await pool.get_connection()
         except (redis.RedisError, OSError) as error:
@@ -165,7 +181,7 @@ class Connection:
             raise
         finally:
             await pool.release(sock)
-        return _decoded(requests, answers, single)
+        return answers
 
     def close(self) -> None:
         """Close the idle blocking sockets (before a fork, after a test)."""
@@ -177,7 +193,7 @@ class Connection:
         """Close the running event loop's sockets; its end does so by itself."""
         found = self._pools.pop(asyncio.get_running_loop(), None)
         if found is not None:
-            await found[1].aclose()
+            await found[-1].aclose()
 
     def arguments(self, client_name: str | None = None) -> dict[str, Any]:
         """redis-py's keyword arguments for one socket of this connection."""
@@ -232,19 +248,24 @@ class Connection:
                     self._pid = os.getpid()
                     kind = _socket_class(self.url(), redis)
                     # `arguments` names the host or path itself, so that one dict serves all.
-                    self._pool = redis.ConnectionPool(connection_class=kind, **self._options(kind))
+                    self._turns = threading.Semaphore(TURNS)  # a fork's parent may hold some
+                    self._pool = redis.ConnectionPool(
+                        connection_class=kind, max_connections=_SOCKETS, **self._options(kind)
+                    )
         return self._pool
 
-    async def _async_pool(self) -> redis.asyncio.ConnectionPool:
+    async def _async_pool(self) -> _LoopPool:
         loop = asyncio.get_running_loop()
         found = self._pools.get(loop)
         if found is None:
             kind = _socket_class(self.url(), redis.asyncio)
-            pool = redis.asyncio.ConnectionPool(connection_class=kind, **self._options(kind))
+            pool = redis.asyncio.ConnectionPool(
+                connection_class=kind, max_connections=_SOCKETS, **self._options(kind)
+            )
             closer = _close_with_loop(pool)
-            found = self._pools[loop] = (pool, closer)
+            found = self._pools[loop] = (pool, asyncio.Semaphore(TURNS), closer)
             await anext(closer)
-        return found[0]
+        return found
 
     def _options(self, kind: type, client_name: str | None = None) -> dict[str, Any]:
         options = self.arguments(client_name)
@@ -266,7 +287,7 @@ class Connection:
         )
 
 
-_LoopPool = tuple[redis.asyncio.ConnectionPool, AsyncGenerator[None, None]]
+_LoopPool = tuple[redis.asyncio.ConnectionPool, asyncio.Semaphore, AsyncGenerator[None, None]]
 
 
 async def _close_with_loop(pool: redis.asyncio.ConnectionPool) -> AsyncGenerator[None, None]:
@@ -321,14 +342,19 @@ def _socket_class(url: str, module: Any) -> Any:
     return classes.SSLConnection if url.startswith("rediss://") else classes.Connection
 
 
-def _as_list(request: Request) -> tuple[list[Call[Any] | Command[Any]], bool]:
+def _as_list(request: Request) -> tuple[Requests, bool]:
     if isinstance(request, list):
         return request, False
     assert isinstance(request, Call | Command), f"not a request: {request!r}"
     return [request], True
 
 
-def _packed(requests: list[Call[Any] | Command[Any]]) -> list[bytes]:
+def _waits(requests: Requests) -> bool:
+    """Whether the server answers only when something happens there."""
+    return any(isinstance(one, Command) and "BLOCK" in one.args for one in requests)
+
+
+def _packed(requests: Requests) -> list[bytes]:
     """All requests in one piece; redis-py's own packing looks at every word three times."""
     return [b"".join([resp.pack(_evalsha(one)) for one in requests])]
 
@@ -368,7 +394,7 @@ def _unknown_scripts(answers: list[Any]) -> list[int]:
     return [i for i, one in enumerate(answers) if isinstance(one, redis.exceptions.NoScriptError)]
 
 
-def _decoded(requests: list[Call[Any] | Command[Any]], answers: list[Any], single: bool) -> Any:
+def _decoded(requests: Requests, answers: list[Any], single: bool) -> Any:
     if single:
         return _decode(requests[0], answers[0])
     return [_decode(one, answer) for one, answer in zip(requests, answers, strict=True)]
