@@ -58,6 +58,8 @@ class Link:
         Raises:
             ServerUnavailable: the link is closed, and the request's fate unknown if ``sent``.
         """
+        if self._stream is not None and self._stream.lost:
+            await self.close()  # lost while nobody waited: nothing of this request was sent
         if self._stream is None:
             await self.open()
         stream = self._stream
@@ -108,20 +110,26 @@ class _Stream(asyncio.Protocol):
         self._write: Callable[[bytes], None] = self._transport.write
         self._transport.set_protocol(self)
 
+    @property
+    def lost(self) -> bool:
+        """Whether the socket has ended."""
+        return bool(self._transport.is_closing())
+
     async def ask(self, words: Any, timeout: float) -> Any:
         """Send one command and await its answer; an error answer is returned, not raised.
 
         Raises:
             OSError: the socket was lost, or no answer came in *timeout* seconds.
         """
-        if self._transport.is_closing():
+        if self.lost:
             raise ConnectionResetError("the connection was closed by the server")
+        packed = resp.pack(words)
         waiter = self._waiter = self._loop.create_future()
         self._patience = timeout
         self._due = self._loop.time() + timeout
         if self._timer is None or self._timer.when() > self._due:
             self._set_timer()
-        self._write(resp.pack(words))
+        self._write(packed)
         try:
             return await waiter
         finally:
