@@ -13,6 +13,7 @@ from django.core.management import find_commands
 from . import audit, conf, discovery
 from .errors import ConfigurationError, InvalidOption
 from .options import wire_options
+from .wire.connections import get_connection
 
 
 def register_all() -> None:
@@ -28,6 +29,8 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
     """E001: ``QUEUECORE`` cannot be read. E002: no server is named outside of DEBUG."""
     try:
         settings = conf.get_settings()
+        for alias in settings.connections:
+            get_connection(alias).check()
         wire_options(settings.default_job_options, frozenset())
     except (ConfigurationError, InvalidOption) as error:
         where = (

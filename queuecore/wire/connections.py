@@ -196,8 +196,19 @@ class Connection:
             await found[-1].aclose()
 
     def arguments(self, client_name: str | None = None) -> dict[str, Any]:
-        """redis-py's keyword arguments for one socket of this connection."""
-        parsed = dict(parse_url(self.url()))
+        """redis-py's keyword arguments for one socket of this connection.
+
+        Raises:
+            ConfigurationError: the URL cannot be read.
+        """
+        try:
+            parsed = dict(parse_url(self.url()))
+        except ValueError:
+            # Its words may hold a piece of the password.
+            raise ConfigurationError(
+                f"the URL of connection {self.alias!r} cannot be read: check host, port and "
+                "options; special letters of a password are written as %XX"
+            ) from None
         parsed.pop("connection_class", None)
         return {
             "protocol": 2,
@@ -209,6 +220,15 @@ class Connection:
             "client_name": client_name,
             **parsed,
         }
+
+    def check(self) -> None:
+        """Look at the URL, if there is one, without touching the network.
+
+        Raises:
+            ConfigurationError: no socket could be made of it.
+        """
+        if self._url is not None:
+            self._options(_socket_class(self._url, redis))
 
     def url(self) -> str:
         """The server's URL; starts the embedded server where settings give none."""
@@ -274,6 +294,13 @@ class Connection:
             options.pop("socket_connect_timeout")
         else:
             options["socket_keepalive_options"] = _KEEPALIVE
+        try:
+            kind(**options)
+        except TypeError as error:
+            raise ConfigurationError(
+                f"the URL of connection {self.alias!r} has an option that redis-py does not take: "
+                f"{str(error).partition(' got an ')[2] or error}"
+            ) from None
         return options
 
     def unreachable(self, error: BaseException, *, sent: bool) -> ServerUnavailable:

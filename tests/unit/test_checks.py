@@ -18,6 +18,10 @@ from queuecore.processors import Registry
 URL = {"CONNECTIONS": {"default": {"URL": "redis://localhost"}}}
 
 
+def at(url: str) -> dict[str, Any]:
+    return {"CONNECTIONS": {"default": {"URL": url}}}
+
+
 def found(function: Any, **queuecore: Any) -> list[CheckMessage]:
     """What one check finds with these settings."""
     with override_settings(QUEUECORE=URL | queuecore):
@@ -62,6 +66,12 @@ def test_they_are_registered() -> None:
         ({"WORKER": 5}, "QUEUECORE['WORKER'] must be a dict, not int"),
         ({"CONNECTIONS": {"default": {"URL": "http://x"}}}, "must begin with redis://"),
         ({"CONNECTIONS": {"default": {"URL": "redis://:secret@x", "DB": 1}}}, "unknown key 'DB'"),
+        (at("redis://:secret/@x:1"), "the URL of connection 'default' cannot be read"),
+        (at("redis://x:99999"), "the URL of connection 'default' cannot be read"),
+        (at("redis://x?socket_timeout=soon"), "the URL of connection 'default' cannot be read"),
+        (at("redis://:secret@x?foo=1"), "an option that redis-py does not take: unexpected"),
+        (at("unix:///s?foo=1"), "an option that redis-py does not take: unexpected"),
+        (at("rediss://x?foo=1"), "an option that redis-py does not take: unexpected"),
         ({"CONNECTIONS": {"other": {}}}, "QUEUECORE['CONNECTIONS']['other'] has no 'URL'"),
         ({"DEFAULT_JOB_OPTIONS": {"atempts": 3}}, "QUEUECORE['DEFAULT_JOB_OPTIONS']: there is no"),
         ({"DEFAULT_JOB_OPTIONS": {"attempts": -1}}, "attempts must be a whole number"),
