@@ -124,6 +124,7 @@ class Settings:
     dashboard: Mapping[str, Any] = field(default_factory=dict)
     audit_keys: Mapping[str, str] = field(default_factory=dict)
     telemetry: str | None = None
+    repeat_strategy: str | None = None
 
     def connection(self, alias: str) -> ConnectionSettings:
         """The connection *alias*.
@@ -139,7 +140,15 @@ class Settings:
             ) from None
 
 
-_TOP = ("CONNECTIONS", "DEFAULT_JOB_OPTIONS", "WORKER", "DASHBOARD", "AUDIT_KEYS", "TELEMETRY")
+_TOP = (
+    "CONNECTIONS",
+    "DEFAULT_JOB_OPTIONS",
+    "WORKER",
+    "DASHBOARD",
+    "AUDIT_KEYS",
+    "TELEMETRY",
+    "REPEAT_STRATEGY",
+)
 _CONNECTION = ("URL", "PREFIX")
 _WORKER = tuple(name.upper() for name in WorkerSettings.__dataclass_fields__)
 
@@ -162,12 +171,18 @@ def get_settings() -> Settings:
         dashboard=dict(raw.get("DASHBOARD", {})),
         audit_keys=dict(raw.get("AUDIT_KEYS", {})),
         telemetry=raw.get("TELEMETRY"),
+        repeat_strategy=raw.get("REPEAT_STRATEGY"),
     )
 
 
 def project_dir() -> Path:
     """The project's directory, where ``.queuecore/`` lies: ``BASE_DIR``, else the current one."""
     return Path(getattr(django_settings, "BASE_DIR", None) or Path.cwd())
+
+
+def time_zone() -> str:
+    """``TIME_ZONE`` of the project, in which its cron patterns are meant."""
+    return str(django_settings.TIME_ZONE or "UTC")
 
 
 def debug() -> bool:

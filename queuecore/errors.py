@@ -93,6 +93,10 @@ class PendingSchedulerRun(QueueCoreError):
     """The job is a scheduler's next run; remove or change the scheduler (BullMQ's code -8)."""
 
 
+class SchedulerBusy(QueueCoreError):
+    """A scheduler finds no moment for its next run: jobs of the next ones are there already."""
+
+
 class UnknownCode(QueueCoreError):
     """A script answered a code that this version does not know."""
 

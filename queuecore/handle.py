@@ -11,6 +11,9 @@ from .wire.keys import Keys
 
 T = TypeVar("T")
 
+# What `meta.version` says where no other client has said anything.
+WIRE_VERSION = "queuecore:1"
+
 
 class Handle:
     """A connection alias and the name of a queue; carries out operations on it.

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 from . import conf, transactions
 from .errors import InvalidOption, SynchronousCall
-from .handle import known_name
+from .handle import WIRE_VERSION, known_name
 from .job import Job
 from .options import (
     JobOptions,
@@ -23,6 +23,7 @@ from .options import (
     wire_options,
 )
 from .reading import Reading
+from .schedulers import Schedulers
 from .steering import Steering
 from .wire import codec
 from .wire.calls.adding import BATCH, NewJob, add_jobs
@@ -30,14 +31,11 @@ from .wire.calls.base import NOW, Command, Operation
 from .wire.keys import SUFFIXES, connection_key
 from .wire.lanes import Lanes
 
-# What `meta.version` says where no other client has said anything.
-WIRE_VERSION = "queuecore:1"
 
-
-class Queue(Steering, Reading):
+class Queue(Steering, Reading, Schedulers):
     """One queue on one connection.
 
-    Adding is here, the rest in :class:`Steering` and :class:`Reading`.
+    Adding is here, the rest in :class:`Steering`, :class:`Reading` and :class:`Schedulers`.
 
     Args:
         name: the queue's name, not empty and without ``:`` (BullMQ's rule).

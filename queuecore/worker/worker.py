@@ -26,6 +26,7 @@ from ..errors import (
     DelayedError,
     NotSerializable,
     QueueCoreError,
+    ServerUnavailable,
     UnrecoverableError,
     WaitingChildrenError,
     WaitingError,
@@ -35,6 +36,7 @@ from ..job import Job
 from ..options import RateLimit, milliseconds
 from ..processors import QueueProcessors, entry_for
 from ..queue import Queue
+from ..schedulers import advance
 from ..wire.calls.working import (
     Claim,
     Claimed,
@@ -392,6 +394,35 @@ class Worker:
             self._lost(older)  # it lost its lock, the job was recovered, and now it is ours again
         self._runs[job.id] = run
         self._busy += 1
+        if job.repeat_job_key is None:
+            self._begin(run)
+            return
+        if self._suspect is None and _unconfirmed_stalls(job) >= 2:
+            self._suspect = run  # nothing may begin meanwhile
+        self._aside(self._advance(run))
+
+    async def _advance(self, run: Run) -> None:
+        """Add the next run of the scheduler that made this one, before anything ends this one."""
+        pace = Pace()
+        while not (run.lost or run.abandoned):
+            try:
+                await self.queue.connection.arun(advance(self.queue, run.job))
+            except ServerUnavailable as error:
+                self._complaints.tell(error)
+                await pace.wait()
+                continue
+            except Exception as error:  # the project's own repeat strategy may raise anything
+                logger.error(
+                    "queue %s: job %s is not followed by another: %s",
+                    self.queue.name, run.job.id, error,
+                )  # fmt: skip
+            self._begin(run)
+            return
+        self._drop(run)
+
+    def _begin(self, run: Run) -> None:
+        """Run a job, or end it at once where it must not run."""
+        job, number = run.job, run.number
         run.entry = self.processors.find(job.name)
         starts = self.settings.max_started_attempts
         if (text := job.deferred_failure) is not None:
@@ -403,7 +434,7 @@ class Worker:
             return
         if run.entry is None:
             self._aside(self._unknown(run))
-        elif self._suspect is not None:
+        elif self._suspect not in (None, run):
             # Claimed by a call that was under way: it must not run beside the suspect.
             self._finish(run, finish.put_back(job, number), None)
         elif _unconfirmed_stalls(job) >= 2:

@@ -20,6 +20,7 @@ PAGES = [
     "docs/howto/dashboard.md",
     "docs/howto/producers.md",
     "docs/howto/production.md",
+    "docs/howto/schedulers.md",
     "docs/howto/with-node-bullmq.md",
     "docs/howto/workers.md",
     "docs/reference/settings.md",
@@ -130,6 +131,18 @@ def test_production(shop: Site) -> None:
         "answer = json.loads(queues(RequestFactory().get('/')).content)\n"
         "assert answer['emails']['waiting'] == 1 and answer['emails']['seconds'] <= 60, answer\n"
         "assert 'seconds' not in answer['reports'], answer\n"
+    )
+
+
+def test_schedulers(shop: Site) -> None:
+    play(shop, "docs/howto/schedulers.md")
+    shop.close()  # by now its settings name the strategy of the page
+    shop.shell(
+        "from queuecore import Queue\n"
+        "queue = Queue('strategy')\n"
+        "queue.upsert_job_scheduler('s', pattern='workday', tz='UTC')\n"
+        "run = queue.get_job_scheduler('s').next\n"
+        "assert run.hour == 9 and run.weekday() < 5, run\n"
     )
 
 

@@ -15,6 +15,7 @@ from queuecore.wire.calls import (
     moving,
     reading,
     removing,
+    scheduling,
     steering,
     working,
 )
@@ -35,6 +36,8 @@ def call_of(operation: Generator[Any, Any, Any], *answers: Any) -> Call[Any]:
         request = operation.send(answer)
     return request
 
+
+RUN = scheduling.NextRun("welcome", b"{}", {"attempts": 1}, 2, True, "dedup")
 
 # A call, and what it passes under each name of the header that is not just a key of the queue.
 SAMPLES: list[tuple[Call[Any], dict[str, Any]]] = [
@@ -80,6 +83,60 @@ SAMPLES: list[tuple[Call[Any], dict[str, Any]]] = [
     (call_of(steering.pause(K)), {"batch": steering.BATCH}),
     (call_of(steering.resume(K)), {"batch": steering.BATCH}),
     (steering.get_rate_limit_ttl(K, 5), {"max_jobs": 5}),
+    (
+        scheduling.upsert_job_scheduler(
+            K,
+            "s",
+            "queuecore:1",
+            1000,
+            RUN,
+            {"name": "welcome", "every": 60},
+            every=60,
+            offset=5,
+            start=70,
+        ),
+        {
+            "version": "queuecore:1",
+            "scheduler": "s",
+            "now": 1000,
+            "next": "",
+            "every": 60,
+            "offset": 5,
+            "start": 70,
+            "priority": 2,
+            "lifo": 1,
+            "name": "welcome",
+            "data": b"{}",
+            "opts": b'{"attempts":1',
+            "quoted": b'"repeat:s:',
+            "record...": ["name", "welcome", "every", 60],
+        },
+    ),
+    (
+        scheduling.advance_job_scheduler(
+            K, "s", "queuecore:1", "repeat:s:1000", 1000, RUN, due=1060
+        ),
+        {
+            "version": "queuecore:1",
+            "scheduler": "s",
+            "run": "repeat:s:1000",
+            "now": 1000,
+            "next": 1060,
+            "every": "",
+            "offset": "",
+            "name": "welcome",
+            "data": b"{}",
+            "priority": 2,
+            "lifo": 1,
+            "dedup": "dedup",
+            "opts": b'{"attempts":1',
+            "quoted": b'"repeat:s:',
+        },
+    ),
+    (
+        scheduling.remove_job_scheduler(K, "s"),
+        {"scheduler": "s", "run": scheduling.raw_run_prefix("s")},
+    ),
     (moving.promote(K, "7"), {"id": "7"}),
     (
         moving.reprocess_job(K, "7", "failed", True, False, True),

@@ -1,0 +1,180 @@
+"""Schedulers on the wire: put one down, read them, let one go on, remove one. Times are in ms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import md5
+from typing import Any
+
+from ..codec import dumps
+from ..keys import Keys
+from .base import Argument, Call, Command, Operation, text
+
+# The codes by which the scripts say that a moment is taken.
+TAKEN, ALL_TAKEN = -10, -11
+# Records read in one pipeline.
+BATCH = 500
+
+Record = tuple[str, int, dict[str, str]]
+
+
+@dataclass(slots=True)
+class NextRun:
+    """What a run gets; ``opts``: its options, but for its delay and its id."""
+
+    name: str
+    data: bytes
+    opts: dict[str, Any]
+    priority: int = 0
+    lifo: bool = False
+    dedup: str = ""
+
+    def encoded(self, scheduler: str) -> tuple[bytes, bytes]:
+        """The options up to the last brace, and the id up to the time in it, both as JSON."""
+        return dumps(self.opts)[:-1], dumps(f"repeat:{scheduler}:")[:-1]
+
+
+def upsert_job_scheduler(
+    keys: Keys,
+    scheduler: str,
+    version: str,
+    now: int,
+    run: NextRun,
+    record: dict[str, Argument],
+    *,
+    due: int | None = None,
+    every: int | None = None,
+    offset: int | None = None,
+    start: int | None = None,
+) -> Call[tuple[str, int] | int]:
+    """Add or change a scheduler that next runs at *due*, or every so often (``addJobScheduler``).
+
+    Gives the id and the delay of the next run, or a code. *record* is what is kept of it.
+    """
+    opts, quoted = run.encoded(scheduler)
+    args: list[Argument] = [
+        keys.base,
+        version,
+        scheduler,
+        now,
+        "" if due is None else due,
+        "" if every is None else every,
+        "" if offset is None else offset,
+        "" if start is None else start,
+        run.priority,
+        int(run.lifo),
+        run.name,
+        run.data,
+        opts,
+        quoted,
+    ]
+    for field, value in record.items():
+        args += (field, value)
+    return Call(
+        "upsert_job_scheduler",
+        (keys.repeat, keys.id, keys.delayed, keys.prioritized, keys.events),
+        args,
+        lambda answer: answer if isinstance(answer, int) else (text(answer[0]), int(answer[1])),
+        repeatable=True,
+    )
+
+
+def advance_job_scheduler(
+    keys: Keys,
+    scheduler: str,
+    version: str,
+    job_id: str,
+    now: int,
+    run: NextRun,
+    *,
+    due: int | None = None,
+    every: int | None = None,
+    offset: int | None = None,
+) -> Call[str | int]:
+    """Let a scheduler whose run *job_id* was started go on (``updateJobScheduler``).
+
+    Gives the id of the next run, "" where another was first, or a code.
+    """
+    opts, quoted = run.encoded(scheduler)
+    return Call(
+        "advance_job_scheduler",
+        (keys.repeat, keys.id, keys.events),
+        (
+            keys.base,
+            version,
+            scheduler,
+            job_id,
+            now,
+            "" if due is None else due,
+            "" if every is None else every,
+            "" if offset is None else offset,
+            run.name,
+            run.data,
+            run.priority,
+            int(run.lifo),
+            run.dedup,
+            opts,
+            quoted,
+        ),
+        lambda answer: answer if isinstance(answer, int) else text(answer),
+        repeatable=True,
+    )
+
+
+def remove_job_scheduler(keys: Keys, scheduler: str) -> Call[bool]:
+    """Remove a scheduler and its next run; whether there was one (``removeJobScheduler``)."""
+    return Call(
+        "remove_job_scheduler",
+        (keys.repeat, keys.delayed, keys.events),
+        (keys.base, scheduler, raw_run_prefix(scheduler)),
+        lambda answer: bool(answer == 1),
+    )
+
+
+def get_job_scheduler(keys: Keys, scheduler: str) -> Operation[Record | None]:
+    """The record of one scheduler: its id, its next run, its fields."""
+    due, flat = yield [
+        Command(("ZSCORE", keys.repeat, scheduler)),
+        Command(("HGETALL", f"{keys.repeat}:{scheduler}"), tolerant=True),
+    ]
+    return None if due is None else (scheduler, int(float(due)), fields(flat))
+
+
+def get_job_schedulers(keys: Keys, start: int, end: int, asc: bool) -> Operation[list[Record]]:
+    """The records in a range of all schedulers, by the time of their next runs."""
+    flat = yield Command(("ZRANGE" if asc else "ZREVRANGE", keys.repeat, start, end, "WITHSCORES"))
+    found = [(text(id), int(float(due))) for id, due in _pairs(flat)]
+    records: list[Record] = []
+    for first in range(0, len(found), BATCH):
+        batch = found[first : first + BATCH]
+        hashes = yield [
+            Command(("HGETALL", f"{keys.repeat}:{id}"), tolerant=True) for id, _ in batch
+        ]
+        records += [(*one, fields(hash)) for one, hash in zip(batch, hashes, strict=True)]
+    return records
+
+
+def raw_run_prefix(key: str) -> str:
+    """How the runs of a repeatable job are called whose *key* is plain text (BullMQ before 5.10).
+
+    That key is ``name:jobId:endDate:tz:pattern``, and its runs have a hash of it in their ids.
+    """
+    name, _, rest = key.partition(":")
+    inner = md5(key.encode(), usedforsecurity=False).hexdigest()
+    whole = f"{name}{rest.partition(':')[0]}{inner}"
+    return f"repeat:{md5(whole.encode(), usedforsecurity=False).hexdigest()}:"
+
+
+def plain_id(key: str) -> str:
+    """The id of a scheduler for the repeatable job *key*: BullMQ's hash of it if that has ``:``."""
+    return md5(key.encode(), usedforsecurity=False).hexdigest() if ":" in key else key
+
+
+def fields(flat: Any) -> dict[str, str]:
+    """The flat names and values of a record; empty where it is none."""
+    return {text(name): text(value) for name, value in _pairs(flat or [])}
+
+
+def _pairs(flat: Sequence[Any]) -> list[tuple[Any, Any]]:
+    return list(zip(flat[::2], flat[1::2], strict=True))
