@@ -135,6 +135,31 @@ document.addEventListener("submit", (event) => {
   if (button && ["density", "keys"].includes(button.name)) root.dataset[button.name] = button.value;
 }, true);
 
+// After an action the page is a new one: who works by keyboard goes on at the row where the action
+// was, or at the next one if it is gone, else at the heading; not at the top of the document again.
+let place = -1; // of the row last focused, outside of dialogs
+let acted = false;
+
+function rows() {
+  return [...document.querySelectorAll("tr[data-row]")];
+}
+
+document.addEventListener("focusin", (event) => {
+  if (!event.target.closest("dialog")) place = rows().indexOf(event.target.closest("tr[data-row]"));
+});
+document.addEventListener("htmx:beforeRequest", (event) => {
+  acted = event.detail.requestConfig.verb === "post";
+});
+document.addEventListener("htmx:afterSettle", (event) => {
+  if (!acted || event.detail.target?.id !== "page") return;
+  acted = false;
+  if (document.activeElement !== document.body) return;
+  const row = place < 0 ? undefined : rows().slice(0, place + 1).at(-1);
+  const heading = document.querySelector("#page h1");
+  if (heading) heading.tabIndex = -1;
+  (row?.querySelector("th a") ?? heading)?.focus();
+});
+
 document.addEventListener("htmx:afterSettle", settle);
 document.addEventListener("queuecore:patched", axisTimes);
 settle();

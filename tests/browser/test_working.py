@@ -205,6 +205,27 @@ def test_the_five_tasks_by_keyboard_alone(ada: Callable[..., Visitor], many: Que
     assert many.get_job_counts()["failed"] == 57
 
 
+def test_after_an_action_the_keyboard_goes_on_where_it_was(
+    ada: Callable[..., Visitor], many: Queue
+) -> None:
+    page = ada().go("/queues/emails/jobs/?state=failed")
+    links = page.locator("tr[data-row] th a")
+    following = links.nth(3).get_attribute("href")
+    page.get_by_role("button", name="Retry job").nth(2).focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-toast-text]")).to_contain_text("waits to run again")
+    expect(links.nth(2)).to_be_focused()
+    assert links.nth(2).get_attribute("href") == following
+    page.goto(page.url.partition("/jobs/")[0] + "/")
+    page.get_by_role("link", name="Pause…").focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Pause queue").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-toast-text]")).to_have_text("Paused emails.")
+    expect(page.get_by_role("heading", name="emails")).to_be_focused()
+
+
 def test_shortcuts_can_be_switched_off(ada: Callable[..., Visitor], emails: Queue) -> None:
     page = ada().go("/queues/")
     page.locator("details.menu summary").click()

@@ -1,6 +1,7 @@
 """Who may open what: every address with every kind of visitor, and nothing said to strangers."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -35,7 +36,8 @@ def test_strangers_get_the_login_page_for_everything(
 
 
 @pytest.mark.parametrize(
-    "path", ["/queues/emails", "/queues/nothing/here/", "/@x/queues/emails/", "/@default/"]
+    "path",
+    ["/queues/emails", "/queues/nothing/here/", "/@x/queues/emails/", "/@default/", "/nothing/"],
 )
 def test_strangers_get_it_for_what_does_not_exist_too(
     path: str, client: Client, emails: Queue, db: None
@@ -194,3 +196,14 @@ def test_a_server_that_is_away_is_no_reason_to_let_strangers_in(
     client: Client, server: Server, db: None
 ) -> None:
     assert client.get("/queues/emails/").status_code == 302
+
+
+def test_an_unknown_address_has_our_look_with_debug_too(
+    django_user_model: Any, client: Client, settings: Any, db: None
+) -> None:
+    settings.DEBUG = True
+    client.force_login(django_user_model.objects.create_superuser("root"))
+    answer = client.get("/nothing/")
+    assert answer.status_code == 404
+    assert b"queuecore_dashboard/base.css" in answer.content
+    assert client.get("/admin")["Location"] == "/admin/"
