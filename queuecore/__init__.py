@@ -14,7 +14,7 @@ from .errors import (
 )
 from .events import QueueEvents
 from .job import Job
-from .options import Backoff, JobSpec, Keep, RateLimit
+from .options import Backoff, Deduplication, JobSpec, Keep, RateLimit
 from .processors import Processor, processor
 from .queue import Queue
 from .worker import Worker
@@ -23,6 +23,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Backoff",
+    "Deduplication",
     "DelayedError",
     "Job",
     "JobFailed",

@@ -20,7 +20,7 @@ from .options import (
     epoch_ms,
     milliseconds,
 )
-from .wire.calls import jobs, moving, reading, removing
+from .wire.calls import adding, jobs, moving, reading, removing
 from .wire.calls.base import NOW, Call, Operation
 from .wire.calls.waiting import wait_until_finished
 from .wire.codec import dumps, loads
@@ -272,7 +272,25 @@ class Job(Fields):
             removing.remove_job(self.queue.keys, self.id, remove_children)
         )
 
+    def remove_deduplication_key(self) -> bool:
+        """Free the job's deduplication id, if it still has it; whether it had.
+
+        The next add under that id adds a job (BullMQ ``removeDeduplicationKey``).
+        """
+        return self.queue._run(self._remove_deduplication_key())
+
+    async def aremove_deduplication_key(self) -> bool:
+        """See :meth:`remove_deduplication_key`."""
+        return await self.queue._arun(self._remove_deduplication_key())
+
     # The operations
+
+    def _remove_deduplication_key(self) -> Operation[bool]:
+        under = self.deduplication_id
+        if under is None:
+            return False
+        removed: bool = yield adding.remove_deduplication_key(self.queue.keys, under, self.id)
+        return removed
 
     def _update_progress(self, progress: Any) -> Operation[None]:
         encoded = dumps(progress, "the progress")

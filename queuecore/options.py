@@ -130,6 +130,62 @@ class RateLimit:
             raise InvalidOption("RateLimit(duration=...) must be at least a millisecond")
 
 
+@dataclass(frozen=True, slots=True)
+class Deduplication:
+    """Lets one job of a queue stand for all that are added under the same ``id`` meanwhile.
+
+    An add that finds the id taken adds nothing and returns the job that has it. With ``id`` alone
+    the job has it until it is finished or removed. ``ttl``: for so many seconds (or a timedelta)
+    instead, finished or not. ``extend``: each add that is turned away starts the ``ttl`` anew.
+    ``replace``: a new job takes the place of one that is still delayed. ``reschedule``: an add that
+    is turned away gives its own delay to the one that is still delayed (of BullMQ's peers, only 6.7
+    and later do so). ``keep_last_if_active``: the last add that came while the job ran runs after
+    it; ``ttl`` has no say then.
+
+    Follows BullMQ's ``deduplication``.
+    """
+
+    id: str
+    ttl: Seconds | None = None
+    extend: bool = False
+    replace: bool = False
+    keep_last_if_active: bool = False
+    reschedule: bool = False
+
+    def __post_init__(self) -> None:
+        checked_deduplication_id(self.id)
+        if self.ttl is not None and milliseconds(self.ttl, "Deduplication(ttl=...)") == 0:
+            raise InvalidOption(
+                "Deduplication(ttl=...) must be at least a millisecond; leave it out to hold the "
+                "id until the job is finished"
+            )
+        for name in ("extend", "replace", "keep_last_if_active", "reschedule"):
+            if not isinstance(value := getattr(self, name), bool):
+                raise InvalidOption(f"Deduplication({name}=...) is True or False, not {value!r}")
+        if self.extend and self.ttl is None:
+            raise InvalidOption("Deduplication(extend=True) needs a ttl, which it starts anew")
+        if self.reschedule and self.replace:
+            raise InvalidOption(
+                "Deduplication(replace=True) replaces the delayed job, with its delay: "
+                "reschedule=True is for keeping it; give one of them"
+            )
+
+    def wire(self) -> dict[str, Any]:
+        """BullMQ's ``{id, ttl, extend, replace, keepLastIfActive, reschedule}``; ms."""
+        out: dict[str, Any] = {"id": self.id}
+        if self.ttl is not None:
+            out["ttl"] = milliseconds(self.ttl, "ttl")
+        if self.extend:
+            out["extend"] = True
+        if self.replace:
+            out["replace"] = True
+        if self.keep_last_if_active:
+            out["keepLastIfActive"] = True
+        if self.reschedule:
+            out["reschedule"] = True
+        return out
+
+
 class JobOptions(TypedDict, total=False):
     """The keyword arguments of ``Queue.add`` and :class:`JobSpec`.
 
@@ -139,6 +195,7 @@ class JobOptions(TypedDict, total=False):
     ``remove_on_complete``, ``remove_on_fail``: True removes, a number or :class:`Keep` keeps the
     newest. ``keep_logs``: log rows kept. ``stack_trace_limit``: tracebacks kept.
     ``size_limit``: the most bytes the data may have as JSON. ``timestamp``: the time of creation.
+    ``deduplication``: one job for many adds.
     """
 
     delay: Seconds
@@ -153,6 +210,7 @@ class JobOptions(TypedDict, total=False):
     stack_trace_limit: int
     size_limit: int
     timestamp: datetime
+    deduplication: Deduplication | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +224,7 @@ class WireOptions:
     lifo: bool
     timestamp_ms: int | None
     size_limit: int | None
+    deduplication: dict[str, Any] | None = None
 
 
 class JobSpec:
@@ -199,6 +258,7 @@ def wire_options(options: Mapping[str, Any], reserved: frozenset[str]) -> WireOp
     # Attempts come first and always, as Node writes them.
     json: dict[str, Any] = {"attempts": checked_whole(options.get("attempts", 0), "attempts")}
     job_id, delay, priority, lifo, timestamp, size_limit = "", 0, 0, False, None, None
+    deduplication = None
     for name, value in options.items():
         if name == "attempts":
             pass
@@ -234,12 +294,19 @@ def wire_options(options: Mapping[str, Any], reserved: frozenset[str]) -> WireOp
             size_limit = json["sizeLimit"] = checked_whole(value, name)
         elif name == "timestamp":
             timestamp = json["timestamp"] = epoch_ms(value)
+        elif name == "deduplication":
+            if value is not None:
+                if not isinstance(value, Deduplication):
+                    raise InvalidOption(
+                        f"deduplication must be a Deduplication(id, ...), not {value!r}"
+                    )
+                deduplication = json["de"] = value.wire()
         else:
             raise InvalidOption(
                 f"there is no job option {name!r}{did_you_mean(name, JobOptions.__annotations__)}"
             )
     encoded = dumps(json, ensure_ascii=False, separators=(",", ":")).encode()
-    return WireOptions(encoded, job_id, delay, priority, lifo, timestamp, size_limit)
+    return WireOptions(encoded, job_id, delay, priority, lifo, timestamp, size_limit, deduplication)
 
 
 def checked_id(value: Any, reserved: frozenset[str]) -> str:
@@ -262,6 +329,14 @@ def checked_id(value: Any, reserved: frozenset[str]) -> str:
             f"job_id {value!r} is the name of one of the queue's own keys; put a word before it"
         )
     _no_surrogates(value, "job_id")
+    return value
+
+
+def checked_deduplication_id(value: Any) -> str:
+    """Check the id of a deduplication: text that is not empty."""
+    if not isinstance(value, str) or not value:
+        raise InvalidOption(f"the id of a Deduplication is a text, not empty, not {value!r}")
+    _no_surrogates(value, "the id of a Deduplication")
     return value
 
 
@@ -358,12 +433,14 @@ def epoch_ms(value: Any, what: str = "timestamp") -> int:
 
 __all__ = [
     "Backoff",
+    "Deduplication",
     "JobOptions",
     "JobSpec",
     "Keep",
     "RateLimit",
     "Seconds",
     "WireOptions",
+    "checked_deduplication_id",
     "checked_finished",
     "checked_id",
     "checked_job_name",

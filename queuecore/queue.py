@@ -168,6 +168,7 @@ class Queue(Steering, Reading, Schedulers):
             checked.delay_ms,
             checked.priority,
             checked.lifo,
+            checked.deduplication,
         )
 
     def _add(self, prepared: list[NewJob]) -> Operation[list[Job]]:
@@ -191,7 +192,7 @@ class Queue(Steering, Reading, Schedulers):
 
 def _fields(job: NewJob) -> dict[bytes, bytes]:
     """The hash that the server now holds for *job*."""
-    return {
+    fields = {
         b"name": job.name.encode(),
         b"data": job.data,
         b"opts": job.opts,
@@ -199,6 +200,9 @@ def _fields(job: NewJob) -> dict[bytes, bytes]:
         b"delay": b"%d" % job.delay,
         b"priority": b"%d" % job.priority,
     }
+    if job.deduplication is not None:
+        fields[b"deid"] = job.deduplication["id"].encode()
+    return fields
 
 
 class _Adder:

@@ -9,9 +9,15 @@ from typing import TYPE_CHECKING, cast
 from .errors import InvalidOption, did_you_mean
 from .handle import Handle, known_id
 from .job import Job
-from .options import RateLimit, checked_place, checked_priority, checked_whole
-from .wire.calls import reading, steering
-from .wire.calls.base import Operation
+from .options import (
+    RateLimit,
+    checked_deduplication_id,
+    checked_place,
+    checked_priority,
+    checked_whole,
+)
+from .wire.calls import adding, reading, steering
+from .wire.calls.base import Command, Operation
 from .wire.calls.reading import STATES, Metrics
 
 if TYPE_CHECKING:
@@ -84,6 +90,14 @@ class Reading(Handle):
     async def aget_job_state(self, job_id: str) -> str:
         """See :meth:`get_job_state`."""
         return await self._arun(reading.get_state(self.keys, known_id(job_id)))
+
+    def get_deduplication_job_id(self, deduplication_id: str) -> str | None:
+        """The id of the job that has a deduplication id, None if it is free."""
+        return self._run(self._get_deduplication_job_id(deduplication_id))
+
+    async def aget_deduplication_job_id(self, deduplication_id: str) -> str | None:
+        """See :meth:`get_deduplication_job_id`."""
+        return await self._arun(self._get_deduplication_job_id(deduplication_id))
 
     def get_job_logs(
         self, job_id: str, start: int = 0, end: int = -1, asc: bool = True
@@ -203,6 +217,11 @@ class Reading(Handle):
     async def aget_rate_limit_ttl(self, max_jobs: int | None = None) -> float:
         """See :meth:`get_rate_limit_ttl`."""
         return await self._arun(self._get_rate_limit_ttl(max_jobs))
+
+    def _get_deduplication_job_id(self, deduplication_id: str) -> Command[str | None]:
+        return adding.get_deduplication_job_id(
+            self.keys, checked_deduplication_id(deduplication_id)
+        )
 
     def _get_job(self, job_id: str) -> Operation[Job | None]:
         fields = yield reading.get_job(self.keys, job_id)

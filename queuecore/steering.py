@@ -10,14 +10,15 @@ from .handle import Handle, known_id, log_row
 from .options import (
     RateLimit,
     Seconds,
+    checked_deduplication_id,
     checked_finished,
     checked_whole,
     epoch_ms,
     milliseconds,
 )
 from .wire import codec
-from .wire.calls import jobs, moving, removing, steering
-from .wire.calls.base import NOW, Call, Operation
+from .wire.calls import adding, jobs, moving, removing, steering
+from .wire.calls.base import NOW, Call, Command, Operation
 from .wire.calls.removing import CLEANED
 
 
@@ -157,6 +158,17 @@ class Steering(Handle):
         """See :meth:`remove`."""
         return await self._arun(removing.remove_job(self.keys, known_id(job_id), remove_children))
 
+    def remove_deduplication_key(self, deduplication_id: str) -> bool:
+        """Free a deduplication id, whichever job has it; whether one had.
+
+        The next add under that id adds a job, though the one before may still be there.
+        """
+        return self._run(self._remove_deduplication_key(deduplication_id))
+
+    async def aremove_deduplication_key(self, deduplication_id: str) -> bool:
+        """See :meth:`remove_deduplication_key`."""
+        return await self._arun(self._remove_deduplication_key(deduplication_id))
+
     def update_job_progress(self, job_id: str, progress: Any) -> None:
         """Set a job's progress, anything JSON knows (BullMQ ``updateJobProgress``).
 
@@ -252,6 +264,9 @@ class Steering(Handle):
     def _add_job_log(self, job_id: str, row: str, keep_logs: int) -> Call[int]:
         keep = checked_whole(keep_logs, "keep_logs")
         return jobs.add_log(self.keys, known_id(job_id), [log_row(row)], keep)
+
+    def _remove_deduplication_key(self, deduplication_id: str) -> Command[bool]:
+        return adding.free_deduplication(self.keys, checked_deduplication_id(deduplication_id))
 
     def _clean(self, grace: Seconds, limit: int, state: str) -> Operation[list[str]]:
         state = "waiting" if state == "wait" else state

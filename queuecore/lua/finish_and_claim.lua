@@ -116,6 +116,9 @@ if count > 0 then
       mine[#mine + 1] = keys[i + 1]
       leaving[#leaving + 1] = id
       looked[ARGV[at + 2]] = true
+      if row[4] then
+        looked.d, looked.r = true, true -- another job may follow it (keepLastIfActive)
+      end
       if row[2] then
         rcall('SCARD', row[2] .. ':dependencies')
       end

@@ -133,6 +133,10 @@ class Keys:
     def logs(self, job_id: str) -> str:
         return f"{self.base}{job_id}:logs"
 
+    def deduplication(self, deduplication_id: str) -> str:
+        """The id of the job that has a deduplication id."""
+        return f"{self.base}de:{deduplication_id}"
+
     def receipt(self, kind: str, owner: str, lane: int) -> str:
         """The receipt of a lane's last call; *kind* is ``call`` (workers) or ``add``."""
         return f"{self.own}{kind}:{owner}:{lane}"

@@ -35,6 +35,7 @@ HOW_TO = {
     "Job": "[states](../explain/states.md)",
     "JobSpec": "[many jobs](../howto/producers.md#many-jobs)",
     "Keep": "[retention](../howto/producers.md#retention)",
+    "Deduplication": "[deduplication](../howto/deduplication.md)",
     "Backoff": "[retries](../howto/workers.md#retries)",
     "RateLimit": "[limits](../howto/workers.md#limits)",
     "QueueEvents": "[hooks](../howto/workers.md#hooks)",
@@ -43,7 +44,7 @@ HOW_TO = {
     "processor": "[processors](../howto/workers.md#processors)",
 }
 # For readers of the code: nobody makes a job, or its wire form, by hand.
-INTERNAL = {("Job", "from_flat"), ("Backoff", "wire"), ("Keep", "wire")}
+INTERNAL = {("Job", "from_flat"), ("Backoff", "wire"), ("Keep", "wire"), ("Deduplication", "wire")}
 
 
 def section(name: str, heading: str) -> str:

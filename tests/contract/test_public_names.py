@@ -24,6 +24,7 @@ PROMISED = [
     "processor",
     "Processor",
     "Backoff",
+    "Deduplication",
     "Keep",
     "RateLimit",
     "UnrecoverableError",

@@ -18,6 +18,7 @@ PAGES = [
     "README.md",
     "docs/quickstart.md",
     "docs/howto/dashboard.md",
+    "docs/howto/deduplication.md",
     "docs/howto/producers.md",
     "docs/howto/production.md",
     "docs/howto/schedulers.md",
@@ -44,6 +45,10 @@ def shop(site: Site, server: Server) -> Site:
 
 def test_producers(shop: Site) -> None:
     play(shop, "docs/howto/producers.md")
+
+
+def test_deduplication(shop: Site) -> None:
+    play(shop, "docs/howto/deduplication.md")
 
 
 def test_workers(shop: Site) -> None:
@@ -191,7 +196,7 @@ def test_options_of_both_languages(shop: Site, node: Path, bullmq: Path, server:
         for ours, theirs in (row for row in rows(page) if len(row) == 2)
         if ours.startswith("`") and "." not in ours.split("=")[0]
     ]
-    assert len(pairs) == 11
+    assert len(pairs) == 13
     (shop.folder / "node_modules").symlink_to(PEERS / bullmq.name / "node_modules")
     script = shop.folder / "add.mjs"
     adds = [f"await queue.add('job', {{}}, {{ {theirs} }});" for _, theirs in pairs]
@@ -203,7 +208,8 @@ def test_options_of_both_languages(shop: Site, node: Path, bullmq: Path, server:
     )
     shop.run(str(node), str(script))
     shop.shell(
-        "from queuecore import *\nfrom queuecore import Backoff, Keep\nqueue = Queue('ours')"
+        "from queuecore import *\nfrom queuecore import Backoff, Deduplication, Keep\n"
+        "queue = Queue('ours')"
     )
     for ours, _ in pairs:
         shop.shell(f"queue.add('job', {{}}, {ours})")

@@ -40,6 +40,10 @@ def dump(client: redis.Redis, queue: str, *, prefix: str = "bull") -> dict[str, 
 def _string(client: redis.Redis, key: str, name: str) -> Any:
     if name.endswith(":lock"):
         return "a token" if client.pttl(key) > 0 else "a token for ever"
+    if name.startswith("de:") or name == "limiter":
+        ttl = client.pttl(key)
+        # In steps of ten seconds: a test chooses times that lie in the middle of one.
+        return client.get(key), "for ever" if ttl < 0 else f"{ttl // 10_000 * 10} s"
     return "a time" if name == "stalled-check" else client.get(key)
 
 

@@ -3,18 +3,27 @@
 import json
 from typing import Any
 
-from queuecore import Job, Queue
+from queuecore import Job, Queue, RateLimit
+from queuecore.options import milliseconds
 from queuecore.wire.calls.working import ClaimOptions, Outcome, finish_and_claim
 
 
 class Hands:
     """One lane of one worker on *queue*; ``claim`` gives jobs that hold their token."""
 
-    def __init__(self, queue: Queue, name: str = "hands", *, metrics: int = 0) -> None:
+    def __init__(
+        self,
+        queue: Queue,
+        name: str = "hands",
+        *,
+        metrics: int = 0,
+        limiter: RateLimit | None = None,
+    ) -> None:
         self.queue = queue
         self.name = name
         self.number = 0
-        self._options = ClaimOptions(name, "", 30_000, metrics)
+        limit = (limiter.max, milliseconds(limiter.duration, "limiter")) if limiter else ()
+        self._options = ClaimOptions(name, "", 30_000, metrics, *limit)
 
     def claim(self, most: int = 1) -> list[Job]:
         """Claim up to *most* jobs; a claim takes half of what waits, so several may be needed."""

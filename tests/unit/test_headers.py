@@ -25,6 +25,7 @@ from queuecore.wire.scripts import LUA, load, names
 
 K = Keys("bull", "q")
 JOB = adding.NewJob("own", "welcome", b"{}", b'{"attempts":1}', 1000, 60, 2, True)
+RICHER = adding.NewJob("", "bye", b"[]", b"{}", 1000, 0, 0, True, {"id": "ü", "ttl": 5})
 CLAIM = working.ClaimOptions("w1", "name", 30000, 99, limiter_max=5, limiter_duration=700)
 OUTCOME = working.Outcome("7", 3, "c", b"1", b"[]", "5,,", "2")
 
@@ -42,14 +43,23 @@ RUN = scheduling.NextRun("welcome", b"{}", {"attempts": 1}, 2, True, "dedup")
 # A call, and what it passes under each name of the header that is not just a key of the queue.
 SAMPLES: list[tuple[Call[Any], dict[str, Any]]] = [
     (
-        adding.add_jobs(K, "the receipt", 9, "queuecore:1", [JOB, JOB]),
+        adding.add_jobs(K, "the receipt", 9, "queuecore:1", [JOB, RICHER]),
         {
             "receipt": "the receipt",
             "number": 9,
             "version": "queuecore:1",
             "count": 2,
-            "jobs...": ["own", "welcome", b"{}", b'{"attempts":1}', 1000, 60, 2, b"1"] * 2,
+            "richer": 1,
+            "jobs...": [
+                *["own", "welcome", b"{}", b'{"attempts":1}', 1000, 60, 2, b"1"],
+                *["", "bye", b"[]", b"{}", 1000, 0, 0],
+                '{"lifo": true, "de": {"id": "ü", "ttl": 5}}'.encode(),
+            ],
         },
+    ),
+    (
+        adding.remove_deduplication_key(K, "once", "7"),
+        {"owner": "bull:q:de:once", "id": "7"},
     ),
     (
         working.finish_and_claim(K, "the receipt", 9, CLAIM, 1000, [OUTCOME], 4),

@@ -1,7 +1,7 @@
 -- Free a deduplication id, and forget the job that was to follow, if the job `id` owns it.
 local function drop_deduplication(base, id, dedup_id)
   local key = base .. 'de:' .. dedup_id
-  if redis.call('GET', key) == id then
+  if redis.pcall('GET', key) == id then
     redis.call('DEL', key, base .. 'dn:' .. dedup_id)
   end
 end

@@ -3,19 +3,23 @@
 --- @include "includes/add_delayed"
 --- @include "includes/add_marker"
 --- @include "includes/add_prioritized"
+--- @include "includes/own_deduplication"
 -- A job with a deduplication id is finished: free the id if it has no time of its own, and add the
 -- job that was asked for meanwhile, if one was (keepLastIfActive).
 local function finish_deduplication(base, id, dedup_id, now, target, blocked, max_events)
   local owner, following = base .. 'de:' .. dedup_id, base .. 'dn:' .. dedup_id
   local events = base .. 'events'
-  if redis.call('GET', owner) == id and redis.call('PTTL', owner) == -1 then
+  if redis.pcall('GET', owner) == id and redis.call('PTTL', owner) == -1 then
     redis.call('DEL', owner)
   end
   if redis.call('EXISTS', following) == 0 then
     return
   end
-  local row = redis.call('HMGET', following, 'name', 'data', 'opts', 'jid', 'pk', 'pd', 'pdk', 'rjk')
+  local row = redis.pcall('HMGET', following, 'name', 'data', 'opts', 'jid', 'pk', 'pd', 'pdk', 'rjk')
   redis.call('DEL', following)
+  if row.err then
+    return
+  end
   local new_id = text(redis.call('INCR', base .. 'id'))
   if row[4] and row[4] ~= '' then
     new_id = row[4]
@@ -30,16 +34,9 @@ local function finish_deduplication(base, id, dedup_id, now, target, blocked, ma
     opts = {}
   end
   local delay, priority = tonumber(opts.delay) or 0, tonumber(opts.priority) or 0
-  local timestamp = tonumber(opts.timestamp) or tonumber(now)
-  local rule = type(opts.de) == 'table' and opts.de or {}
-  local ttl = tonumber(rule.ttl) or 0
-  if ttl > 0 and not rule.keepLastIfActive then
-    redis.call('SET', owner, new_id, 'PX', text(ttl))
-  else
-    redis.call('SET', owner, new_id)
-  end
+  own_deduplication(owner, new_id, type(opts.de) == 'table' and opts.de or {})
   local fields = { 'name', row[1] or '', 'data', row[2] or '{}', 'opts', row[3] or '{}',
-    'timestamp', text(timestamp), 'delay', text(delay), 'priority', text(priority),
+    'timestamp', now, 'delay', text(delay), 'priority', text(priority),
     'deid', dedup_id }
   for name, value in pairs({ parentKey = row[5], parent = row[6], rjk = row[8] }) do
     if value then
@@ -53,7 +50,7 @@ local function finish_deduplication(base, id, dedup_id, now, target, blocked, ma
     redis.call('SADD', row[7], job)
   end
   if delay > 0 then
-    local due = timestamp + delay
+    local due = tonumber(now) + delay
     add_delayed(base, new_id, due)
     redis.call('XADD', events, 'MAXLEN', '~', max_events, '*',
       'event', 'delayed', 'jobId', new_id, 'delay', text(due))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from json import dumps
+from typing import Any
 
 from ...errors import ServerUnavailable
 from ..keys import Keys
-from .base import Argument, Call, text
+from .base import Argument, Call, Command, text
 
 # One script call stays well under 5 ms on the server.
 BATCH = 500
@@ -18,6 +20,7 @@ class NewJob:
     """One checked job as the wire takes it, in milliseconds.
 
     ``id`` is empty for an automatic one, ``timestamp`` 0 until it is sent for the time of sending.
+    ``deduplication`` is BullMQ's object, None for the most.
     """
 
     id: str
@@ -28,6 +31,7 @@ class NewJob:
     delay: int
     priority: int
     lifo: bool
+    deduplication: dict[str, Any] | None = None
 
 
 def add_jobs(
@@ -36,9 +40,10 @@ def add_jobs(
     """Add *jobs* (at most ``BATCH``) and return their ids, in order.
 
     *receipt* and *number* are the caller's lane and its next call number; a duplicate id returns
-    the id like a success (BullMQ ``addJob``).
+    the id like a success, a deduplicated one that of the job which is there (BullMQ ``addJob``).
     """
-    args: list[Argument] = [keys.base, number, version, len(jobs)]
+    richer = sum(1 for job in jobs if job.deduplication is not None)
+    args: list[Argument] = [keys.base, number, version, len(jobs), richer]
     for job in jobs:
         args += (
             job.id,
@@ -48,7 +53,7 @@ def add_jobs(
             job.timestamp,
             job.delay,
             job.priority,
-            b"1" if job.lifo else b"0",
+            (b"1" if job.lifo else b"0") if job.deduplication is None else _more(job),
         )
 
     def decode(answer: list[bytes]) -> list[str]:
@@ -80,4 +85,29 @@ def add_jobs(
         args,
         decode,
         repeatable=True,
+    )
+
+
+def _more(job: NewJob) -> bytes:
+    """What the script must know of a job that has more to it than most."""
+    return dumps({"lifo": job.lifo, "de": job.deduplication}, ensure_ascii=False).encode()
+
+
+def get_deduplication_job_id(keys: Keys, deduplication_id: str) -> Command[str | None]:
+    """The id of the job that has *deduplication_id*, None if it is free."""
+    return Command(
+        ("GET", keys.deduplication(deduplication_id)),
+        lambda answer: None if answer is None else text(answer),
+    )
+
+
+def free_deduplication(keys: Keys, deduplication_id: str) -> Command[bool]:
+    """Free *deduplication_id*, whichever job has it (BullMQ ``Queue.removeDeduplicationKey``)."""
+    return Command(("DEL", keys.deduplication(deduplication_id)), bool, repeatable=False)
+
+
+def remove_deduplication_key(keys: Keys, deduplication_id: str, job_id: str) -> Call[bool]:
+    """Free *deduplication_id* if *job_id* has it (BullMQ ``Job.removeDeduplicationKey``)."""
+    return Call(
+        "remove_deduplication_key", (keys.deduplication(deduplication_id),), (job_id,), bool
     )
