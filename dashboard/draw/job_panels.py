@@ -31,6 +31,14 @@ def story_panel(row: Any, now: datetime) -> SafeString:
     )
 
 
+def gone_panel() -> SafeString:
+    """What is left to say of a job that was removed while its page is open."""
+    words = _("This job is gone: it was removed, or its retention ended. The rest was seen last.")
+    return element(
+        "div", element("p", words, class_="sentence"), id="job-story", class_="panel story-panel"
+    )
+
+
 def attempts(row: Any) -> SafeString:
     """``5 of 5``; how often it was recovered from a dead worker where that happened."""
     made = max(row.attempts_made or 0, row.attempts_started or 0)

@@ -245,7 +245,7 @@ def _job(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]) -> 
         chip = element(
             "span", job_cells.chip("gone"), id="job-state", class_="chip", data_state="gone"
         )
-        return {"job-state": Patch(html=chip)}
+        return {"job-state": Patch(html=chip), "job-story": Patch(html=job_panels.gone_panel())}
     row = job.row
     patches = {
         "job-state": Patch(

@@ -42,9 +42,11 @@ def serious(page: Any) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing_serious(theme: str, ada: Callable[..., Visitor], emails: Queue) -> None:
-    visitor = ada(theme=theme)
+@pytest.mark.parametrize(("theme", "width"), [("light", 1440), ("dark", 1440), ("light", 390)])
+def test_axe_finds_nothing_serious(
+    theme: str, width: int, ada: Callable[..., Visitor], emails: Queue
+) -> None:
+    visitor = ada(theme=theme, width=width)
     visitor.expected = ("404 (Not Found)",)  # of the page for what does not exist
     problems = {}
     for name, path in PAGES.items():

@@ -173,6 +173,7 @@ def test_a_job_that_is_gone_says_so(emails: Queue) -> None:
     assert 'data-state="gone"' in row["j~~failed-1~~state"].html
     page = fragments(read(one), one, viewer())
     assert 'data-state="gone"' in page["job-state"].html
+    assert "is gone" in page["job-story"].html
 
 
 def test_a_job_that_moved_on_shows_where_it_is(emails: Queue) -> None:
