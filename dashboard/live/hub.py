@@ -291,12 +291,9 @@ class _Follower:
         self._read = asyncio.Event()
         self._everything = True
         self._event_ids: dict[str, str] = {}
+        #: Whether it still reads; it ends when nobody looks any more.
+        self.runs = True
         self.task = asyncio.create_task(self._run())
-
-    @property
-    def runs(self) -> bool:
-        """Whether it still reads; it ends when nobody looks any more."""
-        return not self.task.done()
 
     def look_soon(self) -> None:
         """Read everything that is shown now, for somebody who has just come."""
@@ -330,6 +327,8 @@ class _Follower:
                 if not self._everything and not self._connection.error:
                     await self._rest(read_all + PERIOD_S - loop.time())
         finally:
+            # Before the first wait: who comes from now on needs another one.
+            self.runs = False
             await _end([sleeper])
             await self._watch.close()
 

@@ -14,13 +14,17 @@ from .shell import shell, show
 def forbidden(request: HttpRequest, text: str) -> HttpResponse:
     """Name the permission that is missing and say who grants it."""
     match = re.match(r"queuecore\.(\w+): (.*)", text)
+    nothing = bool(match and match[1] == "view")
     context = {
         **shell(request, page="", title=_("Not allowed")),
         "permission": f"queuecore.{match[1]}" if match else "",
         "explanation": "" if match else text,
         "read_only": bool(match and "read-only" in match[2]),
-        "nothing": bool(match and match[1] == "view"),
+        "nothing": nothing,
     }
+    if nothing:
+        # There is nothing to be told of: the socket would be closed, and the page loaded again.
+        context |= {"live_socket": "", "live_poll": ""}
     return _show(request, "errors/403.html", context, 403)
 
 

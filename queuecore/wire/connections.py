@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import socket
 import threading
 import time
@@ -427,6 +428,9 @@ def _decoded(requests: Requests, answers: list[Any], single: bool) -> Any:
     return [_decode(one, answer) for one, answer in zip(requests, answers, strict=True)]
 
 
+_IN_SCRIPT = re.compile(r": -([A-Z]+) ")
+
+
 def _decode(request: Call[Any] | Command[Any], answer: Any) -> Any:
     if isinstance(answer, Exception):
         if isinstance(request, Command) and request.tolerant:
@@ -446,8 +450,13 @@ def _failed(request: Call[Any] | Command[Any], error: Exception) -> QueueCoreErr
 
 
 def _code(error: BaseException) -> str:
-    known = _CODE_OF.get(type(error).__name__)
-    return known or str(error).partition(" ")[0]
+    if (known := _CODE_OF.get(type(error).__name__)) is not None:
+        return known
+    text = str(error)
+    # Redis 6.2 wraps an error that ends a script: "Error running script ...: -OOM command not ...".
+    if text.startswith("Error running script") and (inner := _IN_SCRIPT.search(text)):
+        return inner[1]
+    return text.partition(" ")[0]
 
 
 _ADVICE: dict[str, str] = {

@@ -120,7 +120,7 @@ function send(message) {
 
 function connect() {
   clearTimeout(reconnect);
-  if (socket || chosen.paused || document.hidden) return;
+  if (socket || chosen.paused || document.hidden || !root.dataset.livePoll) return;
   if (!root.dataset.liveSocket) {
     poll();
     return;

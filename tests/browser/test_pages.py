@@ -89,6 +89,14 @@ def test_a_refusal(
     visitor.expected = ("403 (Forbidden)",)
     page = visitor.go("/")
     expect(page.get_by_text("queuecore.view")).to_be_visible()
+    expect(page.get_by_role("group", name="Live updates")).to_have_count(0)
+    sockets: list[Any] = []
+    page.on("websocket", lambda socket: sockets.append(socket))
+    loads: list[Any] = []
+    page.on("load", lambda page: loads.append(page))
+    visitor.go("/")
+    page.wait_for_timeout(1000)  # what must not come, would come at once
+    assert (len(loads), sockets) == (1, [])
     assert serious(page) == []
 
 

@@ -673,6 +673,28 @@ async def test_a_lost_right_closes_the_socket(
         await other.until(lambda p: count(p) == 2)
 
 
+async def test_who_comes_while_the_last_one_leaves_is_served(
+    pages, viewer, redis_client, fragments, monkeypatch
+):
+    leaving, end = asyncio.Event(), hub._end
+
+    async def slowly(tasks):
+        leaving.set()
+        await asyncio.sleep(0.5)
+        await end(tasks)
+
+    monkeypatch.setattr(hub, "_end", slowly)
+    put_job(redis_client, "0")
+    page = await pages(viewer)
+    await page.subscribe("overview")
+    await page.until(lambda p: count(p) == 1)
+    await page.send("unsubscribe", topic="overview")
+    await leaving.wait()
+    await page.subscribe("overview")
+    put_job(redis_client, "1")
+    await page.until(lambda p: count(p) == 2)
+
+
 @pytest.mark.parametrize(
     "change", [change_password, take_the_right, leave_the_group, delete, sign_out_properly]
 )
