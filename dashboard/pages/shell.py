@@ -59,7 +59,9 @@ def shell(
     scope = (alias, queue) if queue is not None else ()
     may = [name for name in ACTIONS if access.can(request.user, name, *scope)]
     state = state or LiveState()
-    pinned, counts = _rail(request, state)
+    # Who may see nothing gets this frame around the page that says so: without what it would tell.
+    sees = access.can(request.user, "view")
+    pinned, counts = _rail(request, state) if sees else ([], {})
     user: Any = request.user
     full_name = getattr(user, "get_full_name", user.get_username)()  # not every user model has one
     name = full_name or user.get_username()
@@ -71,8 +73,8 @@ def shell(
         "environment": settings.environment,
         "environment_kind": settings.environment_kind,
         "environment_note": settings.environment_note,
-        "servers": _servers(state),
-        "away": _away(state),
+        "servers": _servers(state) if sees else [],
+        "away": _away(state) if sees else [],
         "places": _places(at, counts),
         "pinned": pinned,
         "may": may,

@@ -68,6 +68,9 @@ def test_without_any_permission_the_page_names_the_one_that_is_missing(
     assert answer.status_code == 403
     assert "queuecore.view" in answer.content.decode()
     assert "Whoever manages the users" in answer.content.decode()
+    # Nothing about queues and servers, as it stands in the frame of every other page.
+    assert b'id="rail-queues"' not in answer.content
+    assert b"default" not in answer.content
 
 
 @pytest.mark.parametrize("name", [name for name, (_, needs) in PAGES.items() if not needs])
