@@ -11,29 +11,31 @@ import redis
 from queuecore import Job, JobSpec, Queue, QueueEvents
 from queuecore.errors import SynchronousCall
 
-ARGUMENTS: dict[str, tuple[Any, ...]] = {
-    "add": ("x",),
-    "add_bulk": ([JobSpec("x")],),
-    "add_job_log": ("1", "row"),
-    "change_delay": (5,),
-    "change_priority": (5,),
-    "clean": (0,),
-    "get_counts_per_priority": ([1],),
-    "get_job": ("1",),
-    "get_job_logs": ("1",),
-    "get_job_state": ("1",),
-    "log": ("row",),
-    "move_to_delayed": (5,),
-    "rate_limit": (5,),
-    "set_global_concurrency": (5,),
-    "set_global_rate_limit": (5, 5),
-    "trim_events": (5,),
-    "update_data": ({},),
-    "update_job_progress": ("1", 5),
-    "update_progress": (5,),
+# What parameters without a default are given, by their names; all others take an id.
+ARGUMENTS: dict[str, Any] = {
+    "concurrency": 5,
+    "data": {},
+    "delay": 5,
+    "duration": 5,
+    "grace": 5,
+    "jobs": [JobSpec("x")],
+    "length": 5,
+    "max": 5,
+    "priorities": [1],
+    "priority": 5,
+    "progress": 5,
+    "when": 5,
 }
-# Of a queue and a job alike: `Queue.remove` wants an id.
-NEEDS_ID = (Queue, "remove")
+OPTIONS: dict[str, dict[str, Any]] = {"upsert_job_scheduler": {"every": 60}}
+
+
+def arguments(method: Callable[..., Any]) -> list[Any]:
+    needed = [
+        one.name
+        for one in inspect.signature(method).parameters.values()
+        if one.default is one.empty and one.kind is one.POSITIONAL_OR_KEYWORD
+    ]
+    return [ARGUMENTS.get(name, "1") for name in needed]
 
 
 def blocking(kind: type) -> list[str]:
@@ -48,11 +50,11 @@ def test_a_blocking_method_names_its_twin(
     queue: Queue, redis_client: redis.Redis, kind: type, name: str
 ) -> None:
     owner: Any = queue if kind is Queue else queue.add("x")
-    arguments = ("1",) if (kind, name) == NEEDS_ID else ARGUMENTS.get(name, ())
+    method = getattr(owner, name)
     before = {key: redis_client.dump(key) for key in redis_client.keys("*")}
 
     async def call() -> None:
-        getattr(owner, name)(*arguments)
+        method(*arguments(method), **OPTIONS.get(name, {}))
 
     with pytest.raises(SynchronousCall, match=rf"^{name}\(\) would block .* await a{name}\(\)"):
         asyncio.run(call())
