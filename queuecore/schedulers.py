@@ -268,12 +268,8 @@ class Schedulers(Handle):
 
     def _migrate(self, found: JobScheduler, record: Record) -> Operation[str | None]:
         key, due, fields = record
-        pending = yield [
-            Command(("HMGET", self.keys.job(f"{prefix}{due}"), "data", "opts"), tolerant=True)
-            for prefix in (f"repeat:{key}:", scheduling.raw_run_prefix(key))
-        ]
-        data, opts = next((row for row in pending if row and row[1]), (b"{}", b"{}"))
-        opts = _dict(_loads(opts))
+        data, encoded = yield from scheduling.get_pending_run(self.keys, key, due)
+        opts = _dict(_loads(encoded))
         said = _dict(opts.get("repeat"))
         repeat = Repeat.read(said | _legacy_fields(key) | fields)
         now = yield NOW
@@ -282,6 +278,8 @@ class Schedulers(Handle):
         # Its runs are told apart by their ids: this one can hold no key of several words.
         id = scheduling.plain_id(key)
         template = {name: value for name, value in opts.items() if name not in _OF_A_RUN}
+        if not template.get("attempts"):
+            template.pop("attempts", None)  # what a run has that was given none
         run = NextRun(found.name, data, template, number(opts.get("priority")) or 0)
         run.lifo = opts.get("lifo") is True
         try:

@@ -1,26 +1,37 @@
 -- Remove a scheduler and its next run, if that is not ready to run yet.
 --
 -- KEYS: repeat, delayed, events
--- ARGV: base, scheduler, run
+-- ARGV: base, scheduler
 -- Returns: 1, or 0 if there was none
 -- Errors: none
 -- Follows: BullMQ removeJobScheduler, removeRepeatable
 --
--- run: how the ids of its runs begin, where that is not "repeat:<scheduler>:" (BullMQ before 5.10).
+-- Repeatable jobs of BullMQ 5 with ":" in their keys have runs with a hash in their ids: those are
+-- looked for among the jobs that are due at that moment.
 --- @include "includes/delete_job"
+--- @include "includes/text"
 local rcall = redis.call
 local base, scheduler = ARGV[1], ARGV[2]
 local due = rcall('ZSCORE', KEYS[1], scheduler)
 if not due then
   return 0
 end
+local runs = { 'repeat:' .. scheduler .. ':' .. due }
+if string.find(scheduler, ':', 1, true) then
+  local first = tonumber(due) * 4096
+  local found = rcall('ZRANGEBYSCORE', KEYS[2], text(first), text(first + 4095))
+  for i = 1, #found do
+    if redis.pcall('HGET', base .. found[i], 'rjk') == scheduler then
+      runs[#runs + 1] = found[i]
+    end
+  end
+end
 rcall('ZREM', KEYS[1], scheduler)
 rcall('DEL', KEYS[1] .. ':' .. scheduler)
-for _, prefix in ipairs({ 'repeat:' .. scheduler .. ':', ARGV[3] }) do
-  local id = prefix .. due
-  if rcall('ZREM', KEYS[2], id) == 1 then
-    delete_job(base .. id)
-    rcall('XADD', KEYS[3], '*', 'event', 'removed', 'jobId', id, 'prev', 'delayed')
+for i = 1, #runs do
+  if rcall('ZREM', KEYS[2], runs[i]) == 1 then
+    delete_job(base .. runs[i])
+    rcall('XADD', KEYS[3], '*', 'event', 'removed', 'jobId', runs[i], 'prev', 'delayed')
   end
 end
 return 1

@@ -429,6 +429,7 @@ def test_old_keys_are_shown_migrated_and_removed(
     repeat = {"pattern": "0 8 * * *", "tz": "Europe/Berlin", "limit": 9, "count": 4}
     opts = {"repeat": repeat, "attempts": 3, "jobId": run, "delay": 5, "prevMillis": due}
     fields = {"name": "mail", "data": '{"n":1}', "opts": json.dumps(opts), "timestamp": NOON}
+    fields["rjk"] = key
     for name in (key, f"mail::{NOON - 5}::0 8 * * *"):  # the second one's end is reached
         redis_client.zadd("bull:q:repeat", {name: due})
     redis_client.hset(f"bull:q:{run}", mapping=fields)

@@ -145,7 +145,7 @@ SAMPLES: list[tuple[Call[Any], dict[str, Any]]] = [
     ),
     (
         scheduling.remove_job_scheduler(K, "s"),
-        {"scheduler": "s", "run": scheduling.raw_run_prefix("s")},
+        {"scheduler": "s"},
     ),
     (moving.promote(K, "7"), {"id": "7"}),
     (

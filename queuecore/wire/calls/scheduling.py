@@ -127,7 +127,7 @@ def remove_job_scheduler(keys: Keys, scheduler: str) -> Call[bool]:
     return Call(
         "remove_job_scheduler",
         (keys.repeat, keys.delayed, keys.events),
-        (keys.base, scheduler, raw_run_prefix(scheduler)),
+        (keys.base, scheduler),
         lambda answer: bool(answer == 1),
     )
 
@@ -155,15 +155,23 @@ def get_job_schedulers(keys: Keys, start: int, end: int, asc: bool) -> Operation
     return records
 
 
-def raw_run_prefix(key: str) -> str:
-    """How the runs of a repeatable job are called whose *key* is plain text (BullMQ before 5.10).
+def get_pending_run(keys: Keys, key: str, due: int) -> Operation[tuple[bytes, bytes]]:
+    """Data and options of the run of *key* that waits for *due*; empty objects if there is none.
 
-    That key is ``name:jobId:endDate:tz:pattern``, and its runs have a hash of it in their ids.
+    Repeatable jobs with ``:`` in their keys have runs with a hash in their ids.
     """
-    name, _, rest = key.partition(":")
-    inner = md5(key.encode(), usedforsecurity=False).hexdigest()
-    whole = f"{name}{rest.partition(':')[0]}{inner}"
-    return f"repeat:{md5(whole.encode(), usedforsecurity=False).hexdigest()}:"
+    ids = [f"repeat:{key}:{due}"]
+    if ":" in key:
+        first = due * 4096
+        found = yield Command(("ZRANGEBYSCORE", keys.delayed, first, first + 4095))
+        ids += [text(id) for id in found]
+    rows = yield [
+        Command(("HMGET", keys.job(id), "rjk", "data", "opts"), tolerant=True) for id in ids
+    ]
+    for row in rows:
+        if row and row[0] is not None and text(row[0]) == key:
+            return row[1] or b"{}", row[2] or b"{}"
+    return b"{}", b"{}"
 
 
 def plain_id(key: str) -> str:
