@@ -27,6 +27,7 @@ class Child:
         folder: Path,
         log: Path,
         patience: float,
+        last_signal: int = signal.SIGTERM,
     ) -> None:
         # Not at the top: before run.py has looked, a package may be missing that queuecore needs.
         from queuecore.wire.launcher import end_with_parent
@@ -39,7 +40,7 @@ class Child:
         with log.open("ab") as output:
             self._log_begin = output.tell()
             # Of its own session, so that Ctrl-C reaches only who stops them in order; and where
-            # that one is killed, the kernel tells the child to end.
+            # that one is killed, the kernel sends the child its last signal.
             self.process = subprocess.Popen(
                 command,
                 env=environment,
@@ -48,7 +49,7 @@ class Child:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=end_with_parent(),
+                preexec_fn=end_with_parent(last_signal),
             )
 
     def check(self) -> None:

@@ -66,7 +66,13 @@ def run(options: argparse.Namespace, children: list[Child | EmbeddedServer]) -> 
     url = server_url(children)
     password = set_up_database(home)
 
-    def start(name: str, command: list[str], patience: float, **environment: str) -> Child:
+    def start(
+        name: str,
+        command: list[str],
+        patience: float,
+        last_signal: int = signal.SIGTERM,
+        **environment: str,
+    ) -> Child:
         child = Child(
             name,
             command,
@@ -74,6 +80,7 @@ def run(options: argparse.Namespace, children: list[Child | EmbeddedServer]) -> 
             folder=ROOT,
             log=logs / f"{name}.log",
             patience=patience,
+            last_signal=last_signal,
         )
         children.insert(0, child)
         return child
@@ -85,6 +92,9 @@ def run(options: argparse.Namespace, children: list[Child | EmbeddedServer]) -> 
         "web",
         [python, "-m", "daphne", "-b", HOST, "-p", str(port), "config.asgi:application"],
         patience=15,
+        # Told to end with requests under way, daphne waits for their threads for ever, and nobody
+        # is left then to lose patience. It holds nothing that needs an orderly end.
+        last_signal=signal.SIGKILL,
     )
     until_it_answers(web, port)
     # Its own patience is WORKER["SHUTDOWN_TIMEOUT"]; ours must not be shorter.
