@@ -69,3 +69,11 @@ def long_threaded(job: Job) -> str:
     time.sleep(job.data["seconds"])
     ledger().note("end", job.id)
     return "done"
+
+
+@processor("beat")
+async def beat(job: Job) -> None:
+    """One run of a scheduler."""
+    ledger().note("start", job.id)
+    await asyncio.sleep(random.random() * 0.05)
+    ledger().note("end", job.id)
