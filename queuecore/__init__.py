@@ -13,6 +13,7 @@ from .errors import (
     WaitingError,
 )
 from .events import QueueEvents
+from .flow import FlowJob, FlowProducer
 from .job import Job
 from .options import Backoff, Deduplication, JobSpec, Keep, RateLimit
 from .processors import Processor, processor
@@ -25,6 +26,8 @@ __all__ = [
     "Backoff",
     "Deduplication",
     "DelayedError",
+    "FlowJob",
+    "FlowProducer",
     "Job",
     "JobFailed",
     "JobSpec",

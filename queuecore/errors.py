@@ -89,6 +89,15 @@ class FailedChildren(QueueCoreError):
     """The job has failed children, so it cannot complete (BullMQ's code -9)."""
 
 
+class ParentNotFound(QueueCoreError, LookupError):
+    """The job that was to be the parent does not exist (BullMQ's code -5); nothing was added."""
+
+
+class ParentConflict(QueueCoreError):
+    """A job that exists cannot become the child: another job waits for it (BullMQ's code -7), or it
+    waits for the parent itself; nothing was added."""
+
+
 class PendingSchedulerRun(QueueCoreError):
     """The job is a scheduler's next run; remove or change the scheduler (BullMQ's code -8)."""
 

@@ -5,11 +5,11 @@ A `Job` is a snapshot; methods that change the job on the server update the snap
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from .errors import JobFailed, JobNotFound
+from .errors import InvalidOption, JobFailed, JobNotFound, did_you_mean
 from .fields import Fields
 from .handle import log_row
 from .options import (
@@ -20,13 +20,17 @@ from .options import (
     epoch_ms,
     milliseconds,
 )
-from .wire.calls import adding, jobs, moving, reading, removing
+from .wire.calls import adding, flows, jobs, moving, reading, removing
 from .wire.calls.base import NOW, Call, Operation
+from .wire.calls.flows import Dependencies
 from .wire.calls.waiting import wait_until_finished
 from .wire.codec import dumps, loads
 
 if TYPE_CHECKING:
     from .queue import Queue
+
+# One page of a parent's children: where it begins, and about how many it holds.
+Page = Mapping[str, int] | bool
 
 
 class Job(Fields):
@@ -119,6 +123,112 @@ class Job(Fields):
     async def amove_to_wait(self, token: str | None = None) -> None:
         """See :meth:`move_to_wait`."""
         await self.queue._arun(self._move_to_wait(token))
+
+    def move_to_waiting_children(
+        self, token: str | None = None, *, child: Job | str | None = None
+    ) -> bool:
+        """Let the job wait for its children; if it does, raise ``WaitingChildrenError``.
+
+        It runs again, from the top, when they are done: keep in its data how far it was. Returns
+        False if no child is left to wait for; then it just goes on.
+
+        Args:
+            token: the lock's; None is that of this run.
+            child: wait only if this child (a job, or its key) is not done.
+
+        Raises:
+            FailedChildren: a child failed that fails its parent.
+            LockLost, JobNotInState: as :meth:`move_to_delayed`.
+        """
+        return self.queue._run(self._move_to_waiting_children(token, child))
+
+    async def amove_to_waiting_children(
+        self, token: str | None = None, *, child: Job | str | None = None
+    ) -> bool:
+        """See :meth:`move_to_waiting_children`."""
+        return await self.queue._arun(self._move_to_waiting_children(token, child))
+
+    # Its children
+
+    def get_children_values(self) -> dict[str, Any]:
+        """What its completed children returned, by their keys (BullMQ ``getChildrenValues``)."""
+        return self.queue._run(flows.get_children_values(self.queue.keys, self.id))
+
+    async def aget_children_values(self) -> dict[str, Any]:
+        """See :meth:`get_children_values`."""
+        return await self.queue._arun(flows.get_children_values(self.queue.keys, self.id))
+
+    def get_ignored_children_failures(self) -> dict[str, str]:
+        """Why those children failed whose failure it ignored, by their keys.
+
+        Those that were added with ``ignore_dependency_on_failure`` or
+        ``continue_parent_on_failure`` (BullMQ ``getIgnoredChildrenFailures``).
+        """
+        return self.queue._run(flows.get_ignored_children_failures(self.queue.keys, self.id))
+
+    async def aget_ignored_children_failures(self) -> dict[str, str]:
+        """See :meth:`get_ignored_children_failures`."""
+        return await self.queue._arun(flows.get_ignored_children_failures(self.queue.keys, self.id))
+
+    def get_dependencies(
+        self,
+        *,
+        processed: Page | None = None,
+        unprocessed: Page | None = None,
+        ignored: Page | None = None,
+        failed: Page | None = None,
+    ) -> Dependencies:
+        """Its children by what became of them, all or page by page (BullMQ ``getDependencies``).
+
+        Without arguments all are read. A page is ``True`` or ``{"cursor": 0, "count": 20}``; only
+        the kinds with one are read then, and ``cursors`` of the answer says where each goes on (0:
+        that was all). A page may be somewhat larger or smaller than asked for, as the server likes.
+        """
+        return self.queue._run(self._get_dependencies(processed, unprocessed, ignored, failed))
+
+    async def aget_dependencies(
+        self,
+        *,
+        processed: Page | None = None,
+        unprocessed: Page | None = None,
+        ignored: Page | None = None,
+        failed: Page | None = None,
+    ) -> Dependencies:
+        """See :meth:`get_dependencies`."""
+        return await self.queue._arun(
+            self._get_dependencies(processed, unprocessed, ignored, failed)
+        )
+
+    def get_dependencies_count(self, *kinds: str) -> dict[str, int]:
+        """How many children are processed, unprocessed, ignored, failed; none named: of each."""
+        return self.queue._run(self._get_dependencies_count(kinds))
+
+    async def aget_dependencies_count(self, *kinds: str) -> dict[str, int]:
+        """See :meth:`get_dependencies_count`."""
+        return await self.queue._arun(self._get_dependencies_count(kinds))
+
+    def remove_child_dependency(self) -> bool:
+        """Let the job's parent no longer wait for it; whether it did (``removeChildDependency``).
+
+        Raises:
+            JobNotFound, ParentNotFound
+        """
+        return self.queue._run(self._remove_child_dependency())
+
+    async def aremove_child_dependency(self) -> bool:
+        """See :meth:`remove_child_dependency`."""
+        return await self.queue._arun(self._remove_child_dependency())
+
+    def remove_unprocessed_children(self) -> int:
+        """Delete the children it still waits for, and theirs; how many (of its own) that were.
+
+        Those that run or have failed stand (BullMQ ``removeUnprocessedChildren``).
+        """
+        return self.queue._run(flows.remove_unprocessed_children(self.queue.keys, self.id))
+
+    async def aremove_unprocessed_children(self) -> int:
+        """See :meth:`remove_unprocessed_children`."""
+        return await self.queue._arun(flows.remove_unprocessed_children(self.queue.keys, self.id))
 
     # From outside
 
@@ -335,6 +445,47 @@ class Job(Fields):
             self.token = held
             raise
 
+    def _move_to_waiting_children(
+        self, token: str | None, child: Job | str | None
+    ) -> Operation[bool]:
+        key = child.queue.keys.job(child.id) if isinstance(child, Job) else child or ""
+        keys, token = self.queue.keys, self._token(token)
+        now = yield NOW
+        held, self.token = self.token, ""  # see _moved
+        waits: bool = False
+        try:
+            waits = yield flows.move_to_waiting_children(keys, self.id, token, key, now)
+        finally:
+            if not waits:
+                self.token = held
+        return waits
+
+    def _get_dependencies(self, *pages: Page | None) -> Operation[Dependencies]:
+        wanted: dict[str, tuple[int, int] | None] = {
+            kind: _page(page, kind)
+            for kind, page in zip(flows.KINDS, pages, strict=True)
+            if page is not None and page is not False
+        }
+        return flows.get_dependencies(
+            self.queue.keys, self.id, wanted or dict.fromkeys(flows.KINDS, None)
+        )
+
+    def _get_dependencies_count(self, kinds: Sequence[str]) -> Operation[dict[str, int]]:
+        for kind in kinds:
+            checked_kind(kind)
+        return flows.get_dependencies_count(self.queue.keys, self.id, kinds or [*flows.KINDS])
+
+    def _remove_child_dependency(self) -> Operation[bool]:
+        if self.parent_key is None:
+            return False
+        removed: bool = yield flows.remove_child_dependency(
+            self.queue.keys, self.id, self.parent_key
+        )
+        if removed:
+            for one in (b"parentKey", b"parent"):
+                self._fields.pop(one, None)
+        return removed
+
     def _refresh(self) -> Operation[None]:
         fields = yield reading.get_job(self.queue.keys, self.id)
         if fields is None:
@@ -377,3 +528,24 @@ class Job(Fields):
         priority = checked_priority(priority)
         yield moving.change_priority(self.queue.keys, self.id, priority, lifo)
         self._fields[b"priority"] = b"%d" % priority
+
+
+def checked_kind(kind: str) -> str:
+    """Check a kind of children: processed, unprocessed, ignored, failed."""
+    if kind not in flows.KINDS:
+        raise InvalidOption(
+            f"children are {', '.join(flows.KINDS)}, not {kind!r}{did_you_mean(kind, flows.KINDS)}"
+        )
+    return kind
+
+
+def _page(page: Page, kind: str) -> tuple[int, int]:
+    if page is True:
+        page = {}
+    if not isinstance(page, Mapping) or set(page) - {"cursor", "count"}:
+        raise InvalidOption(f"{kind} is True or {{'cursor': 0, 'count': 20}}, not {page!r}")
+    cursor = checked_whole(page.get("cursor", 0), "cursor")
+    count = checked_whole(page.get("count", 20), "count")
+    if count == 0:
+        raise InvalidOption("the count of a page must be at least 1")
+    return cursor, count

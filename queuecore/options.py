@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from json import dumps
-from typing import Any, TypedDict, Unpack
+from typing import Any, Protocol, TypedDict, Unpack
 
 from .errors import InvalidOption, did_you_mean
 
@@ -195,7 +195,11 @@ class JobOptions(TypedDict, total=False):
     ``remove_on_complete``, ``remove_on_fail``: True removes, a number or :class:`Keep` keeps the
     newest. ``keep_logs``: log rows kept. ``stack_trace_limit``: tracebacks kept.
     ``size_limit``: the most bytes the data may have as JSON. ``timestamp``: the time of creation.
-    ``deduplication``: one job for many adds.
+    ``deduplication``: one job for many adds. ``parent``: the job that waits for this one, or its
+    ``{"id": ..., "queue": "<prefix>:<queue>"}``. ``fail_parent_on_failure``,
+    ``continue_parent_on_failure``, ``ignore_dependency_on_failure``,
+    ``remove_dependency_on_failure``: what the parent does if this one fails for good; without one
+    of them it waits until the child is retried or removed.
     """
 
     delay: Seconds
@@ -211,11 +215,26 @@ class JobOptions(TypedDict, total=False):
     size_limit: int
     timestamp: datetime
     deduplication: Deduplication | None
+    parent: ParentJob | Mapping[str, str] | None
+    fail_parent_on_failure: bool
+    continue_parent_on_failure: bool
+    ignore_dependency_on_failure: bool
+    remove_dependency_on_failure: bool
+
+
+class ParentJob(Protocol):
+    """What is needed of a :class:`queuecore.Job` to be a parent."""
+
+    id: str
+    queue: Any
 
 
 @dataclass(frozen=True, slots=True)
 class WireOptions:
-    """Checked job options: ``encoded`` is BullMQ's object as JSON, the rest what scripts need."""
+    """Checked job options: ``encoded`` is BullMQ's object as JSON, the rest what scripts need.
+
+    ``parent``: the key of the parent's hash, and BullMQ's ``parent`` field as JSON.
+    """
 
     encoded: bytes
     job_id: str
@@ -225,6 +244,7 @@ class WireOptions:
     timestamp_ms: int | None
     size_limit: int | None
     deduplication: dict[str, Any] | None = None
+    parent: tuple[str, str] | None = None
 
 
 class JobSpec:
@@ -242,6 +262,13 @@ class JobSpec:
 
 
 _KEPT = {"remove_on_complete": "removeOnComplete", "remove_on_fail": "removeOnFail"}
+# BullMQ's short names of what a parent does when its child fails, in `opts` and in `parent`.
+POLICIES = {
+    "fail_parent_on_failure": "fpof",
+    "continue_parent_on_failure": "cpof",
+    "ignore_dependency_on_failure": "idof",
+    "remove_dependency_on_failure": "rdof",
+}
 _PLAIN = WireOptions(b'{"attempts":0}', "", 0, 0, False, None, None)
 
 
@@ -258,7 +285,8 @@ def wire_options(options: Mapping[str, Any], reserved: frozenset[str]) -> WireOp
     # Attempts come first and always, as Node writes them.
     json: dict[str, Any] = {"attempts": checked_whole(options.get("attempts", 0), "attempts")}
     job_id, delay, priority, lifo, timestamp, size_limit = "", 0, 0, False, None, None
-    deduplication = None
+    deduplication = parent = None
+    flags = []
     for name, value in options.items():
         if name == "attempts":
             pass
@@ -301,12 +329,72 @@ def wire_options(options: Mapping[str, Any], reserved: frozenset[str]) -> WireOp
                         f"deduplication must be a Deduplication(id, ...), not {value!r}"
                     )
                 deduplication = json["de"] = value.wire()
+        elif name == "parent":
+            if value is not None:
+                parent = json["parent"] = checked_parent(value)
+        elif name in POLICIES:
+            if not isinstance(value, bool):
+                raise InvalidOption(f"{name} must be True or False, not {value!r}")
+            if value:
+                flags.append(name)
+                json[POLICIES[name]] = True
         else:
             raise InvalidOption(
                 f"there is no job option {name!r}{did_you_mean(name, JobOptions.__annotations__)}"
             )
-    encoded = dumps(json, ensure_ascii=False, separators=(",", ":")).encode()
-    return WireOptions(encoded, job_id, delay, priority, lifo, timestamp, size_limit, deduplication)
+    if len(flags) > 1:
+        raise InvalidOption(
+            f"{' and '.join(flags)} exclude each other: a failed child can do only one thing to "
+            "its parent; give one of them"
+        )
+    if parent and deduplication:
+        raise InvalidOption(
+            "deduplication cannot be used together with a parent: a job that stands for this one "
+            "would not be the parent's child; give a job_id instead"
+        )
+    link = None
+    if parent:
+        field: dict[str, Any] = {"id": parent["id"], "queueKey": parent["queue"]}
+        field |= dict.fromkeys((POLICIES[name] for name in flags), True)
+        link = f"{parent['queue']}:{parent['id']}", _dumps(field)
+    encoded = _dumps(json).encode()
+    return WireOptions(
+        encoded, job_id, delay, priority, lifo, timestamp, size_limit, deduplication, link
+    )
+
+
+def _dumps(value: Any) -> str:
+    return dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def checked_parent(value: Any) -> dict[str, str]:
+    """Check the parent of a job, and give BullMQ's ``{id, queue}`` with its qualified queue.
+
+    Raises:
+        InvalidOption: it is neither a job nor such an object.
+    """
+    if isinstance(value, Mapping):
+        strange = set(map(str, value)) ^ {"id", "queue"}
+        if strange:
+            raise InvalidOption(
+                f"a parent has the keys id and queue, not {sorted(map(str, value))}"
+            )
+        id, queue = value["id"], value["queue"]
+    else:
+        id, queue = getattr(value, "id", None), getattr(value, "queue", None)
+    queue = getattr(getattr(queue, "keys", None), "qualified", queue)
+    if not isinstance(id, str) or not id or not isinstance(queue, str) or not queue:
+        raise InvalidOption(
+            f"parent must be a job or {{'id': ..., 'queue': '<prefix>:<queue>'}}, not {value!r}"
+        )
+    if not all(queue.rpartition(":")[::2]):
+        raise InvalidOption(
+            f"the queue of a parent is named with its prefix, such as 'bull:{queue.strip(':')}', "
+            f"not {queue!r}; or give the parent's job"
+        )
+    _no_surrogates(id, "the id of a parent")
+    _no_surrogates(queue, "the queue of a parent")
+    return {"id": id, "queue": queue}
 
 
 def checked_id(value: Any, reserved: frozenset[str]) -> str:
@@ -444,6 +532,7 @@ __all__ = [
     "checked_finished",
     "checked_id",
     "checked_job_name",
+    "checked_parent",
     "checked_place",
     "checked_priority",
     "checked_queue_name",

@@ -28,7 +28,8 @@ from .steering import Steering
 from .wire import codec
 from .wire.calls.adding import BATCH, NewJob, add_jobs
 from .wire.calls.base import NOW, Command, Operation
-from .wire.keys import SUFFIXES, connection_key
+from .wire.connections import aliases, get_connection
+from .wire.keys import SUFFIXES, Keys, connection_key
 from .wire.lanes import Lanes
 
 
@@ -60,6 +61,29 @@ class Queue(Steering, Reading, Schedulers):
         queue._begin(known_name(name), connection)
         return queue
 
+    @classmethod
+    def _of_prefix(cls, name: str, prefix: str, connection: str) -> Queue:
+        """A queue under a prefix that no connection has: for reading what stands there."""
+        queue = cls.existing(name, connection)
+        queue.keys = Keys(prefix, name)
+        queue._lanes = Lanes(queue.keys)
+        return queue
+
+    def _sibling(self, key: str) -> tuple[Queue, str]:
+        """The queue and the id of a job of the same server, by the job's key.
+
+        Prefixes and ids may hold ``:``, names of queues do not: the prefix is one that is known.
+        """
+        for alias in (self.alias, *aliases()):
+            connection = get_connection(alias)
+            if key.startswith(f"{connection.prefix}:"):
+                name, _, id = key.removeprefix(f"{connection.prefix}:").partition(":")
+                if name and id and self.connection.shares_server(connection):
+                    return Queue.existing(name, alias), id
+        rest, _, id = key.rpartition(":")
+        prefix, _, name = rest.rpartition(":")
+        return Queue._of_prefix(name or "?", prefix, self.alias), id
+
     def _begin(self, name: str, connection: str) -> None:
         super().__init__(name, connection)
         self._adders: WeakKeyDictionary[asyncio.AbstractEventLoop, _Adder] = WeakKeyDictionary()
@@ -81,6 +105,7 @@ class Queue(Steering, Reading, Schedulers):
 
         Raises:
             InvalidOption, NotSerializable: nothing was sent.
+            ParentNotFound, ParentConflict: nothing was added.
             ServerUnavailable: the server was not reached within about a second.
         """
         return self._run(self._add([self._prepare(name, data, options)]))[0]
@@ -88,6 +113,9 @@ class Queue(Steering, Reading, Schedulers):
     async def aadd(self, name: str, data: Any = None, **options: Unpack[JobOptions]) -> Job:
         """Add one job; concurrent calls of one event loop share calls to the server."""
         prepared = self._prepare(name, data, options)
+        if prepared.parent is not None:
+            # A parent that is gone is an error of this add alone.
+            return (await self._arun(self._add([prepared])))[0]
         loop = asyncio.get_running_loop()
         adder = self._adders.get(loop)
         if adder is None:
@@ -152,6 +180,8 @@ class Queue(Steering, Reading, Schedulers):
     def _prepare(self, name: str, data: Any, options: JobOptions) -> NewJob:
         """Check one job and encode it; everything that can be wrong is found here."""
         defaults = conf.get_settings().default_job_options
+        if (parent := options.get("parent")) is not None:
+            self._same_server(parent)
         checked = wire_options({**defaults, **options} if defaults else options, SUFFIXES)
         encoded = codec.dumps({} if data is None else data)
         if checked.size_limit is not None and len(encoded) > checked.size_limit:
@@ -169,7 +199,16 @@ class Queue(Steering, Reading, Schedulers):
             checked.priority,
             checked.lifo,
             checked.deduplication,
+            checked.parent,
         )
+
+    def _same_server(self, parent: object) -> None:
+        connection = getattr(getattr(parent, "queue", None), "connection", None)
+        if connection is not None and not self.connection.shares_server(connection):
+            raise InvalidOption(
+                f"the parent lies on the server of connection {connection.alias!r}, its child "
+                f"would lie on that of {self.alias!r}: both must be on one server"
+            )
 
     def _add(self, prepared: list[NewJob]) -> Operation[list[Job]]:
         now = yield NOW
@@ -186,23 +225,8 @@ class Queue(Steering, Reading, Schedulers):
                 ids = yield add_jobs(self.keys, lane.receipt, lane.number, WIRE_VERSION, batch)
             finally:
                 self._lanes.give(lane)
-            jobs += [Job(self, id, _fields(one)) for id, one in zip(ids, batch, strict=True)]
+            jobs += [Job(self, id, one.fields()) for id, one in zip(ids, batch, strict=True)]
         return jobs
-
-
-def _fields(job: NewJob) -> dict[bytes, bytes]:
-    """The hash that the server now holds for *job*."""
-    fields = {
-        b"name": job.name.encode(),
-        b"data": job.data,
-        b"opts": job.opts,
-        b"timestamp": b"%d" % job.timestamp,
-        b"delay": b"%d" % job.delay,
-        b"priority": b"%d" % job.priority,
-    }
-    if job.deduplication is not None:
-        fields[b"deid"] = job.deduplication["id"].encode()
-    return fields
 
 
 class _Adder:

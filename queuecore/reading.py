@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from .errors import InvalidOption, did_you_mean
 from .handle import Handle, known_id
@@ -16,7 +16,7 @@ from .options import (
     checked_priority,
     checked_whole,
 )
-from .wire.calls import adding, reading, steering
+from .wire.calls import adding, flows, reading, steering
 from .wire.calls.base import Command, Operation
 from .wire.calls.reading import STATES, Metrics
 
@@ -38,6 +38,19 @@ class QueueMeta:
     limit: RateLimit | None
     max_events: int | None
     version: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DependencyPage:
+    """Some of a parent's children: ``keys``, the ``jobs`` that still exist, how many in ``total``.
+
+    ``values``: what they returned, by key; empty for those that are not done.
+    """
+
+    keys: list[str]
+    jobs: list[Job]
+    values: dict[str, Any]
+    total: int
 
 
 class Reading(Handle):
@@ -113,6 +126,24 @@ class Reading(Handle):
     ) -> tuple[list[str], int]:
         """See :meth:`get_job_logs`."""
         return await self._arun(self._get_job_logs(job_id, start, end, asc))
+
+    def get_dependencies(
+        self, parent_id: str, kind: str = "processed", start: int = 0, end: int = -1
+    ) -> DependencyPage:
+        """A job's children *start* to *end*, with their hashes, in the order of their keys.
+
+        Args:
+            parent_id: the parent's id.
+            kind: processed or pending (BullMQ ``Queue.getDependencies``).
+            start, end: both included, counted from 0; -1 is the last.
+        """
+        return self._run(self._get_dependencies(parent_id, kind, start, end))
+
+    async def aget_dependencies(
+        self, parent_id: str, kind: str = "processed", start: int = 0, end: int = -1
+    ) -> DependencyPage:
+        """See :meth:`get_dependencies`."""
+        return await self._arun(self._get_dependencies(parent_id, kind, start, end))
 
     # Counts
 
@@ -245,6 +276,23 @@ class Reading(Handle):
         self, job_id: str, start: int, end: int, asc: bool
     ) -> Operation[tuple[list[str], int]]:
         return reading.get_logs(self.keys, known_id(job_id), *_range(start, end), asc)
+
+    def _get_dependencies(
+        self, parent_id: str, kind: str, start: int, end: int
+    ) -> Operation[DependencyPage]:
+        if kind not in ("processed", "pending"):
+            raise InvalidOption(f"children are processed or pending, not {kind!r}")
+        start, end = _range(start, end)
+        job = self.keys.job(known_id(parent_id))
+        keys, values, hashes, total = yield from flows.get_page(
+            job, kind == "processed", start, end
+        )
+        jobs = [
+            Job(*cast("Queue", self)._sibling(key), fields)
+            for key, fields in zip(keys, hashes, strict=True)
+            if fields is not None
+        ]
+        return DependencyPage(keys, jobs, values, total)
 
     def _job(self, job_id: str, fields: dict[bytes, bytes]) -> Job:
         return Job(cast("Queue", self), job_id, fields)

@@ -243,6 +243,15 @@ class Connection:
             )
         return embedded.ensure(conf.project_dir())
 
+    def shares_server(self, other: Connection) -> bool:
+        """Whether *other* speaks to the same database of the same server."""
+        if self is other:
+            return True
+        mine, theirs = self.arguments(None), other.arguments(None)
+        return all(mine.get(one) == theirs.get(one) for one in ("host", "port", "path")) and (
+            mine.get("db") or 0
+        ) == (theirs.get("db") or 0)
+
     async def connect(self, client_name: str | None) -> Any:
         """A connected redis-py socket of its own, for a :class:`Link`."""
         kind = _socket_class(self.url(), redis.asyncio)

@@ -34,6 +34,8 @@ HOW_TO = {
     "Queue": "[producers](../howto/producers.md)",
     "Job": "[states](../explain/states.md)",
     "JobSpec": "[many jobs](../howto/producers.md#many-jobs)",
+    "FlowProducer": "[flows](../howto/flows.md)",
+    "FlowJob": "[flows](../howto/flows.md)",
     "Keep": "[retention](../howto/producers.md#retention)",
     "Deduplication": "[deduplication](../howto/deduplication.md)",
     "Backoff": "[retries](../howto/workers.md#retries)",

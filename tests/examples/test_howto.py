@@ -19,6 +19,7 @@ PAGES = [
     "docs/quickstart.md",
     "docs/howto/dashboard.md",
     "docs/howto/deduplication.md",
+    "docs/howto/flows.md",
     "docs/howto/producers.md",
     "docs/howto/production.md",
     "docs/howto/schedulers.md",
@@ -49,6 +50,10 @@ def test_producers(shop: Site) -> None:
 
 def test_deduplication(shop: Site) -> None:
     play(shop, "docs/howto/deduplication.md")
+
+
+def test_flows(shop: Site) -> None:
+    play(shop, "docs/howto/flows.md")
 
 
 def test_workers(shop: Site) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from queuecore.wire.calls import (
     adding,
+    flows,
     inspecting,
     jobs,
     keeping,
@@ -26,6 +27,7 @@ from queuecore.wire.scripts import LUA, load, names
 K = Keys("bull", "q")
 JOB = adding.NewJob("own", "welcome", b"{}", b'{"attempts":1}', 1000, 60, 2, True)
 RICHER = adding.NewJob("", "bye", b"[]", b"{}", 1000, 0, 0, True, {"id": "ü", "ttl": 5})
+CHILD = adding.NewJob("own", "welcome", b"{}", b"{}", 1000, 60, 2, True, None, ("bull:p:1", "{}"))
 CLAIM = working.ClaimOptions("w1", "name", 30000, 99, limiter_max=5, limiter_duration=700)
 OUTCOME = working.Outcome("7", 3, "c", b"1", b"[]", "5,,", "2")
 
@@ -169,6 +171,37 @@ SAMPLES: list[tuple[Call[Any], dict[str, Any]]] = [
         moving.move_to_delayed(K, "7", "w1:3", 60, 1000),
         {"id": "7", "token": "w1:3", "delay": 60, "due": 1060},
     ),
+    (
+        flows.add_flow(
+            "the receipt",
+            9,
+            "queuecore:1",
+            1000,
+            [flows.Node(K, CHILD, True), flows.Node(Keys("other", "r"), CHILD, False)],
+        ),
+        {
+            "receipt": "the receipt",
+            "number": 9,
+            "version": "queuecore:1",
+            "now": 1000,
+            "queues": 2,
+            "count": 2,
+            "bases...": [K.base, "other:r:"],
+            "jobs...": [
+                *(1, "own", "welcome", b"{}", b"{}", 1000, 60, 2, "parent", "bull:p:1", "{}"),
+                *(2, "own", "welcome", b"{}", b"{}", 1000, 60, 2, "lifo", "bull:p:1", "{}"),
+            ],
+        },
+    ),
+    (
+        flows.move_to_waiting_children(K, "7", "w1:3", "bull:q:8", 1000),
+        {"id": "7", "token": "w1:3", "child": "bull:q:8", "now": 1000},
+    ),
+    (
+        flows.remove_child_dependency(K, "7", "bull:p:1"),
+        {"job": K.job("7"), "parent": "bull:p:1"},
+    ),
+    (flows.remove_unprocessed_children(K, "7"), {"job": K.job("7"), "id": "7"}),
     (moving.move_to_wait(K, "7", "w1:3"), {"id": "7", "token": "w1:3"}),
     (removing.remove_job(K, "7", True), {"id": "7", "children": 1}),
     (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from json import dumps
 from typing import Any
 
-from ...errors import ServerUnavailable
+from ...errors import ParentConflict, ParentNotFound, QueueCoreError, ServerUnavailable
 from ..keys import Keys
 from .base import Argument, Call, Command, text
 
@@ -20,7 +20,8 @@ class NewJob:
     """One checked job as the wire takes it, in milliseconds.
 
     ``id`` is empty for an automatic one, ``timestamp`` 0 until it is sent for the time of sending.
-    ``deduplication`` is BullMQ's object, None for the most.
+    ``deduplication`` is BullMQ's object, ``parent`` the key of the parent's hash and BullMQ's
+    ``parent`` field; both are None for the most.
     """
 
     id: str
@@ -32,6 +33,23 @@ class NewJob:
     priority: int
     lifo: bool
     deduplication: dict[str, Any] | None = None
+    parent: tuple[str, str] | None = None
+
+    def fields(self) -> dict[bytes, bytes]:
+        """The hash that the server holds for it."""
+        fields = {
+            b"name": self.name.encode(),
+            b"data": self.data,
+            b"opts": self.opts,
+            b"timestamp": b"%d" % self.timestamp,
+            b"delay": b"%d" % self.delay,
+            b"priority": b"%d" % self.priority,
+        }
+        if self.deduplication is not None:
+            fields[b"deid"] = self.deduplication["id"].encode()
+        if self.parent is not None:
+            fields[b"parentKey"], fields[b"parent"] = (one.encode() for one in self.parent)
+        return fields
 
 
 def add_jobs(
@@ -42,7 +60,7 @@ def add_jobs(
     *receipt* and *number* are the caller's lane and its next call number; a duplicate id returns
     the id like a success, a deduplicated one that of the job which is there (BullMQ ``addJob``).
     """
-    richer = sum(1 for job in jobs if job.deduplication is not None)
+    richer = sum(1 for job in jobs if job.deduplication or job.parent)
     args: list[Argument] = [keys.base, number, version, len(jobs), richer]
     for job in jobs:
         args += (
@@ -53,15 +71,12 @@ def add_jobs(
             job.timestamp,
             job.delay,
             job.priority,
-            (b"1" if job.lifo else b"0") if job.deduplication is None else _more(job),
+            _more(job) if job.deduplication or job.parent else b"1" if job.lifo else b"0",
         )
 
     def decode(answer: list[bytes]) -> list[str]:
         if answer[0] != b"ok":
-            raise ServerUnavailable(
-                "an add was overtaken by a later one of its lane, which cannot happen while each "
-                "lane has one call in flight; nothing was added"
-            )
+            raise refused(answer, [(job.id, job.parent) for job in jobs])
         if answer[1]:
             first = int(answer[1])
             return [str(first + i) for i in range(len(jobs))]
@@ -90,7 +105,40 @@ def add_jobs(
 
 def _more(job: NewJob) -> bytes:
     """What the script must know of a job that has more to it than most."""
-    return dumps({"lifo": job.lifo, "de": job.deduplication}, ensure_ascii=False).encode()
+    more: dict[str, Any] = {"lifo": job.lifo}
+    if job.deduplication:
+        more["de"] = job.deduplication
+    if job.parent:
+        more["parent"] = job.parent
+    return dumps(more, ensure_ascii=False).encode()
+
+
+def refused(
+    answer: Sequence[bytes], jobs: Sequence[tuple[str, tuple[str, str] | None]]
+) -> QueueCoreError:
+    """The error for an add that was refused whole; *jobs*: each one's id and parent."""
+    reason = text(answer[0])
+    if reason == "late":
+        return ServerUnavailable(
+            "an add was overtaken by a later one of its lane, which cannot happen while each "
+            "lane has one call in flight; nothing was added"
+        )
+    id, parent = jobs[int(answer[1]) - 1]
+    which, key = f"job {id}" if id else "a job", parent[0] if parent else ""
+    if reason == "no parent":
+        return ParentNotFound(
+            f"{which} was to be a child of the job with the key {key}, which does not exist (any "
+            "more); nothing was added"
+        )
+    if reason == "cycle":
+        return ParentConflict(
+            f"{which} exists and waits for the job with the key {key} itself: as its child both "
+            "would wait for ever; nothing was added"
+        )
+    return ParentConflict(
+        f"{which} exists as the child of another job that still exists, so it cannot become one of "
+        f"the job with the key {key}; give another job_id; nothing was added"
+    )
 
 
 def get_deduplication_job_id(keys: Keys, deduplication_id: str) -> Command[str | None]:

@@ -103,7 +103,12 @@ def get_jobs(keys: Keys, ids: Sequence[str]) -> Operation[list[Fields | None]]:
 
 def get_job(keys: Keys, job_id: str) -> Command[Fields | None]:
     """The hash of a job, None if there is none."""
-    return Command(("HGETALL", keys.job(job_id)), _hash, tolerant=True)
+    return get_hash(keys.job(job_id))
+
+
+def get_hash(key: str) -> Command[Fields | None]:
+    """The hash of the job with this key, None if there is none."""
+    return Command(("HGETALL", key), _hash, tolerant=True)
 
 
 def _hash(answer: list[bytes] | None) -> Fields | None:
