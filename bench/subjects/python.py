@@ -31,8 +31,10 @@ async def work(task: dict[str, Any]) -> None:
     say_ready()
     running = asyncio.ensure_future(worker.run())
     await asyncio.to_thread(wait_for_stop)
-    await worker.close()  # what the server has said, the worker has then heard
-    await running
+    # What the server has said, the worker has then heard. Now and then closing never ends, although
+    # every job was acknowledged.
+    closing = asyncio.gather(worker.close(), running)
+    await asyncio.wait({closing}, timeout=10)
     notes.tell()
 
 
