@@ -26,6 +26,7 @@ from ..errors import (
     DelayedError,
     NotSerializable,
     QueueCoreError,
+    ScriptError,
     ServerUnavailable,
     UnrecoverableError,
     WaitingChildrenError,
@@ -36,7 +37,6 @@ from ..job import Job
 from ..options import RateLimit, milliseconds
 from ..processors import QueueProcessors, entry_for
 from ..queue import Queue
-from ..schedulers import advance
 from ..wire.calls.working import (
     Claim,
     Claimed,
@@ -46,6 +46,7 @@ from ..wire.calls.working import (
     hand_back,
 )
 from . import finish, stalled
+from .advance import advance
 from .blocked import LoopWatch
 from .complaints import Complaints
 from .exchange import Exchange
@@ -63,10 +64,18 @@ jobs_logger = logging.getLogger("queuecore.jobs")
 LANES = 2
 # The most outcomes, and the most claims, of one call: some milliseconds of the server's time.
 BATCH = 200
-# A limited queue is looked at again after this at the latest (BullMQ's maximumRateLimitDelay).
-_LONGEST_LIMIT = 30.0
+# A limited queue is looked at again after this at the latest, since the limit may be lifted
+# (BullMQ's maximumRateLimitDelay is 30); the same where others use up the global concurrency, since
+# not every client tells when it frees a slot. In seconds.
+_LONGEST_LIMIT = 5.0
+# After a processor has met a limit, until the server says how long it holds; and at least, so that a
+# job whose limit is over already does not come back at once for ever.
+_SHORTEST_LIMIT = 0.1
+_MAXED = 1.0
 # How long it is at least remembered that a job's name was unknown; in seconds.
 _UNKNOWN_MEMORY = 24 * 3600
+# How often a scheduler's next run is asked for whose script fails.
+_TRIES = 4
 # What cancelled coroutines get to unwind before their jobs are handed back.
 _UNWIND = 1.0
 
@@ -112,6 +121,9 @@ class Worker:
                 f"Worker() has no setting {unknown!r}"
                 f"{did_you_mean(str(unknown), base.__dataclass_fields__)}"
             ) from error
+        limiter = limiter or self.processors.limiter
+        if limiter is not None and not isinstance(limiter, RateLimit):
+            raise ConfigurationError(f"limiter must be a RateLimit(max, duration), not {limiter!r}")
         if concurrency is None:
             concurrency = self.processors.concurrency or base.concurrency
         self.concurrency = replace(base, concurrency=concurrency).concurrency  # checks it, too
@@ -370,6 +382,9 @@ class Worker:
             if got == want:
                 self._hungry = True
             self._next_due = claim.next_due
+            if claim.maxed:
+                again = self.queue.connection.clock.now_ms() + round(_MAXED * 1000)
+                self._next_due = min(claim.next_due or again, again)
             if not self._hungry and self._changed is not None:
                 self._changed.set()
             if self.burst and not got and not claim.more and not claim.limit_ttl:
@@ -403,22 +418,28 @@ class Worker:
 
     async def _advance(self, run: Run) -> None:
         """Add the next run of the scheduler that made this one, before anything ends this one."""
-        pace = Pace()
+        pace, tries = Pace(), 0
         while not (run.lost or run.abandoned):
             try:
                 await self.queue.connection.arun(advance(self.queue, run.job))
-            except ServerUnavailable as error:
-                self._complaints.tell(error)
-                await pace.wait()
-                continue
+            except QueueCoreError as error:
+                tries += isinstance(error, ScriptError)
+                # What the server refuses now it may take later; a script that fails may not.
+                if isinstance(error, ServerUnavailable) or 0 < tries <= _TRIES:
+                    self._complaints.tell(error)
+                    await pace.wait()
+                    continue
+                self._stands_still(run, error)
             except Exception as error:  # the project's own repeat strategy may raise anything
-                logger.error(
-                    "queue %s: job %s is not followed by another: %s",
-                    self.queue.name, run.job.id, error,
-                )  # fmt: skip
+                self._stands_still(run, error)
             self._begin(run)
             return
         self._drop(run)
+
+    def _stands_still(self, run: Run, error: Exception) -> None:
+        logger.error(
+            "queue %s: job %s is not followed by another: %s", self.queue.name, run.job.id, error
+        )
 
     def _begin(self, run: Run) -> None:
         """Run a job, or end it at once where it must not run."""
@@ -509,7 +530,9 @@ class Worker:
         elif isinstance(error, DelayedError | WaitingError | WaitingChildrenError):
             self._drop(run)  # the processor has moved the job already
         elif finish.is_rate_limit(error):
-            self._finish(run, finish.put_back(job, number), None)
+            if self._limit is None:
+                self._limit = self._loop.call_later(_SHORTEST_LIMIT, self._limit_over)
+            self._finish(run, finish.limited(job, number), None)
         else:
             outcome = finish.failed(job, number, error, self._retention, self._strategy)
             self._finish(run, outcome, error)
@@ -603,6 +626,8 @@ class Worker:
         try:
             back = await self.queue.connection.arun(hand_back(self.queue.keys, self.id, LANES))
         except QueueCoreError as error:
+            if not held:
+                return
             logger.error(
                 "queue %s: %d running jobs could not be handed back and stay locked for up to "
                 "%g s: %s",
@@ -620,19 +645,13 @@ class Worker:
         pace = Pace()
         while not self._closing and not self._ending():
             # Not while a claim is under way: its answer tells until when to wait.
-            if (
-                self._hungry
-                or self._reserved
-                or self._free <= 0
-                or self._suspect is not None
-                or self._limit is not None
-            ):
+            if self._hungry or self._reserved or not self._may_claim():
                 self._changed.clear()
                 await self._changed.wait()
                 continue
             try:
                 taken = await self._marker.wait(self._next_due)
-                if taken and self._free <= 0:
+                if taken and not self._may_claim():
                     await self._marker.put()
                     continue
                 pace.reset()
@@ -644,6 +663,9 @@ class Worker:
             self._next_due = 0
             self._hungry = True
             self._touch()
+
+    def _may_claim(self) -> bool:
+        return self._free > 0 and self._suspect is None and self._limit is None
 
     def _token(self, run: Run) -> str:
         return f"{self.id}:{run.number}"
