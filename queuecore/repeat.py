@@ -17,6 +17,9 @@ from .options import Seconds, checked_whole, epoch_ms, milliseconds
 # (after, repeat, name) -> the next time after that, or None; BullMQ's `repeatStrategy`.
 Strategy = Callable[[datetime, Mapping[str, Any], str], datetime | None]
 
+# What a run has of its own in its options, beside what all runs of a scheduler share.
+OF_A_RUN = frozenset({"repeat", "jobId", "delay", "timestamp", "prevMillis", "repeatJobKey"})
+
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
@@ -76,6 +79,26 @@ class Repeat:
         return max(found, moment)
 
 
+def run_opts(
+    template: dict[str, Any],
+    id: str,
+    repeat: dict[str, Any],
+    now: int,
+    count: int,
+    due: int | None,
+) -> dict[str, Any]:
+    """The options of a run, but for its delay and its id; *template*: what all runs share."""
+    opts = {
+        **template,
+        "repeat": {**repeat, "count": count},
+        "timestamp": now,
+        "repeatJobKey": id,
+    }
+    if due is not None:
+        opts["prevMillis"] = due
+    return opts
+
+
 def checked_repeat(
     pattern: str | None,
     every: Seconds | None,
@@ -113,6 +136,11 @@ def checked_repeat(
         # Without one, every client would take the zone of its own machine.
         tz = conf.time_zone()
     return Repeat(pattern, every_ms, tz, limit, start, end, offset_ms or None)
+
+
+def as_dict(value: Any) -> dict[str, Any]:
+    """An object that somebody wrote; empty for what is none."""
+    return value if isinstance(value, dict) else {}
 
 
 def number(value: Any) -> int | None:

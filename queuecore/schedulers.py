@@ -1,8 +1,8 @@
 """Schedulers: what makes jobs again and again; a part of :class:`queuecore.Queue`.
 
 There is no process that beats time. A scheduler always has one run that waits, as a delayed job,
-and whichever worker starts that run adds the next one (:func:`advance`), one of Node's as well as
-one of ours.
+and whichever worker starts that run adds the next one, one of Node's as well as one of ours
+(``worker/advance.py``).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .options import (
     checked_place,
     wire_options,
 )
-from .repeat import Repeat, checked_repeat, number
+from .repeat import OF_A_RUN, Repeat, as_dict, checked_repeat, number, run_opts
 from .wire import codec
 from .wire.calls import scheduling
 from .wire.calls.base import NOW, Argument, Command, Operation
@@ -210,7 +210,7 @@ class Schedulers(Handle):
         if repeat.pattern is not None:
             due = now if immediately else repeat.first(now, run.name)
         for _ in range(_TRIES):
-            run.opts = _run_opts(template, id, repeat.wire(), now, count, due)
+            run.opts = run_opts(template, id, repeat.wire(), now, count, due)
             answer = yield scheduling.upsert_job_scheduler(
                 self.keys,
                 id,
@@ -269,15 +269,15 @@ class Schedulers(Handle):
     def _migrate(self, found: JobScheduler, record: Record) -> Operation[str | None]:
         key, due, fields = record
         data, encoded = yield from scheduling.get_pending_run(self.keys, key, due)
-        opts = _dict(_loads(encoded))
-        said = _dict(opts.get("repeat"))
+        opts = as_dict(_loads(encoded))
+        said = as_dict(opts.get("repeat"))
         repeat = Repeat.read(said | _legacy_fields(key) | fields)
         now = yield NOW
         if repeat.end is not None and repeat.end < now:
             return None
         # Its runs are told apart by their ids: this one can hold no key of several words.
         id = scheduling.plain_id(key)
-        template = {name: value for name, value in opts.items() if name not in _OF_A_RUN}
+        template = {name: value for name, value in opts.items() if name not in OF_A_RUN}
         if not template.get("attempts"):
             template.pop("attempts", None)  # what a run has that was given none
         run = NextRun(found.name, data, template, number(opts.get("priority")) or 0)
@@ -289,98 +289,6 @@ class Schedulers(Handle):
         if id != key:
             yield scheduling.remove_job_scheduler(self.keys, key)
         return id
-
-
-def advance(queue: Handle, job: Job) -> Operation[str | None]:
-    """Add the next run of the scheduler that made *job*, which was started; its id.
-
-    None if there is none: its end is reached, it was removed, or the next run is there already.
-
-    Raises:
-        InvalidOption: a peer's pattern or time zone means nothing here; the scheduler stands still.
-        SchedulerBusy: the next moments have runs already.
-    """
-    id = job.repeat_job_key
-    assert id is not None
-    if not job.id.startswith(f"repeat:{id}:"):
-        raise SchedulerBusy(
-            f"{id!r} is a repeatable job of BullMQ before 5.10: it stands still until it is made a "
-            "scheduler by Queue.migrate_repeatable_jobs()"
-        )
-    said = _dict(job.opts.get("repeat"))
-    repeat = Repeat.read(said)
-    count = (number(said.get("count")) or 0) + 1
-    now = yield NOW
-    if repeat.limit is not None and count > repeat.limit:
-        return None
-    if repeat.end is not None and now > repeat.end:
-        return None
-    due = None
-    if repeat.pattern is not None:
-        # Never before the run itself, which may have been promoted.
-        last = max(now, number(job.opts.get("prevMillis")) or 0, _moment(job.id))
-        due = repeat.after(last, job.name)
-        if due is None:
-            return None
-    template = {name: value for name, value in job.opts.items() if name not in _OF_A_RUN}
-    template.setdefault("attempts", 0)
-    if isinstance(template.get("backoff"), int | float):
-        template["backoff"] = {"type": "fixed", "delay": template["backoff"]}
-    run = NextRun(
-        job.name,
-        job._fields.get(b"data") or b"{}",
-        {},
-        number(template.get("priority")) or 0,
-        template.get("lifo") is True,
-        job.deduplication_id or "",
-    )
-    for _ in range(_TRIES):
-        run.opts = _run_opts(template, id, {**said, **repeat.wire()}, now, count, due)
-        answer = yield scheduling.advance_job_scheduler(
-            queue.keys,
-            id,
-            WIRE_VERSION,
-            job.id,
-            now,
-            run,
-            due=due,
-            every=repeat.every,
-            offset=repeat.offset,
-        )
-        if isinstance(answer, str):
-            return answer or None
-        if due is None:
-            break
-        due = repeat.after(due, job.name)
-        if due is None:
-            return None
-    raise SchedulerBusy(
-        f"scheduler {id} of queue {queue.name} stands still: there are jobs already of all its "
-        f"next {_TRIES} runs; remove those that are finished, and upsert it again"
-    )
-
-
-# What a run has of its own in its options, beside what all runs of a scheduler share.
-_OF_A_RUN = frozenset({"repeat", "jobId", "delay", "timestamp", "prevMillis", "repeatJobKey"})
-
-
-def _run_opts(
-    template: dict[str, Any],
-    id: str,
-    repeat: dict[str, Any],
-    now: int,
-    count: int,
-    due: int | None,
-) -> dict[str, Any]:
-    opts = {
-        **template,
-        "repeat": {**repeat, "count": count},
-        "timestamp": now,
-        "repeatJobKey": id,
-    }
-    if due is not None:
-        opts["prevMillis"] = due
-    return opts
 
 
 def _record(
@@ -473,11 +381,6 @@ def _legacy_fields(key: str) -> dict[str, str]:
     return {field: value for field, value in said.items() if value}
 
 
-def _moment(job_id: str) -> int:
-    """The time in a run's id."""
-    return number(job_id.rpartition(":")[2]) or 0
-
-
 def _time(ms: int | None) -> datetime | None:
     try:
         return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC)
@@ -490,7 +393,3 @@ def _loads(value: Any) -> Any:
         return None if value is None else codec.loads(value)
     except ValueError:
         return None
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}

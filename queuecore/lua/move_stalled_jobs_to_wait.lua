@@ -28,7 +28,7 @@ for i = 1, #suspects do
   local job = base .. id
   if rcall('EXISTS', job .. ':lock') == 0 and rcall('LREM', KEYS[2], 1, id) > 0 then
     local row = rcall('HMGET', job, 'ats', 'sa', 'rjk')
-    local reason
+    local reason, poison
     if rcall('EXISTS', job) == 0 then
       reason = nil -- an id whose job was deleted: the claim drops it
     elseif row[2] and row[2] == row[1] then
@@ -40,10 +40,12 @@ for i = 1, #suspects do
       local unconfirmed = mark < 0 and mark - 1 or -1
       rcall('HSET', job, 'sa', unconfirmed)
       if -unconfirmed > tonumber(ARGV[5]) then
+        poison = true
         reason = 'job killed its worker or lost it ' .. -unconfirmed .. ' times in a row before a lock renewal'
       end
     end
-    if reason and not (row[3] and rcall('EXISTS', base .. 'repeat:' .. row[3]) == 1) then
+    -- As in BullMQ, stalls do not end the run of a scheduler; one that kills its workers may not go on.
+    if reason and (poison or not row[3] or rcall('EXISTS', base .. 'repeat:' .. row[3]) == 0) then
       rcall('HSET', job, 'defa', reason)
       failing[#failing + 1] = id
     end

@@ -18,8 +18,9 @@ from queuecore.errors import (
     PendingSchedulerRun,
     SchedulerBusy,
 )
-from queuecore.schedulers import JobScheduler, advance
+from queuecore.schedulers import JobScheduler
 from queuecore.wire.clock import FixedClock
+from queuecore.worker.advance import advance
 from tests import invariants
 from tests.server.conftest import Do
 from tests.settings import QUEUECORE
