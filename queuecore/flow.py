@@ -10,7 +10,7 @@ from uuid import uuid4
 from .errors import InvalidOption
 from .handle import WIRE_VERSION, known_id
 from .job import Job
-from .options import JobOptions, checked_whole
+from .options import JobOptions, checked_queue_name, checked_whole
 from .queue import Queue
 from .wire.calls import flows
 from .wire.calls.base import NOW, Call, Command, Operation
@@ -208,7 +208,7 @@ class FlowProducer:
                 if id(job) in above:
                     raise InvalidOption(f"{place}: {job!r} stands below itself")
                 try:
-                    one = self._prepare(job, parent, queues_options.get(job.queue, {}))
+                    one = self._prepare(job, parent, queues_options)
                 except ValueError as error:
                     raise type(error)(f"{place}, job {job.name!r}: {error}") from error
                 key = one.queue.keys.job(one.node.job.id)
@@ -236,7 +236,10 @@ class FlowProducer:
             waiting = below
         return found[: len(roots)], found
 
-    def _prepare(self, job: FlowJob, parent: _Planned | None, defaults: JobOptions) -> _Planned:
+    def _prepare(
+        self, job: FlowJob, parent: _Planned | None, queues_options: Mapping[str, JobOptions]
+    ) -> _Planned:
+        defaults = queues_options.get(checked_queue_name(job.queue), {})
         options: JobOptions = {**defaults, **job.options}
         if parent is not None:
             if options.get("parent") is not None:

@@ -25,6 +25,7 @@ from ..errors import (
     ConfigurationError,
     DelayedError,
     NotSerializable,
+    PendingChildren,
     QueueCoreError,
     ScriptError,
     ServerUnavailable,
@@ -569,9 +570,12 @@ class Worker:
         for index, (run, outcome, value) in enumerate(outcomes):
             code = claim.codes.get(index, -2 if claim.late else 0)
             if code in (-4, -9):
-                # Children are in the way of completing: the job fails instead, with its lock held.
-                error = UnrecoverableError(_CHILDREN[code])
-                failed = finish.failed(run.job, run.number, error, self._retention, None)
+                # Children are in the way of completing: the run failed, with its lock held. Those
+                # that it still waits for may be done at a further try.
+                kind = PendingChildren if code == -4 else UnrecoverableError
+                error = kind(_CHILDREN[code])
+                strategy = self._strategy
+                failed = finish.failed(run.job, run.number, error, self._retention, strategy)
                 self._outcomes.append((run, failed, error))
                 continue
             self._forget(run)
