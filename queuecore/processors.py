@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from .errors import ConfigurationError
 from .job import Job
-from .options import checked_job_name, checked_queue_name
+from .options import RateLimit, checked_job_name, checked_queue_name
 
 F = TypeVar("F", bound=Callable[..., Any] | type["Processor"])
 
@@ -66,6 +66,8 @@ class QueueProcessors:
     default: Entry | None = None
     concurrency: int | None = None
     concurrency_at: str = ""
+    limiter: RateLimit | None = None
+    limiter_at: str = ""
 
     def find(self, name: str) -> Entry | None:
         """The processor of jobs called *name*, or None if nobody takes them."""
@@ -83,12 +85,19 @@ class Registry:
         self.queues: dict[tuple[str, str], QueueProcessors] = {}
 
     def add(
-        self, entry: Entry, queue: str, name: str | None, connection: str, concurrency: int | None
+        self,
+        entry: Entry,
+        queue: str,
+        name: str | None,
+        connection: str,
+        concurrency: int | None,
+        limiter: RateLimit | None = None,
     ) -> None:
         """Register *entry*.
 
         Raises:
-            ConfigurationError: the queue (and name) has one already, or another concurrency.
+            ConfigurationError: the queue (and name) has one already, or another concurrency or
+                limiter.
         """
         key = (connection, checked_queue_name(queue))
         found = self.queues.setdefault(key, QueueProcessors(connection, queue))
@@ -107,6 +116,13 @@ class Registry:
                     "the queue: set it once"
                 )
             found.concurrency, found.concurrency_at = concurrency, entry.where
+        if limiter is not None:
+            if found.limiter not in (None, limiter):
+                raise ConfigurationError(
+                    f"queue {queue!r} has {found.limiter} at {found.limiter_at} and {limiter} at "
+                    f"{entry.where}; it belongs to the queue: set it once"
+                )
+            found.limiter, found.limiter_at = limiter, entry.where
         if name is None:
             found.default = entry
         else:
@@ -122,6 +138,7 @@ def processor(
     name: str | None = None,
     connection: str = "default",
     concurrency: int | None = None,
+    limiter: RateLimit | None = None,
 ) -> Callable[[F], F]:
     """Register a function, coroutine function or :class:`Processor` class for a queue's jobs.
 
@@ -130,6 +147,8 @@ def processor(
         name: take only jobs of this name; without it, all that no other processor takes.
         connection: the connection alias of the queue.
         concurrency: jobs of the queue that one process runs at a time; belongs to the queue.
+        limiter: at most so many starts in a time, over all workers that have it; belongs to the
+            queue.
 
     Raises:
         ConfigurationError: the place is taken (both files are named), or the object is no
@@ -141,11 +160,13 @@ def processor(
         raise ConfigurationError(
             f"concurrency must be a whole number of at least 1, not {concurrency!r}"
         )
+    if limiter is not None and not isinstance(limiter, RateLimit):
+        raise ConfigurationError(f"limiter must be a RateLimit(max, duration), not {limiter!r}")
     if name is not None:
         checked_job_name(name)
 
     def register(target: F) -> F:
-        registry.add(entry_for(target), queue, name, connection, concurrency)
+        registry.add(entry_for(target), queue, name, connection, concurrency, limiter)
         return target
 
     return register

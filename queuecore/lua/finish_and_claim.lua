@@ -11,11 +11,13 @@
 --
 -- kind: c complete (rule: what to keep), f fail (rule: what to keep), r retry now (rule: "lifo" or
 --   ""), d try again later and p come back later without counting the try (rule: the delay in ms),
---   w back to waiting without counting the try. What to keep: "" all, "0" none, "count,age,limit".
+--   w back to waiting without counting the try (rule: "limited" where the processor said that the
+--   queue is, else ""). What to keep: "" all, "0" none, "count,age,limit".
 -- attempts: attempts made after this one; with a "!" behind it where they are exhausted.
 -- codes: -1 no such job, -2 no lock, -3 not active, -4 unfinished children, -6 another's lock,
 --   -9 failed children; index counts from 1.
--- more: 1 if jobs are left that a fair share, a limit or a suspect kept from this claim.
+-- more: 1 if jobs are left that a fair share, a limit or a suspect kept from this claim, 2 if others
+--   use up the global concurrency.
 --
 -- The receipt (number of the lane's last call and its codes) makes a repeat harmless: a number
 -- already seen returns that call's codes and the jobs it claimed, an older one or a closed lane
@@ -165,7 +167,7 @@ local finished = { c = 0, f = 0 }
 local sets = { c = KEYS[6], f = KEYS[7] }
 local scored = { c = {}, f = {} }
 local rules = { c = {}, f = {} }
-local dirty = false
+local dirty, limited = false, false
 
 for i = 1, count do
   local row = sound[i]
@@ -244,6 +246,7 @@ for i = 1, count do
       else
         local priority = tonumber(rcall('HGET', job, 'priority')) or 0
         if kind == 'w' then
+          limited = limited or rule == 'limited'
           put_back(base, id, priority, target, blocked, events, max_events)
         else
           if priority > 0 then
@@ -284,6 +287,10 @@ end
 
 -- 4. Claim.
 local jobs, limit_ttl, next_due, more = {}, 0, 0, 0
+if limited then
+  -- Whoever knows no maximum heeds no limit, but for the worker whose processor has met it.
+  limit_ttl = math.max(rcall('PTTL', KEYS[13]), 0)
+end
 if want > 0 then
   if paused and target ~= wait and rcall('EXISTS', wait) == 1 then
     -- A list beside BullMQ 5's `paused` would be lost when 5 resumes.
@@ -295,15 +302,17 @@ if want > 0 then
   end
   promote_delayed(base, now, target, blocked)
 
-  local max = meta[3] or (ARGV[8] ~= '' and ARGV[8]) or nil
+  local max = tonumber(meta[3] or ARGV[8])
   local used = 0
   if max then
     used = tonumber(rcall('GET', KEYS[13]) or 0)
-    if used >= tonumber(max) then
-      limit_ttl = math.max(rcall('PTTL', KEYS[13]), 0)
+    if not used or used >= max then
+      limit_ttl = used and math.max(rcall('PTTL', KEYS[13]), limit_ttl, 0) or limit_ttl
       if limit_ttl == 0 then
-        rcall('DEL', KEYS[13])
+        rcall('DEL', KEYS[13]) -- without a time it would hold for ever
         used = 0
+      elseif not meta[3] and rcall('EXISTS', wait, prioritized) > 0 then
+        redis.pcall('ZADD', marker, 0, '0') -- another worker may have no limit, or a higher one
       end
     end
   end
@@ -316,11 +325,12 @@ if want > 0 then
       ranked = plain < want * 2 and rcall('ZCARD', prioritized) or 0
       room = math.min(want, math.ceil((plain + ranked) / 2))
     end
-    if meta[2] then
-      room = math.min(room, tonumber(meta[2]) - rcall('LLEN', active))
+    local most = tonumber(meta[2])
+    if most then
+      room = math.min(room, most - rcall('LLEN', active))
     end
     if max then
-      room = math.min(room, tonumber(max) - used)
+      room = math.min(room, max - used)
     end
     if room > 0 then
       local ids = {}
@@ -398,9 +408,9 @@ if want > 0 then
         if max then
           local counted = #started - free
           if counted > 0 and rcall('INCRBY', KEYS[13], counted) == counted then
-            local duration = ARGV[9] ~= '' and ARGV[9] or meta[4]
+            local duration = tonumber(ARGV[9]) or tonumber(meta[4])
             if duration then
-              rcall('PEXPIRE', KEYS[13], text(math.floor(tonumber(duration))))
+              rcall('PEXPIRE', KEYS[13], text(math.floor(duration)))
             end
           end
         end
@@ -416,7 +426,7 @@ if want > 0 then
         end
       end
     elseif rcall('EXISTS', wait, prioritized) > 0 then
-      more = 1 -- others use up the global concurrency
+      more = 2 -- others use up the global concurrency
     else
       rcall('DEL', KEYS[12])
     end

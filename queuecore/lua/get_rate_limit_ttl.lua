@@ -6,11 +6,11 @@
 -- Errors: none
 -- Follows: BullMQ getRateLimitTtl
 local rcall = redis.call
-local max = ARGV[1] ~= '' and ARGV[1] or rcall('HGET', KEYS[2], 'max')
+local max = tonumber(ARGV[1]) or tonumber(rcall('HGET', KEYS[2], 'max'))
 if not max then
   return rcall('PTTL', KEYS[1])
 end
-if (tonumber(rcall('GET', KEYS[1])) or 0) < tonumber(max) then
+if (tonumber(rcall('GET', KEYS[1])) or 0) < max then
   return 0
 end
 local ttl = rcall('PTTL', KEYS[1])

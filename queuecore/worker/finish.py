@@ -88,6 +88,11 @@ def put_back(job: Job, number: int) -> Outcome:
     return Outcome(job.id, number, "w")
 
 
+def limited(job: Job, number: int) -> Outcome:
+    """The outcome of a run that met a rate limit: back to waiting, and this worker stops for it."""
+    return Outcome(job.id, number, "w", rule="limited")
+
+
 def postponed(job: Job, number: int, delay: float) -> Outcome:
     """The outcome of a run that was not one: the job comes back in *delay* seconds."""
     return Outcome(job.id, number, "p", rule=str(round(delay * 1000)))
@@ -223,6 +228,7 @@ __all__ = [
     "failed",
     "is_printable",
     "is_rate_limit",
+    "limited",
     "postponed",
     "put_back",
     "reason",

@@ -69,8 +69,8 @@ BATCH = 200
 # (BullMQ's maximumRateLimitDelay is 30); the same where others use up the global concurrency, since
 # not every client tells when it frees a slot. In seconds.
 _LONGEST_LIMIT = 5.0
-# After a processor has met a limit, until the server says how long it holds; and at least, so that a
-# job whose limit is over already does not come back at once for ever.
+# After a processor has met a limit, until the server says how long it holds; and at least, so that
+# a job whose limit is over already does not come back at once for ever.
 _SHORTEST_LIMIT = 0.1
 _MAXED = 1.0
 # How long it is at least remembered that a job's name was unknown; in seconds.
@@ -433,9 +433,11 @@ class Worker:
                 self._stands_still(run, error)
             except Exception as error:  # the project's own repeat strategy may raise anything
                 self._stands_still(run, error)
+            break
+        if run.lost or run.abandoned:
+            self._drop(run)
+        else:
             self._begin(run)
-            return
-        self._drop(run)
 
     def _stands_still(self, run: Run, error: Exception) -> None:
         logger.error(

@@ -39,7 +39,7 @@ HOW_TO = {
     "Keep": "[retention](../howto/producers.md#retention)",
     "Deduplication": "[deduplication](../howto/deduplication.md)",
     "Backoff": "[retries](../howto/workers.md#retries)",
-    "RateLimit": "[limits](../howto/workers.md#limits)",
+    "RateLimit": "[limits](../howto/limits.md)",
     "QueueEvents": "[hooks](../howto/workers.md#hooks)",
     "Worker": "[workers](../howto/workers.md#a-worker-without-the-command)",
     "Processor": "[hooks](../howto/workers.md#hooks)",

@@ -20,6 +20,7 @@ PAGES = [
     "docs/howto/dashboard.md",
     "docs/howto/deduplication.md",
     "docs/howto/flows.md",
+    "docs/howto/limits.md",
     "docs/howto/producers.md",
     "docs/howto/production.md",
     "docs/howto/schedulers.md",
@@ -50,6 +51,27 @@ def test_producers(shop: Site) -> None:
 
 def test_deduplication(shop: Site) -> None:
     play(shop, "docs/howto/deduplication.md")
+
+
+def test_limits(shop: Site) -> None:
+    play(shop, "docs/howto/limits.md")
+    shop.shell(
+        "import time\n"
+        "from queuecore import JobSpec, Queue\n"
+        "places = Queue('geocoding').add_bulk(JobSpec('x', {'city': n}) for n in range(12))\n"
+        "day = Queue('weather').add('today')\n"
+        "begun = time.monotonic()\n"
+    )
+    shop.manage("runworker", "--burst")
+    shop.shell(
+        "assert time.monotonic() - begun >= 2\n"
+        "for one in [*places, day]: one.refresh()\n"
+        "assert {one.get_state() for one in [*places, day]} == {'completed'}\n"
+        "assert (day.attempts_started, day.attempts_made, day.returnvalue) == (2, 1, 'sunny')\n"
+        "starts = sorted(one.processed_on for one in places)\n"
+        "assert (starts[5] - starts[0]).total_seconds() > 0.9\n"
+        "assert (starts[10] - starts[5]).total_seconds() > 0.9\n"
+    )
 
 
 def test_flows(shop: Site) -> None:

@@ -61,9 +61,9 @@ class Peer:
         """A ``Queue``; several of one name are several objects."""
         return self.make("Queue", [name, self._options(options)])
 
-    def worker(self, name: str, processor: str, **options: Any) -> "Remote":
+    def worker(self, queue: str, processor: str, /, **options: Any) -> "Remote":
         """A ``Worker`` whose processor is a JavaScript function, as text (see peer.mjs)."""
-        return self.make("Worker", [name, self._options(options)], processor)
+        return self.make("Worker", [queue, self._options(options)], processor)
 
     def queue_events(self, name: str, **options: Any) -> "Remote":
         """``QueueEvents`` from the stream's beginning on, so that none is missed."""

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import redis
 
-from queuecore import Job, JobSpec, Queue, RateLimit, RateLimitError
+from queuecore import DelayedError, Job, JobSpec, Queue, RateLimit, RateLimitError, Worker
+from queuecore.errors import ConfigurationError
 from tests import invariants
 from tests.server.working import fields, finished, until, working
 
@@ -205,3 +206,155 @@ async def test_a_slot_that_a_closing_worker_frees_is_taken_at_once(queue: Queue)
             gate.set()
             await closing
             await finished(queue, 2)
+
+
+@pytest.mark.parametrize("concurrency", [1, 5])
+async def test_without_a_maximum_the_worker_that_met_the_limit_stops(
+    queue: Queue, concurrency: int
+) -> None:
+    tries: list[float] = []
+
+    async def work(job: Job) -> str:
+        tries.append(time.monotonic())
+        if len(tries) == 1:
+            await job.queue.arate_limit(0.4)
+            raise RateLimitError
+        return "done"
+
+    await queue.aadd("x")
+    async with working(work, concurrency=concurrency):
+        await finished(queue, 1)
+    assert tries[1] - tries[0] >= 0.4 - SLACK
+
+
+async def test_a_limit_that_is_over_already_makes_no_endless_loop(queue: Queue) -> None:
+    tries: list[float] = []
+
+    async def work(job: Job) -> None:
+        tries.append(time.monotonic())
+        if len(tries) < 5:
+            raise RateLimitError
+
+    await queue.aadd("x")
+    async with working(work):
+        await finished(queue, 1)
+    assert len(tries) == 5
+    assert tries[-1] - tries[0] >= 4 * 0.1 - SLACK
+
+
+async def test_a_limit_that_is_lifted_is_noticed(queue: Queue, redis_client: redis.Redis) -> None:
+    """Within seconds, however long it would have held."""
+    counting = Counting()
+    await queue.aset_global_rate_limit(1, 600)
+    await queue.aadd_bulk([JobSpec("x") for _ in range(5)])
+    async with working(counting):
+        await finished(queue, 1)
+        await queue.aremove_global_rate_limit()
+        assert await queue.aremove_rate_limit_key()
+        await finished(queue, 5, 7)
+
+
+async def test_what_a_limited_worker_leaves_an_unlimited_one_takes(
+    queue: Queue, redis_client: redis.Redis
+) -> None:
+    """The one with a limiter takes the marker, and must not keep it to itself."""
+    counting, other = Counting(), Counting()
+    async with working(counting, limiter=RateLimit(1, 60), drain_delay=60):
+        await queue.aadd("x")
+        await finished(queue, 1)
+        async with working(other, drain_delay=60):
+            await until(lambda: not redis_client.exists("bull:q:marker"))
+            await queue.aadd_bulk([JobSpec("x") for _ in range(4)])
+            await finished(queue, 5, 3)
+    assert (len(counting.starts), len(other.starts)) == (1, 4)
+
+
+async def test_a_job_put_off_frees_its_slot_for_whoever_waits(
+    queue: Queue, redis_client: redis.Redis
+) -> None:
+    async def put_off(job: Job) -> None:
+        await gate.wait()
+        await job.amove_to_delayed(60)
+        raise DelayedError
+
+    gate, counting = asyncio.Event(), Counting()
+    await queue.aset_global_concurrency(1)
+    await queue.aadd("x")
+    async with working(put_off, concurrency=1) as first:
+        await until(lambda: first.running == 1)
+        async with working(counting, concurrency=1, drain_delay=60):
+            await queue.aadd("x")
+            await until(lambda: not redis_client.exists("bull:q:marker"))
+            closing = asyncio.create_task(first.close(5))
+            gate.set()
+            await closing
+            await finished(queue, 1, 2)
+    assert len(counting.starts) == 1
+
+
+async def test_a_slot_that_is_freed_in_silence_is_found(
+    queue: Queue, redis_client: redis.Redis
+) -> None:
+    """As by a client that ends a job and tells nobody."""
+    counting = Counting()
+    await queue.aset_global_concurrency(1)
+    redis_client.lpush("bull:q:active", "somebody's")
+    await queue.aadd("x")
+    redis_client.zadd("bull:q:marker", {"0": 0})
+    async with working(counting, drain_delay=60):
+        await until(lambda: not redis_client.exists("bull:q:marker"))
+        redis_client.delete("bull:q:active")
+        await finished(queue, 1, 3)
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [{"max": "many", "duration": 5}, {"max": 2, "duration": "long"}, {"concurrency": "all"}],
+    ids=str,
+)
+async def test_limits_that_are_no_numbers_limit_nothing(
+    queue: Queue, redis_client: redis.Redis, meta: dict[str, Any]
+) -> None:
+    set_meta(redis_client, **meta)
+    await queue.aadd_bulk([JobSpec("x") for _ in range(9)])
+    assert await queue.aget_rate_limit_ttl() == 0.0
+    assert not await queue.ais_maxed()
+    counting = Counting()
+    async with working(counting):
+        await finished(queue, 9)
+    assert len(counting.starts) == 9
+
+
+async def test_a_counter_that_is_no_number_is_begun_anew(
+    queue: Queue, redis_client: redis.Redis
+) -> None:
+    set_meta(redis_client, max=5, duration=60_000)
+    for spoilt in ("none", "7"):  # the second has no time, and would hold for ever
+        redis_client.set("bull:q:limiter", spoilt)
+        await queue.aadd("x")
+        async with working(Counting()):
+            await until(lambda: redis_client.zcard("bull:q:completed"))
+        assert redis_client.get("bull:q:limiter") == "1"
+        assert redis_client.pttl("bull:q:limiter") > 50_000
+        redis_client.delete("bull:q:completed")
+
+
+async def test_jobs_that_must_fail_count_for_no_limit(
+    queue: Queue, redis_client: redis.Redis
+) -> None:
+    """As in BullMQ 6.7: they are not run."""
+    counting = Counting()
+    set_meta(redis_client, max=3, duration=60_000)
+    jobs = await queue.aadd_bulk([JobSpec("x") for _ in range(5)])
+    for job in jobs[:3]:
+        redis_client.hset(f"bull:q:{job.id}", "defa", "child failed")
+    async with working(counting, concurrency=10):
+        await finished(queue, 5)
+    assert len(counting.starts) == 2
+    assert redis_client.get("bull:q:limiter") == "2"
+
+
+async def test_what_is_no_limiter() -> None:
+    for wrong in ((5, 1), 5, {"max": 5, "duration": 1}):
+        with pytest.raises(ConfigurationError, match="limiter must be a RateLimit"):
+            Worker("q", Counting(), limiter=wrong)  # type: ignore[arg-type]

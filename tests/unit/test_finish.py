@@ -174,7 +174,9 @@ def test_no_rate_limit_errors(error: Exception) -> None:
 def test_runs_that_were_none() -> None:
     back, later = finish.put_back(job(), 3), finish.postponed(job(), 3, 30)
     assert (back.kind, later.kind, later.rule) == ("w", "p", "30000")
-    assert back.attempts == later.attempts == ""
+    limited = finish.limited(job(), 3)
+    assert (limited.kind, limited.rule, back.rule) == ("w", "limited", "")
+    assert back.attempts == later.attempts == limited.attempts == ""
 
 
 @pytest.mark.parametrize("text", ["", "short", "x" * 8192, "x" * 8193, "\U0001f600" * 3000])

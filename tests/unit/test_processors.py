@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from queuecore import Job, Processor, Worker, processor
+from queuecore import Job, Processor, RateLimit, Worker, processor
 from queuecore import processors as module
 from queuecore.errors import ConfigurationError, InvalidOption, QueueCoreError
 from queuecore.processors import Registry, entry_for
@@ -212,3 +212,26 @@ def test_a_job_name_that_is_none(name: Any) -> None:
 def test_a_worker_refuses_what_it_cannot_work_with(options: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigurationError, match=says):
         Worker("q", work, **options)
+
+
+def test_a_limiter_belongs_to_the_queue(registry: Registry) -> None:
+    limiter = RateLimit(100, 1)
+    processor("q", limiter=limiter)(work)
+    processor("q", name="other", limiter=RateLimit(100, 1))(awork)  # the same again
+    assert registry.queues["default", "q"].limiter == limiter
+    with pytest.raises(ConfigurationError, match=r"max=5.* it belongs to the queue: set it once"):
+        processor("q", name="third", limiter=RateLimit(5, 1))(Plain)
+
+
+@pytest.mark.parametrize("wrong", [5, (5, 1), {"max": 5, "duration": 1}])
+def test_what_is_no_limiter(wrong: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"limiter must be a RateLimit\(max, duration\)"):
+        processor("q", limiter=wrong)
+
+
+def test_a_worker_takes_the_limiter_of_its_queue(registry: Registry) -> None:
+    processor("q", limiter=RateLimit(7, 2))(work)
+    options = Worker("q", registry.queues["default", "q"])._options
+    assert (options.limiter_max, options.limiter_duration) == (7, 2000)
+    options = Worker("q", registry.queues["default", "q"], limiter=RateLimit(1, 1))._options
+    assert (options.limiter_max, options.limiter_duration) == (1, 1000)

@@ -15,6 +15,7 @@ local function get_target(base)
     end
     return base .. 'wait', true, true, row
   end
-  local blocked = row[2] and redis.call('LLEN', base .. 'active') >= tonumber(row[2])
+  local most = tonumber(row[2])
+  local blocked = most and redis.call('LLEN', base .. 'active') >= most
   return base .. 'wait', blocked, false, row
 end

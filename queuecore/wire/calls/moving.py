@@ -96,7 +96,7 @@ def move_to_delayed(keys: Keys, job_id: str, token: str, delay: int, now: int) -
     """Let a running job come back after *delay* ms; the try is not counted (``moveToDelayed``)."""
     return Call(
         "move_to_delayed",
-        (keys.delayed, keys.events, keys.meta),
+        (keys.delayed, keys.events, keys.meta, keys.wait, keys.prioritized),
         (keys.base, job_id, token, delay, now + delay),
         lambda code: check(code, queue=keys.name, id=job_id, state="active"),
     )

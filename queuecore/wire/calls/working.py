@@ -19,7 +19,8 @@ class Outcome:
 
     ``kind``: ``c`` completed, ``f`` failed, ``r`` try again now, ``d`` try again later, ``p`` come
     back later uncounted, ``w`` back to waiting uncounted. ``number`` is that of the claim.
-    ``rule``: what to keep (c, f), ``lifo`` or nothing (r), the delay in ms (d, p).
+    ``rule``: what to keep (c, f), ``lifo`` or nothing (r), the delay in ms (d, p), ``limited`` or
+    nothing (w).
     ``attempts``: attempts made after this run, with ``!`` behind it where they are exhausted.
     """
 
@@ -48,7 +49,8 @@ class Claim:
     ``codes``: BullMQ's code of each outcome that was refused, by its index.
     ``limit_ttl``: ms until the rate limit lets jobs through; 0 if it does not hold.
     ``next_due``: server time (ms) at which the next delayed job is due; 0 if there is none.
-    ``more``: jobs were left that a fair share or a limit kept from this claim.
+    ``more``: jobs were left that a fair share or a limit kept from this claim; ``maxed``: because
+    others use up the global concurrency.
     ``begun``: the hashes are as they were before the claim, which was at this server time (ms); 0
     where they are as they are now (the answer to a repeat).
     """
@@ -59,6 +61,7 @@ class Claim:
     limit_ttl: int = 0
     next_due: int = 0
     more: bool = False
+    maxed: bool = False
     begun: int = 0
 
 
@@ -144,7 +147,8 @@ def _claim(answer: list[Any], now: int) -> Claim:
         jobs=[Claimed(text(jobs[i]), jobs[i + 1]) for i in range(0, len(jobs), 2)],
         limit_ttl=int(limit_ttl),
         next_due=int(next_due),
-        more=more == 1,
+        more=more > 0,
+        maxed=more == 2,
         begun=now if word == b"ok" else 0,
     )
 
