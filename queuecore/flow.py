@@ -45,14 +45,14 @@ class FlowJob:
         data: Any = None,
         *,
         queue: str,
-        children: Iterable[FlowJob] = (),
+        children: Iterable[FlowJob] | None = None,
         connection: str | None = None,
         **options: Unpack[JobOptions],
     ) -> None:
         self.name = name
         self.data = data
         self.queue = queue
-        self.children = list(children)
+        self.children = _listed(children or ())
         self.connection = connection
         self.options = options
 

@@ -74,12 +74,12 @@ class Queue(Steering, Reading, Schedulers):
 
         Prefixes and ids may hold ``:``, names of queues do not: the prefix is one that is known.
         """
-        for alias in (self.alias, *aliases()):
-            connection = get_connection(alias)
-            if key.startswith(f"{connection.prefix}:"):
-                name, _, id = key.removeprefix(f"{connection.prefix}:").partition(":")
-                if name and id and self.connection.shares_server(connection):
-                    return Queue.existing(name, alias), id
+        known = [get_connection(alias) for alias in (self.alias, *aliases())]
+        for one in sorted(known, key=lambda one: len(one.prefix), reverse=True):
+            if key.startswith(f"{one.prefix}:"):
+                name, _, id = key.removeprefix(f"{one.prefix}:").partition(":")
+                if name and id and self.connection.shares_server(one):
+                    return Queue.existing(name, one.alias), id
         rest, _, id = key.rpartition(":")
         prefix, _, name = rest.rpartition(":")
         return Queue._of_prefix(name or "?", prefix, self.alias), id

@@ -1,7 +1,8 @@
 """PyPI's bullmq as a peer; run by the Python that has it: ``python_peer.py ROLE SOCKET``.
 
 add: adds 100 jobs of several kinds to queue ``q``. work: works ``q`` until 100 jobs have completed,
-returning ``[id, data]``. Prints one JSON object at the end.
+returning ``[id, data]``. add_flow: adds a parent to ``parents``, three good children and a bad one
+(whose failure is ignored) to ``q``. work_flow: works such a flow. Prints one JSON object at the end.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ import json
 import sys
 
 import redis.asyncio
-from bullmq import Queue, Worker
+from bullmq import FlowProducer, Queue, Worker
 
 COUNT = 100
 KINDS = [{}, {"priority": 2}, {"delay": 100}, {"lifo": True}, {"attempts": 3, "backoff": 50}]
@@ -47,9 +48,40 @@ async def work(connection):
     return {"done": done}
 
 
+async def add_flow(connection):
+    flows = FlowProducer({"connection": connection})
+    children = [{"name": "good", "queueName": "q", "data": {"n": n}} for n in range(3)]
+    ignored = {"ignoreDependencyOnFailure": True}
+    children.append({"name": "bad", "queueName": "q", "data": {"n": 9}, "opts": ignored})
+    tree = await flows.add(
+        {"name": "parent", "queueName": "parents", "data": {}, "children": children}
+    )
+    await flows.close()
+    return {"id": tree["job"].id}
+
+
+async def work_flow(connection):
+    done = asyncio.get_running_loop().create_future()
+
+    async def process(job, token):
+        if job.name == "bad":
+            raise RuntimeError("boom")
+        return await job.getChildrenValues() if job.name == "parent" else job.data["n"]
+
+    workers = [Worker(name, process, {"connection": connection}) for name in ("q", "parents")]
+    workers[1].on("completed", lambda job, result: done.set_result(result))
+    values = await asyncio.wait_for(done, 30)
+    for worker in workers:
+        await worker.close()
+    return {"values": values}
+
+
+ROLES = {"add": add, "work": work, "add_flow": add_flow, "work_flow": work_flow}
+
+
 async def main(role, path):
     connection = redis.asyncio.Redis(unix_socket_path=path, decode_responses=True)
-    print(json.dumps(await {"add": add, "work": work}[role](connection)))
+    print(json.dumps(await ROLES[role](connection)))
     await connection.aclose()
 
 

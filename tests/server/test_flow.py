@@ -1,6 +1,7 @@
 """Flows that we make: what is stored, what is refused, what is read; the peers are compared with in
 tests/interop/test_flow_twins.py, what children do to parents of others in test_flow_children.py."""
 
+import asyncio
 import json
 import re
 from typing import Any
@@ -19,6 +20,8 @@ from queuecore.errors import (
     ParentConflict,
     ParentNotFound,
     ScriptError,
+    ServerRefused,
+    SynchronousCall,
 )
 from queuecore.flow import MOST_JOBS, JobNode
 from queuecore.handle import WIRE_VERSION
@@ -324,6 +327,39 @@ class TestRefusals:
         low.children[:] = [low]
         fails(do, redis_client, InvalidOption, "stands below itself", producer.add, low)
 
+    @pytest.mark.parametrize("children", [child(), "ab", 7])
+    def test_what_are_no_children(self, children: Any) -> None:
+        with pytest.raises(InvalidOption, match="give a list of FlowJob"):
+            FlowJob("p", queue="q", children=children)
+
+    def test_a_full_server_takes_none_of_it(
+        self, do: Do, producer: FlowProducer, redis_client: redis.Redis
+    ) -> None:
+        producer.add(child())  # the queue's own keys, and its registration
+        limit = redis_client.config_get("maxmemory")["maxmemory"]
+        redis_client.config_set("maxmemory", 1)
+        try:
+            fails(
+                do, redis_client, ServerRefused, "is full",
+                producer.add, FlowJob("p", queue="q", children=[child(), child()]),
+            )  # fmt: skip
+        finally:
+            redis_client.config_set("maxmemory", limit)
+
+    @pytest.mark.parametrize("name", ["add", "add_bulk", "get_flow"])
+    def test_a_blocking_method_in_a_loop(self, producer: FlowProducer, name: str) -> None:
+        arguments: dict[str, list[Any]] = {
+            "add": [child()],
+            "add_bulk": [[child()]],
+            "get_flow": ["P", "q"],
+        }
+
+        async def call() -> None:
+            getattr(producer, name)(*arguments[name])
+
+        with pytest.raises(SynchronousCall, match=rf"^{name}\(\) would block .* await a{name}"):
+            asyncio.run(call())
+
     def test_too_many(self, do: Do, producer: FlowProducer, redis_client: redis.Redis) -> None:
         flow = parent(*[child()] * MOST_JOBS)
         fails(do, redis_client, InvalidOption, "more than 20000 jobs", producer.add, flow)
@@ -419,8 +455,6 @@ class TestTheParentOption:
             do(queue.add, "x", parent={"id": id, "queue": "bull:q"})
 
     def test_others_of_the_same_moment_are_added(self, queue: Queue) -> None:
-        import asyncio
-
         async def add() -> list[Any]:
             gone = {"id": "gone", "queue": "bull:parents"}
             found = await asyncio.gather(
