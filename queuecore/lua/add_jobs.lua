@@ -1,16 +1,14 @@
--- Add jobs: plain, delayed, prioritized, LIFO, deduplicated, children, with automatic or own ids.
+-- Add jobs: plain, delayed, prioritized, LIFO, with automatic or own ids.
 --
 -- KEYS: id, wait, paused, active, delayed, prioritized, pc, events, meta, marker, receipt
--- ARGV: base, number, version, count, richer, jobs... (8 each: id or "", name, data, opts,
---   timestamp, delay, priority, more)
--- Returns: {"ok", first} for ids in sequence, {"ok", "", id, ...}, {"late"}, or a reason and the index
---   of the job that cannot be added ("no parent", "other parent", "cycle"): then none is
+-- ARGV: base, number, version, count, jobs... (8 each: id or "", name, data, opts, timestamp,
+--   delay, priority, lifo "1" or "0")
+-- Returns: {"ok", first} for ids in sequence, {"ok", "", id, ...}, or {"late"}
 -- Errors: none
 -- Follows: BullMQ addStandardJob, addDelayedJob, addPrioritizedJob
 --
--- more: "0" nothing, "1" LIFO, or a JSON object: {lifo, de: the rule of the deduplication, parent:
--- {key, its `parent` field}}. richer: how many of the jobs have such an object. The id that is returned
--- for a job that was there already, or that another stands for, is that one's.
+-- Jobs that are more than that are for add_richer_jobs: what this script held for them would cost each
+-- add, used or not.
 --
 -- The receipt of the caller's lane holds the number of its last call and the ids it returned, for
 -- a minute: a call whose answer was lost is repeated and returns the same ids, a call that arrives
@@ -22,9 +20,6 @@
 --- @include "includes/add_delay_marker"
 --- @include "includes/add_delayed"
 --- @include "includes/add_prioritized"
---- @include "includes/deduplicate"
---- @include "includes/check_child"
---- @include "includes/adopt_child"
 local rcall = redis.call
 local base, number, count = ARGV[1], ARGV[2], tonumber(ARGV[4])
 local events, receipt = KEYS[8], KEYS[11]
@@ -41,27 +36,6 @@ if last then
 end
 
 local target, blocked, _, row = get_target(base)
-if ARGV[5] ~= '0' then
-  -- Of the right type? Else jobs would be half added.
-  rcall('LLEN', KEYS[4])
-  rcall('ZCARD', KEYS[5])
-  local above = {}
-  for at = 6, 5 + count * 8, 8 do
-    if #ARGV[at + 7] > 1 then
-      local more = cjson.decode(ARGV[at + 7])
-      if more.parent then
-        local id = ARGV[at]
-        local problem = check_child(id ~= '' and base .. id, more.parent[1], above, {})
-        if problem then
-          return { problem, text((at + 2) / 8) }
-        end
-      end
-      if more.de then
-        rcall('GET', base .. 'de:' .. more.de.id)
-      end
-    end
-  end
-end
 local last_id = rcall('INCRBY', KEYS[1], count)
 local first_id = last_id - count + 1
 local max_events = get_max_events(base, row, ARGV[3])
@@ -70,47 +44,24 @@ local answer = { 'ok', text(first_id) }
 local sequence = true
 local plain, lifo = {}, {}
 local ready, delayed = false, false
-local running = {}
 
 for i = 0, count - 1 do
-  local at = 6 + i * 8
+  local at = 5 + i * 8
   local id = ARGV[at]
   local name, timestamp, delay, priority = ARGV[at + 1], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6]
-  local more, fresh, rule, owner, parent = ARGV[at + 7], true, nil, nil, nil
+  local fresh = true
   if id == '' then
     id = text(first_id + i)
   else
     sequence = false
     fresh = rcall('EXISTS', base .. id) == 0
   end
-  if #more > 1 then
-    local object = cjson.decode(more)
-    more, rule, parent = object.lifo and '1' or '0', object.de, object.parent
-    if rule and fresh then
-      local job = { name, ARGV[at + 2], ARGV[at + 3], timestamp, delay }
-      owner = deduplicate(base, id, rule, job, max_events, running)
-    end
-  end
-  answer[i + 3] = owner or id
-  if owner then
-    sequence = false
-  elseif not fresh then
-    if parent then
-      local done = adopt_child(base, id, parent[1], parent[2])
-      if done and rcall('SCARD', parent[1] .. ':dependencies') == 0 then
-        release_if_waiting(done[1], done[2], timestamp)
-      end
-    end
+  answer[i + 3] = id
+  if not fresh then
     rcall('XADD', events, 'MAXLEN', '~', max_events, '*', 'event', 'duplicated', 'jobId', id)
   else
     rcall('HSET', base .. id, 'name', name, 'data', ARGV[at + 2], 'opts', ARGV[at + 3],
       'timestamp', timestamp, 'delay', delay, 'priority', priority)
-    if rule then
-      rcall('HSET', base .. id, 'deid', rule.id)
-    elseif parent then
-      rcall('HSET', base .. id, 'parentKey', parent[1], 'parent', parent[2])
-      rcall('SADD', parent[1] .. ':dependencies', base .. id)
-    end
     rcall('XADD', events, '*', 'event', 'added', 'jobId', id, 'name', name)
     if delay ~= '0' then
       local due = tonumber(timestamp) + tonumber(delay)
@@ -120,7 +71,7 @@ for i = 0, count - 1 do
     else
       if priority ~= '0' then
         add_prioritized(base, id, tonumber(priority))
-      elseif more == '1' then
+      elseif ARGV[at + 7] == '1' then
         lifo[#lifo + 1] = id
       else
         plain[#plain + 1] = id

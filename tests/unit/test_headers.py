@@ -45,15 +45,24 @@ RUN = scheduling.NextRun("welcome", b"{}", {"attempts": 1}, 2, True, "dedup")
 # A call, and what it passes under each name of the header that is not just a key of the queue.
 SAMPLES: list[tuple[Call[Any], dict[str, Any]]] = [
     (
+        adding.add_jobs(K, "the receipt", 9, "queuecore:1", [JOB, JOB]),
+        {
+            "receipt": "the receipt",
+            "number": 9,
+            "version": "queuecore:1",
+            "count": 2,
+            "jobs...": ["own", "welcome", b"{}", b'{"attempts":1}', 1000, 60, 2, b"1"] * 2,
+        },
+    ),
+    (
         adding.add_jobs(K, "the receipt", 9, "queuecore:1", [JOB, RICHER]),
         {
             "receipt": "the receipt",
             "number": 9,
             "version": "queuecore:1",
             "count": 2,
-            "richer": 1,
             "jobs...": [
-                *["own", "welcome", b"{}", b'{"attempts":1}', 1000, 60, 2, b"1"],
+                *["own", "welcome", b"{}", b'{"attempts":1}', 1000, 60, 2, b'{"lifo": true}'],
                 *["", "bye", b"[]", b"{}", 1000, 0, 0],
                 '{"lifo": true, "de": {"id": "ü", "ttl": 5}}'.encode(),
             ],

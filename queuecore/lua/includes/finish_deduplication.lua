@@ -3,7 +3,6 @@
 --- @include "includes/add_delayed"
 --- @include "includes/add_marker"
 --- @include "includes/add_prioritized"
---- @include "includes/own_deduplication"
 -- A job with a deduplication id is finished: free the id if it has no time of its own, and add the
 -- job that was asked for meanwhile, if one was (keepLastIfActive).
 local function finish_deduplication(base, id, dedup_id, now, target, blocked, max_events)
@@ -34,7 +33,13 @@ local function finish_deduplication(base, id, dedup_id, now, target, blocked, ma
     opts = {}
   end
   local delay, priority = tonumber(opts.delay) or 0, tonumber(opts.priority) or 0
-  own_deduplication(owner, new_id, type(opts.de) == 'table' and opts.de or {})
+  local rule = type(opts.de) == 'table' and opts.de or {}
+  local ttl = tonumber(rule.ttl) or 0
+  if ttl > 0 and not rule.keepLastIfActive then
+    redis.call('SET', owner, new_id, 'PX', text(ttl))
+  else
+    redis.call('SET', owner, new_id)
+  end
   local fields = { 'name', row[1] or '', 'data', row[2] or '{}', 'opts', row[3] or '{}',
     'timestamp', now, 'delay', text(delay), 'priority', text(priority),
     'deid', dedup_id }

@@ -1,4 +1,4 @@
-"""Adding jobs: one script for any number and kind of jobs, under a lane's receipt."""
+"""Adding jobs: one call for any number and kind of jobs of a queue, under a lane's receipt."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def add_jobs(
     *receipt* and *number* are the caller's lane and its next call number; a duplicate id returns
     the id like a success, a deduplicated one that of the job which is there (BullMQ ``addJob``).
     """
-    richer = sum(1 for job in jobs if job.deduplication or job.parent)
-    args: list[Argument] = [keys.base, number, version, len(jobs), richer]
+    richer = any(job.deduplication or job.parent for job in jobs)
+    args: list[Argument] = [keys.base, number, version, len(jobs)]
     for job in jobs:
         args += (
             job.id,
@@ -71,7 +71,7 @@ def add_jobs(
             job.timestamp,
             job.delay,
             job.priority,
-            _more(job) if job.deduplication or job.parent else b"1" if job.lifo else b"0",
+            _more(job) if richer else b"1" if job.lifo else b"0",
         )
 
     def decode(answer: list[bytes]) -> list[str]:
@@ -82,29 +82,26 @@ def add_jobs(
             return [str(first + i) for i in range(len(jobs))]
         return [text(one) for one in answer[2:]]
 
-    return Call(
-        "add_jobs",
-        (
-            keys.id,
-            keys.wait,
-            keys.paused,
-            keys.active,
-            keys.delayed,
-            keys.prioritized,
-            keys.pc,
-            keys.events,
-            keys.meta,
-            keys.marker,
-            receipt,
-        ),
-        args,
-        decode,
-        repeatable=True,
+    named = (
+        keys.id,
+        keys.wait,
+        keys.paused,
+        keys.active,
+        keys.delayed,
+        keys.prioritized,
+        keys.pc,
+        keys.events,
+        keys.meta,
+        keys.marker,
+        receipt,
     )
+    if richer:
+        return Call("add_richer_jobs", named, args, decode, repeatable=True)
+    return Call("add_jobs", named, args, decode, repeatable=True)
 
 
 def _more(job: NewJob) -> bytes:
-    """What the script must know of a job that has more to it than most."""
+    """What the script for jobs with more to them must know of one, as JSON."""
     more: dict[str, Any] = {"lifo": job.lifo}
     if job.deduplication:
         more["de"] = job.deduplication

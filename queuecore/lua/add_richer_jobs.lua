@@ -1,0 +1,147 @@
+-- Add jobs, some of which are deduplicated or children; the others as add_jobs does.
+--
+-- KEYS: id, wait, paused, active, delayed, prioritized, pc, events, meta, marker, receipt
+-- ARGV: base, number, version, count, jobs... (8 each: id or "", name, data, opts, timestamp,
+--   delay, priority, more)
+-- Returns: {"ok", first} for ids in sequence, {"ok", "", id, ...}, {"late"}, or a reason and the index
+--   of the job that cannot be added ("no parent", "other parent", "cycle"): then none is
+-- Errors: none
+-- Follows: BullMQ addStandardJob, addDelayedJob, addPrioritizedJob
+--
+-- more: a JSON object: {lifo, de: the rule of the deduplication, parent: {key, its `parent` field}}. The
+-- id that is returned for a job that was there already, or that another stands for, is that one's. The
+-- receipt is that of add_jobs.
+--- @include "includes/text"
+--- @include "includes/get_target"
+--- @include "includes/get_max_events"
+--- @include "includes/add_marker"
+--- @include "includes/add_delay_marker"
+--- @include "includes/add_delayed"
+--- @include "includes/add_prioritized"
+--- @include "includes/deduplicate"
+--- @include "includes/check_child"
+--- @include "includes/adopt_child"
+local rcall = redis.call
+local base, number, count = ARGV[1], ARGV[2], tonumber(ARGV[4])
+local events, receipt = KEYS[8], KEYS[11]
+
+local last = rcall('GET', receipt)
+if last then
+  local kept = cjson.decode(last)
+  if kept[1] == tonumber(number) then
+    kept[1] = 'ok'
+    return kept
+  elseif kept[1] > tonumber(number) then
+    return { 'late' }
+  end
+end
+
+local target, blocked, _, row = get_target(base)
+-- Can all be added? Nothing is written yet, and a key of a wrong type ends it here.
+rcall('LLEN', target)
+rcall('LLEN', KEYS[4])
+rcall('ZCARD', KEYS[5])
+rcall('ZCARD', KEYS[6])
+local above, more = {}, {}
+for i = 0, count - 1 do
+  local id = ARGV[5 + i * 8]
+  more[i] = cjson.decode(ARGV[12 + i * 8])
+  if more[i].parent then
+    local problem = check_child(id ~= '' and base .. id, more[i].parent[1], above, {})
+    if problem then
+      return { problem, text(i + 1) }
+    end
+  end
+  if more[i].de then
+    rcall('GET', base .. 'de:' .. more[i].de.id)
+  end
+end
+local last_id = rcall('INCRBY', KEYS[1], count)
+local first_id = last_id - count + 1
+local max_events = get_max_events(base, row, ARGV[3])
+
+local answer = { 'ok', text(first_id) }
+local sequence = true
+local plain, lifo = {}, {}
+local ready, delayed = false, false
+local running = {}
+
+for i = 0, count - 1 do
+  local at = 5 + i * 8
+  local id = ARGV[at]
+  local name, timestamp, delay, priority = ARGV[at + 1], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6]
+  local rule, parent = more[i].de, more[i].parent
+  local fresh, owner = true, nil
+  if id == '' then
+    id = text(first_id + i)
+  else
+    sequence = false
+    fresh = rcall('EXISTS', base .. id) == 0
+  end
+  if rule and fresh then
+    local job = { name, ARGV[at + 2], ARGV[at + 3], timestamp, delay }
+    owner = deduplicate(base, id, rule, job, max_events, running)
+  end
+  answer[i + 3] = owner or id
+  if owner then
+    sequence = false
+  elseif not fresh then
+    if parent then
+      local done = adopt_child(base, id, parent[1], parent[2])
+      if done and rcall('SCARD', parent[1] .. ':dependencies') == 0 then
+        release_if_waiting(done[1], done[2], timestamp)
+      end
+    end
+    rcall('XADD', events, 'MAXLEN', '~', max_events, '*', 'event', 'duplicated', 'jobId', id)
+  else
+    rcall('HSET', base .. id, 'name', name, 'data', ARGV[at + 2], 'opts', ARGV[at + 3],
+      'timestamp', timestamp, 'delay', delay, 'priority', priority)
+    if rule then
+      rcall('HSET', base .. id, 'deid', rule.id)
+    elseif parent then
+      rcall('HSET', base .. id, 'parentKey', parent[1], 'parent', parent[2])
+      rcall('SADD', parent[1] .. ':dependencies', base .. id)
+    end
+    rcall('XADD', events, '*', 'event', 'added', 'jobId', id, 'name', name)
+    if delay ~= '0' then
+      local due = tonumber(timestamp) + tonumber(delay)
+      add_delayed(base, id, due)
+      rcall('XADD', events, '*', 'event', 'delayed', 'jobId', id, 'delay', text(due))
+      delayed = true
+    else
+      if priority ~= '0' then
+        add_prioritized(base, id, tonumber(priority))
+      elseif more[i].lifo then
+        lifo[#lifo + 1] = id
+      else
+        plain[#plain + 1] = id
+      end
+      rcall('XADD', events, '*', 'event', 'waiting', 'jobId', id)
+      ready = true
+    end
+  end
+end
+
+if #plain > 0 then
+  rcall('LPUSH', target, unpack(plain))
+end
+if #lifo > 0 then
+  rcall('RPUSH', target, unpack(lifo))
+end
+if ready then
+  add_marker(base, blocked)
+end
+if delayed then
+  add_delay_marker(base)
+end
+rcall('XTRIM', events, 'MAXLEN', '~', max_events)
+
+local kept = { tonumber(number), answer[2] }
+if sequence then
+  answer = { 'ok', answer[2] }
+else
+  answer[2] = ''
+  kept = { tonumber(number), unpack(answer, 2) }
+end
+rcall('SET', receipt, cjson.encode(kept), 'PX', 60000)
+return answer
