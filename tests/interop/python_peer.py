@@ -2,7 +2,7 @@
 
 add: adds 100 jobs of several kinds to queue ``q``. work: works ``q`` until 100 jobs have completed,
 returning ``[id, data]``. add_flow: adds a parent to ``parents``, three good children and a bad one
-(whose failure is ignored) to ``q``. work_flow: works such a flow. Prints one JSON object at the end.
+(its failure ignored) to ``q``. work_flow: works such a flow. Prints one JSON object at the end.
 """
 
 import asyncio

@@ -4,6 +4,7 @@ Each script is added by both sides, compared, worked off by each side's own work
 time and many at once, and compared again.
 """
 
+import asyncio
 import json
 import time
 from contextlib import ExitStack
@@ -230,6 +231,8 @@ SCRIPTS: dict[str, list[Any]] = {
 PENDING = (
     "Job hasty has pending dependencies. moveToFinished",
     "the job cannot complete: it has unfinished children",
+    "Cannot complete job top because it has at least one failed child. moveToFinished",
+    "the job cannot complete: it has failed children",
 )
 # Where BullMQ 5 does otherwise than 6, and we do as 6 does.
 SIX_ONLY = {
@@ -255,7 +258,7 @@ def fields_of(client: redis.Redis, prefix: str, *, worked: bool) -> dict[str, An
         assert not invariants.look(client, queue, prefix=prefix)[1]
     text = json.dumps(found, default=str).replace(f"{prefix}:", "<prefix>:")
     for words in PENDING:
-        text = text.replace(words, "pending children")
+        text = text.replace(words, "children")
     return json.loads(text)
 
 
@@ -298,7 +301,10 @@ class Sides:
 NODE_WORK = """async job => {
     if (job.name === 'bad') throw new Error('boom');
     if (job.name === 'picky') await job.removeUnprocessedChildren();
-    return [job.id, await job.getChildrenValues(), await job.getIgnoredChildrenFailures()];
+    // In whose order the children ended is a matter of moments.
+    const sorted = (found) => Object.entries(found).sort((a, b) => (a[0] < b[0] ? -1 : 1));
+    const ignored = await job.getIgnoredChildrenFailures();
+    return [job.id, sorted(await job.getChildrenValues()), sorted(ignored)];
 }"""
 
 
@@ -309,8 +315,8 @@ async def work(job: Job) -> Any:
         await job.aremove_unprocessed_children()
     return [
         job.id,
-        await job.aget_children_values(),
-        await job.aget_ignored_children_failures(),
+        sorted((await job.aget_children_values()).items()),
+        sorted((await job.aget_ignored_children_failures()).items()),
     ]
 
 
@@ -381,6 +387,117 @@ def test_children_that_have_completed_already(six: Peer, redis_client: redis.Red
     compare(redis_client, worked=True)
     work_off(sides, redis_client, 1)
     compare(redis_client, worked=True)
+
+
+# What is done when a parent with a good, a bad and a late child has been worked as far as it goes.
+AFTERWARDS: dict[str, Any] = {
+    "retry the bad child": (
+        lambda q: q["q"].job("bad").retry(),
+        lambda q: q["q"].get_job("bad").retry(),
+    ),
+    "retry all failed children": (
+        lambda q: q["q"].retryJobs(),
+        lambda q: q["q"].retry_jobs(),
+    ),
+    "remove the bad child": (lambda q: q["q"].remove("bad"), lambda q: q["q"].remove("bad")),
+    "remove the good child": (lambda q: q["q"].remove("a"), lambda q: q["q"].remove("a")),
+    "clean the failed children": (
+        lambda q: q["q"].clean(0, 0, "failed"),
+        lambda q: q["q"].clean(0, state="failed"),
+    ),
+    "unlink the bad child": (
+        lambda q: q["q"].job("bad").removeChildDependency(),
+        lambda q: q["q"].get_job("bad").remove_child_dependency(),
+    ),
+    "promote the late child": (
+        lambda q: q["q"].job("b").promote(),
+        lambda q: q["q"].get_job("b").promote(),
+    ),
+    "remove all": (
+        lambda q: q["parents"].remove("parent", {"removeChildren": True}),
+        lambda q: q["parents"].remove("parent", remove_children=True),
+    ),
+    "remove the parent": (
+        lambda q: q["parents"].remove("parent", {"removeChildren": False}),
+        lambda q: q["parents"].remove("parent", remove_children=False),
+    ),
+    "remove what is unprocessed": (
+        lambda q: q["parents"].job("parent").removeUnprocessedChildren(),
+        lambda q: q["parents"].get_job("parent").remove_unprocessed_children(),
+    ),
+    "drain with the delayed": (
+        lambda q: q["q"].drain(True),
+        lambda q: q["q"].drain(delayed=True),
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("act", "policy"),
+    [
+        (act, policy)
+        for act in AFTERWARDS
+        for policy in (FPOF, IDOF, RDOF, "")
+        if "retry" in act or policy in (FPOF, "")
+    ],
+    ids=lambda one: one or "no policy",
+)
+def test_afterwards(peer: Peer, redis_client: redis.Redis, act: str, policy: str) -> None:
+    if peer.major == 5 and act == "retry all failed children" and policy in (FPOF, IDOF):
+        return  # 5 leaves them alone: their parents do not wait for them again
+    sides = Sides(peer)
+    sides.do(P(A(), BAD(**({policy: True} if policy else {})), B(delay=30)))
+    work_off(sides, redis_client, 1)
+    compare(redis_client, worked=True)
+    sides.do(AFTERWARDS[act])
+    compare(redis_client, worked=True)
+    work_off(sides, redis_client, 10)
+    compare(redis_client, worked=True)
+
+
+NODE_RUNNING = """async job => {
+    if (job.name === 'bad') throw new Error('boom');
+    while (!(await job.getDependenciesCount({failed: true})).failed) {
+        await new Promise(resolve => setTimeout(resolve, 5));
+    }
+}"""
+
+
+def test_a_child_that_fails_its_running_parent(peer: Peer, redis_client: redis.Redis) -> None:
+    sides = Sides(peer)
+
+    async def running(job: Job) -> None:
+        if job.name == "bad":
+            raise RuntimeError("boom")
+        while not (await job.aget_dependencies_count("failed"))["failed"]:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)  # between two looks
+
+    sides.theirs["parents"].add("top", {}, {"jobId": "top", "attempts": 3})
+    sides.ours["parents"].add("top", {}, job_id="top", attempts=3)
+    with ExitStack() as stack:
+        for name in ("parents", "q"):
+            stack.callback(peer.worker(name, NODE_RUNNING, prefix=THEIRS).close)
+            stack.enter_context(working(name, running, metrics_max_data_points=0))
+        until(lambda: all(redis_client.llen(f"{one}:parents:active") for one in (THEIRS, OURS)))
+        sides.theirs["q"].add(
+            "bad",
+            {},
+            {
+                "jobId": "bad",
+                "parent": {"id": "top", "queue": f"{THEIRS}:parents"},
+                "failParentOnFailure": True,
+            },
+        )
+        sides.ours["q"].add(
+            "bad",
+            {},
+            job_id="bad",
+            parent=sides.ours["parents"].get_job("top"),
+            fail_parent_on_failure=True,
+        )
+        until(lambda: settled(redis_client, THEIRS) and settled(redis_client, OURS))
+    compare(redis_client, worked=True)
+    assert Queue("parents").get_job_state("top") == "failed"
 
 
 @pytest.mark.parametrize("outcome", ["completed", "failed"])
