@@ -25,6 +25,8 @@ BERLIN = "Europe/Berlin"
 START, END = datetime(2040, 1, 1, tzinfo=UTC), datetime(2045, 6, 1, tzinfo=UTC)
 START_MS, END_MS = int(START.timestamp() * 1000), int(END.timestamp() * 1000)
 HOUR = 3_600_000
+# Of our worker: one finishes and claims job by job, the other in batches.
+CONCURRENCY = 1
 
 Theirs = Callable[[Remote], Any]
 Ours = Callable[[Queue], Any]
@@ -45,6 +47,7 @@ def work_ours(queue: Queue, count: int, state: str = "completed", **options: Any
             raise ValueError("broken")
         return 1
 
+    options.setdefault("concurrency", CONCURRENCY)
     with working("ours", process, metrics_max_data_points=0, **options):
         wait(lambda: queue.get_job_counts()[state] >= count)
 
@@ -333,6 +336,17 @@ def once_ours(count: int) -> Ours:
 
 @pytest.mark.parametrize("act", ACTS)
 def test_acting(peer: Peer, redis_client: redis.Redis, act: str) -> None:
+    theirs, ours = ACTS[act]
+    theirs(peer.queue("theirs"))
+    ours(Queue("ours"))
+    same(redis_client, peer)
+
+
+@pytest.mark.parametrize("act", [act for act in ACTS if "run" in act])
+def test_acting_in_batches(
+    peer: Peer, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    monkeypatch.setattr(f"{__name__}.CONCURRENCY", 20)
     theirs, ours = ACTS[act]
     theirs(peer.queue("theirs"))
     ours(Queue("ours"))
