@@ -1,6 +1,7 @@
 """The Django app. Everything global is called ``queuecore_dashboard``, whatever the folder."""
 
 from django.apps import AppConfig
+from django.core.checks import register
 from django.core.signals import request_started
 from django.utils.translation import gettext_lazy as _
 
@@ -13,7 +14,9 @@ class DashboardConfig(AppConfig):
     verbose_name = _("QueueCore dashboard")
 
     def ready(self) -> None:
-        """Collect history from the first request of any kind on."""
+        """Register the check; collect history from the first request of any kind on."""
+        from .checks import check_settings
         from .live.asgi import collect
 
+        register(check_settings)
         request_started.connect(collect, dispatch_uid="queuecore_dashboard.collect")

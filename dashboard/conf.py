@@ -12,6 +12,9 @@ from typing import Any
 from django.conf import settings as django_settings
 from django.core.signals import setting_changed
 
+from queuecore.conf import get_settings as core_settings
+from queuecore.errors import ConfigurationError, did_you_mean
+
 _ENVIRONMENTS = ("production", "staging", "development")
 
 
@@ -61,29 +64,50 @@ _KNOWN = {name.upper(): name for name in DashboardSettings.__dataclass_fields__}
     "ACCESS": "",
     "READ_ONLY": "",
 }
+# The least and the most that a number may be.
+_WHOLE = {"PAGE_SIZE": (1, 100), "MAX_BULK": (100, 1_000_000)}
 
 
 @cache
 def get_settings() -> DashboardSettings:
-    """Read and check the setting; cached until it changes (in tests)."""
-    from django.core.exceptions import ImproperlyConfigured
+    """Read and check the setting; cached until it changes (in tests).
 
-    raw: dict[str, Any] = getattr(django_settings, "QUEUECORE", {}).get("DASHBOARD", {})
+    Raises:
+        ConfigurationError: a key is unknown or a value is wrong; the text names it.
+    """
+    raw = core_settings().dashboard
     for key in raw:
         if key not in _KNOWN:
-            known = ", ".join(sorted(_KNOWN))
-            raise ImproperlyConfigured(
-                f"QUEUECORE['DASHBOARD'] has an unknown key {key!r}; it knows {known}"
+            raise ConfigurationError(
+                f"QUEUECORE['DASHBOARD'] has an unknown key {key!r}{did_you_mean(key, _KNOWN)}"
             )
-    values = {_KNOWN[key]: value for key, value in raw.items() if _KNOWN[key]}
-    if "mask" in values:
-        values["mask"] = tuple(word.lower() for word in values["mask"])
+    values = {_KNOWN[key]: _checked(key, value) for key, value in raw.items() if _KNOWN[key]}
     if not values.get("environment") and django_settings.DEBUG:
         values["environment"] = "Development"
-    found = DashboardSettings(**values)
-    if not 1 <= found.page_size <= 100:
-        raise ImproperlyConfigured("QUEUECORE['DASHBOARD']['PAGE_SIZE'] must be 1 to 100")
-    return found
+    return DashboardSettings(**values)
+
+
+def _checked(key: str, value: Any) -> Any:
+    """One value, as :class:`DashboardSettings` has it."""
+    if key == "MASK":
+        words = value if isinstance(value, list | tuple | set | frozenset) else [None]
+        if not all(isinstance(word, str) and word for word in words):
+            raise _wrong(key, "a list of words that are not empty", value)
+        return tuple(word.lower() for word in words)
+    if key in _WHOLE:
+        least, most = _WHOLE[key]
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise _wrong(key, f"a whole number of {least} to {most}", value)
+    elif key == "COLLECT":
+        if not isinstance(value, bool):
+            raise _wrong(key, "True or False", value)
+    elif not isinstance(value, str):
+        raise _wrong(key, "a text", value)
+    return value
+
+
+def _wrong(key: str, wanted: str, value: Any) -> ConfigurationError:
+    return ConfigurationError(f"QUEUECORE['DASHBOARD'][{key!r}] must be {wanted}, not {value!r}")
 
 
 def _forget(*, setting: str, **kwargs: Any) -> None:

@@ -264,6 +264,20 @@ def make_presets(prefix: str = "") -> dict[str, bool]:
     return made
 
 
+def check_settings() -> None:
+    """Look at what the settings say about access, for the system checks.
+
+    Raises:
+        ConfigurationError: ACCESS names no class of rules, or READ_ONLY is neither True nor False.
+    """
+    settings = conf.get_settings().dashboard
+    _access_class(settings.get("ACCESS"))
+    if not isinstance(value := settings.get("READ_ONLY", False), bool):
+        raise ConfigurationError(
+            f"QUEUECORE['DASHBOARD']['READ_ONLY'] must be True or False, not {value!r}"
+        )
+
+
 def _access() -> Access:
     path = conf.get_settings().dashboard.get("ACCESS")
     return _access_class(path)()
@@ -273,11 +287,16 @@ def _access() -> Access:
 def _access_class(path: str | None) -> type[Access]:
     if not path:
         return Access
+    if not isinstance(path, str):
+        raise ConfigurationError(
+            f"QUEUECORE['DASHBOARD']['ACCESS'] must be a dotted path, not {path!r}"
+        )
     try:
         found = import_string(path)
-    except ImportError as error:
+    except Exception as error:  # whatever the module raises
         raise ConfigurationError(
-            f"QUEUECORE['DASHBOARD']['ACCESS'] names {path!r}, which cannot be imported: {error}"
+            f"QUEUECORE['DASHBOARD']['ACCESS'] names {path!r}, which cannot be imported: "
+            f"{error or type(error).__name__}"
         ) from error
     if not (isinstance(found, type) and issubclass(found, Access)):
         raise ConfigurationError(

@@ -22,16 +22,20 @@ def load_strategy(path: str) -> Strategy:
     """The function that *path*, the setting ``BACKOFF_STRATEGY``, names.
 
     Raises:
-        ConfigurationError: it cannot be imported.
+        ConfigurationError: it cannot be imported, or is no function.
     """
     module, _, name = path.rpartition(".")
     try:
         strategy: Strategy = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # whatever the module raises
         raise ConfigurationError(
             f"QUEUECORE['WORKER']['BACKOFF_STRATEGY'] names {path!r}, which cannot be imported: "
-            f"{error}"
+            f"{error or type(error).__name__}"
         ) from error
+    if not callable(strategy):
+        raise ConfigurationError(
+            f"QUEUECORE['WORKER']['BACKOFF_STRATEGY'] names {path!r}, which is no function"
+        )
     return strategy
 
 

@@ -10,7 +10,8 @@ from django.apps import AppConfig, apps
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.management import find_commands
 
-from . import audit, conf, discovery
+from . import access, audit, conf, discovery, repeat
+from .backoff import load_strategy
 from .errors import ConfigurationError, InvalidOption
 from .options import wire_options
 from .wire.connections import get_connection
@@ -31,6 +32,11 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
         settings = conf.get_settings()
         for alias in settings.connections:
             get_connection(alias).check()
+        if settings.worker.backoff_strategy:
+            load_strategy(settings.worker.backoff_strategy)
+        if settings.repeat_strategy:
+            repeat.load_strategy(settings.repeat_strategy)
+        access.check_settings()
         wire_options(settings.default_job_options, frozenset())
     except (ConfigurationError, InvalidOption) as error:
         where = (
@@ -39,7 +45,7 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
         return [
             Error(
                 f"{where}{error}",
-                hint="Correct the setting QUEUECORE; every key of it is optional.",
+                hint="Correct what the text names; every key of QUEUECORE is optional.",
                 id="queuecore.E001",
             )
         ]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from django.conf import settings as django_settings
 from django.core.signals import setting_changed
@@ -24,11 +24,15 @@ from .options import retention
 
 @dataclass(frozen=True, slots=True)
 class ConnectionSettings:
-    """One server and prefix. ``url`` is None where the embedded server of development is meant."""
+    """One server and prefix. ``url`` is None where the embedded server of development is meant.
+
+    ``from_environment``: the URL is that of the environment variable.
+    """
 
     alias: str
     url: str | None
     prefix: str = "bull"
+    from_environment: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +44,10 @@ class WorkerSettings:
     ``concurrency``: jobs that one process runs at a time on one queue.
     ``lock_duration``: how long a job stays locked without a renewal.
     ``lock_renew_time``: how old a lock grows before it is renewed.
+    ``skip_lock_renewal``: locks are never renewed, so that a job must end within one.
     ``stalled_interval``: seconds between two checks for jobs of dead workers.
     ``max_stalled_count``: how often a job may be recovered before it fails.
+    ``skip_stalled_check``: leave that check to other workers.
     ``drain_delay``: the longest an idle worker waits before it looks again.
     ``shutdown_timeout``: what running jobs get to finish when the worker is told to stop.
     ``metrics_max_data_points``: minutes kept in BullMQ's metrics lists; 0 switches them off.
@@ -57,8 +63,10 @@ class WorkerSettings:
     concurrency: int = 10
     lock_duration: float = 30.0
     lock_renew_time: float | None = None
+    skip_lock_renewal: bool = False
     stalled_interval: float = 30.0
     max_stalled_count: int = 1
+    skip_stalled_check: bool = False
     drain_delay: float = 5.0
     shutdown_timeout: float = 25.0
     metrics_max_data_points: int = 60 * 24 * 7
@@ -73,6 +81,11 @@ class WorkerSettings:
     def __post_init__(self) -> None:
         for name, least in _WHOLE.items():
             _check_whole(name, getattr(self, name), least)
+        for name in ("skip_lock_renewal", "skip_stalled_check"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigurationError(
+                    f"{name} must be True or False, not {getattr(self, name)!r}"
+                )
         for name, shortest in _SECONDS.items():
             object.__setattr__(self, name, _seconds(name, getattr(self, name), shortest))
         if self.renew_after > self.lock_duration / 2:
@@ -86,8 +99,8 @@ class WorkerSettings:
             except InvalidOption as error:
                 raise ConfigurationError(str(error)) from error
         for name in ("name", "backoff_strategy"):
-            if not isinstance(getattr(self, name), str | None):
-                raise ConfigurationError(f"{name} must be a text, not {getattr(self, name)!r}")
+            if (value := getattr(self, name)) is not None and not _is_text(value):
+                raise ConfigurationError(f"{name} must be a text, not {value!r}")
 
     @property
     def renew_after(self) -> float:
@@ -150,6 +163,13 @@ _TOP = (
     "REPEAT_STRATEGY",
 )
 _CONNECTION = ("URL", "PREFIX")
+# What makes no sense for every job, and what would come of it.
+_OF_ONE_JOB = {
+    "job_id": "every add after the first would add nothing",
+    "deduplication": "the adds of a whole queue would be one job",
+    "timestamp": "every job would be made at the same moment",
+    "parent": "one job would wait for all others",
+}
 _WORKER = tuple(name.upper() for name in WorkerSettings.__dataclass_fields__)
 
 
@@ -158,20 +178,34 @@ def get_settings() -> Settings:
     """Read and check ``settings.QUEUECORE``; cached until the setting changes (in tests)."""
     raw = getattr(django_settings, "QUEUECORE", {})
     _known(raw, _TOP, "QUEUECORE")
-    connections = {
-        alias: _connection(alias, values)
-        for alias, values in {"default": {}, **raw.get("CONNECTIONS", {})}.items()
-    }
-    worker = raw.get("WORKER", {})
+    servers = _dict(raw, "CONNECTIONS")
+    defaults = _dict(raw, "DEFAULT_JOB_OPTIONS")
+    for name, consequence in _OF_ONE_JOB.items():
+        if name in defaults:
+            raise ConfigurationError(
+                f"QUEUECORE['DEFAULT_JOB_OPTIONS'] has {name!r}, which belongs to one job: as a "
+                f"default {consequence}. Give it to add()"
+            )
+    worker = _dict(raw, "WORKER")
     _known(worker, _WORKER, "QUEUECORE['WORKER']")
+    keys = _dict(raw, "AUDIT_KEYS")
+    for id, secret in keys.items():
+        if not id or not _is_text(secret) or not secret:
+            raise ConfigurationError(
+                "QUEUECORE['AUDIT_KEYS'] must be a dict of id to key, both texts that are not "
+                f"empty; that of {id!r} is none"
+            )
     return Settings(
-        connections=connections,
-        default_job_options=dict(raw.get("DEFAULT_JOB_OPTIONS", {})),
+        connections={
+            alias: _connection(alias, values)
+            for alias, values in {"default": {}, **servers}.items()
+        },
+        default_job_options=dict(defaults),
         worker=_worker({key.lower(): value for key, value in worker.items()}),
-        dashboard=dict(raw.get("DASHBOARD", {})),
-        audit_keys=dict(raw.get("AUDIT_KEYS", {})),
-        telemetry=raw.get("TELEMETRY"),
-        repeat_strategy=raw.get("REPEAT_STRATEGY"),
+        dashboard=dict(_dict(raw, "DASHBOARD")),
+        audit_keys=dict(keys),
+        telemetry=_path(raw, "TELEMETRY"),
+        repeat_strategy=_path(raw, "REPEAT_STRATEGY"),
     )
 
 
@@ -193,19 +227,20 @@ def debug() -> bool:
 def _connection(alias: str, values: Mapping[str, Any]) -> ConnectionSettings:
     where = f"QUEUECORE['CONNECTIONS'][{alias!r}]"
     _known(values, _CONNECTION, where)
-    url = values.get("URL")
+    url, from_environment = values.get("URL"), False
     if not url and alias == "default":
-        url = os.environ.get("QUEUECORE_URL")
+        url, from_environment = os.environ.get("QUEUECORE_URL"), True
     if not url and alias != "default":
         raise ConfigurationError(f"{where} has no 'URL'; give it one, such as redis://localhost/0")
-    if url and not str(url).startswith(("redis://", "rediss://", "unix://")):
+    if url and not (_is_text(url) and url.startswith(("redis://", "rediss://", "unix://"))):
+        named = "the environment variable QUEUECORE_URL" if from_environment else f"{where}['URL']"
         raise ConfigurationError(
-            f"{where}['URL'] must begin with redis://, rediss:// or unix://, not {_scheme(url)!r}"
+            f"{named} must begin with redis://, rediss:// or unix://, not {_scheme(url)!r}"
         )
     prefix = values.get("PREFIX", "bull")
-    if not prefix or not isinstance(prefix, str):
+    if not prefix or not _is_text(prefix):
         raise ConfigurationError(f"{where}['PREFIX'] must be a text that is not empty")
-    return ConnectionSettings(alias, url or None, prefix)
+    return ConnectionSettings(alias, url or None, prefix, from_environment and bool(url))
 
 
 def _scheme(url: object) -> str:
@@ -239,6 +274,33 @@ def _seconds(name: str, value: Any, least: float) -> float | None:
     if not least <= seconds < 2**31:  # also refuses NaN
         raise ConfigurationError(f"{name} must be at least {least:g} seconds, not {value!r}")
     return seconds
+
+
+def _dict(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """``QUEUECORE[key]``, a dict whose keys are texts; empty where it is not there."""
+    values = raw.get(key, {})
+    if not isinstance(values, Mapping):
+        raise ConfigurationError(f"QUEUECORE[{key!r}] must be a dict, not {type(values).__name__}")
+    for name in values:
+        if not _is_text(name):
+            raise ConfigurationError(f"a key of QUEUECORE[{key!r}] must be a text, not {name!r}")
+    return values
+
+
+def _path(raw: Mapping[str, Any], key: str) -> str | None:
+    """``QUEUECORE[key]``, a dotted path."""
+    value = raw.get(key)
+    if value is not None and not _is_text(value):
+        raise ConfigurationError(f"QUEUECORE[{key!r}] must be a dotted path, not {value!r}")
+    return value
+
+
+def _is_text(value: Any) -> TypeGuard[str]:
+    """Whether it is text that can be sent and stored: a lone surrogate cannot."""
+    try:
+        return isinstance(value, str) and bool(value.encode() or True)
+    except UnicodeEncodeError:
+        return False
 
 
 def _known(values: Any, known: tuple[str, ...], where: str) -> None:

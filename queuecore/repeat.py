@@ -152,21 +152,31 @@ def number(value: Any) -> int | None:
 
 
 @cache
-def _strategy(path: str) -> Strategy:
+def load_strategy(path: str) -> Strategy:
+    """The function that *path*, the setting ``REPEAT_STRATEGY``, names.
+
+    Raises:
+        ConfigurationError: it cannot be imported, or is no function.
+    """
     module, _, name = path.rpartition(".")
     try:
         found: Strategy = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # whatever the module raises
         raise ConfigurationError(
-            f"QUEUECORE['REPEAT_STRATEGY'] names {path!r}, which cannot be imported: {error}"
+            f"QUEUECORE['REPEAT_STRATEGY'] names {path!r}, which cannot be imported: "
+            f"{error or type(error).__name__}"
         ) from error
+    if not callable(found):
+        raise ConfigurationError(
+            f"QUEUECORE['REPEAT_STRATEGY'] names {path!r}, which is no function"
+        )
     return found
 
 
 def _ask(path: str, moment: int, repeat: Repeat, name: str) -> int | None:
     """What the project's own strategy says."""
     after = datetime.fromtimestamp(moment / 1000, UTC)
-    found = _strategy(path)(after, repeat.wire(), name)
+    found = load_strategy(path)(after, repeat.wire(), name)
     if found is None:
         return None
     ms = epoch_ms(found, f"what {path} returned")

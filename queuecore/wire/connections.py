@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Iterable
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 import redis
@@ -46,6 +47,8 @@ Requests = list[Call[Any] | Command[Any]]
 
 CONNECT_TIMEOUT = 5.0
 ANSWER_TIMEOUT = 5.0
+# The least that a URL may say instead: calls that wait on the server do so for up to 4 s.
+_TIMEOUTS = {"socket_timeout": ANSWER_TIMEOUT, "socket_connect_timeout": 0.1}
 # So many requests of all threads, or of one event loop, are under way at once; more wait for their
 # turn. What waits on the server holds a socket of its own meanwhile, and takes no turn.
 TURNS = 64
@@ -207,9 +210,10 @@ class Connection:
         except ValueError:
             # Its words may hold a piece of the password.
             raise ConfigurationError(
-                f"the URL of connection {self.alias!r} cannot be read: check host, port and "
-                "options; special letters of a password are written as %XX"
+                f"{self._named_url()} cannot be read: check host, port and options; special "
+                "letters of a password are written as %XX"
             ) from None
+        self._check_parsed(parsed)
         parsed.pop("connection_class", None)
         return {
             "protocol": 2,
@@ -221,6 +225,30 @@ class Connection:
             "client_name": client_name,
             **parsed,
         }
+
+    def _named_url(self) -> str:
+        """How a message calls the URL: as the user has set it."""
+        settings = conf.get_settings().connections.get(self.alias)
+        named = f"the URL of connection {self.alias!r}"
+        if settings is not None and settings.from_environment:
+            named += " (the environment variable QUEUECORE_URL)"
+        return named
+
+    def _check_parsed(self, parsed: dict[str, Any]) -> None:
+        """Refuse what redis-py passes over, or what would break waiting calls."""
+        path = "" if "path" in parsed else urlsplit(self.url()).path.removeprefix("/")
+        # Its words may hold a piece of the password, too.
+        if (path and not (path.isascii() and path.isdigit())) or parsed.get("db", 0) < 0:
+            raise ConfigurationError(
+                f"{self._named_url()} names a database that is no whole number: it ends like "
+                "redis://host:6379/0 (a / in a password is written as %2F)"
+            )
+        for name, least in _TIMEOUTS.items():
+            if name in parsed and not least <= parsed[name] <= 3600:  # also refuses NaN
+                raise ConfigurationError(
+                    f"{self._named_url()} has {name}={parsed[name]:g}: it must be {least:g} to "
+                    "3600 seconds"
+                )
 
     def check(self) -> None:
         """Look at the URL, if there is one, without touching the network.
@@ -308,7 +336,7 @@ class Connection:
             kind(**options)
         except TypeError as error:
             raise ConfigurationError(
-                f"the URL of connection {self.alias!r} has an option that redis-py does not take: "
+                f"{self._named_url()} has an option that redis-py does not take: "
                 f"{str(error).partition(' got an ')[2] or error}"
             ) from None
         return options

@@ -1,7 +1,9 @@
 """System checks: what each finds, and that none breaks over what another finds."""
 
+import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +12,23 @@ from django.apps import apps
 from django.core.checks import CheckMessage, registry, run_checks
 from django.test import override_settings
 
-from queuecore import checks, processors
+from dashboard.checks import check_settings as check_dashboard
+from dashboard.conf import get_settings as dashboard_settings
+from queuecore import audit, checks, processors
 from queuecore.discovery import discover
-from queuecore.options import Keep
+from queuecore.errors import ConfigurationError
+from queuecore.options import Deduplication, Keep
 from queuecore.processors import Registry
+from tests.machine import ROOT
 
 URL = {"CONNECTIONS": {"default": {"URL": "redis://localhost"}}}
 
 
-def at(url: str) -> dict[str, Any]:
+NOW = datetime.now(UTC)
+NEEDED = ("django.contrib.auth", "django.contrib.contenttypes")
+
+
+def at(url: Any) -> dict[str, Any]:
     return {"CONNECTIONS": {"default": {"URL": url}}}
 
 
@@ -30,6 +40,10 @@ def found(function: Any, **queuecore: Any) -> list[CheckMessage]:
         assert message.id.startswith("queuecore.")
         assert message.hint
     return messages
+
+
+def check_audit_keys(app_configs: None) -> list[CheckMessage]:
+    return audit.check_audit_keys(app_configs=app_configs)
 
 
 @pytest.fixture(autouse=True)
@@ -88,6 +102,52 @@ def test_they_are_registered() -> None:
         ({"WORKER": {"REMOVE_ON_FAIL": {"cuont": 1}}}, "['REMOVE_ON_FAIL'] knows the keys count"),
         ({"WORKER": {"NAME": 5}}, "['NAME'] must be a text"),
         ({"WORKER": {"LOCKDURATION": 5}}, "did you mean 'LOCK_DURATION'?"),
+        # Of wrong types
+        ({"CONNECTIONS": []}, "QUEUECORE['CONNECTIONS'] must be a dict, not list"),
+        ({"CONNECTIONS": {"default": 3}}, "['CONNECTIONS']['default'] must be a dict, not int"),
+        ({"CONNECTIONS": {3: {}}}, "a key of QUEUECORE['CONNECTIONS'] must be a text, not 3"),
+        (at(3), "QUEUECORE['CONNECTIONS']['default']['URL'] must begin with redis://"),
+        ({"CONNECTIONS": {"default": {"PREFIX": "\ud800"}}}, "['PREFIX'] must be a text"),
+        ({"DEFAULT_JOB_OPTIONS": 3}, "QUEUECORE['DEFAULT_JOB_OPTIONS'] must be a dict, not int"),
+        ({"DEFAULT_JOB_OPTIONS": {3: 4}}, "a key of QUEUECORE['DEFAULT_JOB_OPTIONS'] must be a"),
+        ({"DEFAULT_JOB_OPTIONS": {"backoff": "soon"}}, "QUEUECORE['DEFAULT_JOB_OPTIONS']: "),
+        ({"WORKER": 3}, "QUEUECORE['WORKER'] must be a dict, not int"),
+        ({"WORKER": {3: 4}}, "a key of QUEUECORE['WORKER'] must be a text, not 3"),
+        ({"WORKER": {"NAME": "\ud800"}}, "QUEUECORE['WORKER']['NAME'] must be a text"),
+        ({"WORKER": None}, "QUEUECORE['WORKER'] must be a dict, not NoneType"),
+        ({"AUDIT_KEYS": "x"}, "QUEUECORE['AUDIT_KEYS'] must be a dict, not str"),
+        ({"AUDIT_KEYS": {"a": 3}}, "QUEUECORE['AUDIT_KEYS'] must be a dict of id to key, both"),
+        ({"AUDIT_KEYS": {"a": "secret", "b": ""}}, "that of 'b' is none"),
+        ({"DASHBOARD": 3}, "QUEUECORE['DASHBOARD'] must be a dict, not int"),
+        ({"REPEAT_STRATEGY": 3}, "QUEUECORE['REPEAT_STRATEGY'] must be a dotted path, not 3"),
+        ({"TELEMETRY": 3}, "QUEUECORE['TELEMETRY'] must be a dotted path, not 3"),
+        # What belongs to one job
+        ({"DEFAULT_JOB_OPTIONS": {"job_id": "a"}}, "every add after the first would add nothing"),
+        ({"DEFAULT_JOB_OPTIONS": {"job_id": None}}, "has 'job_id', which belongs to one job"),
+        ({"DEFAULT_JOB_OPTIONS": {"timestamp": NOW}}, "has 'timestamp', which belongs to one"),
+        ({"DEFAULT_JOB_OPTIONS": {"parent": None}}, "has 'parent', which belongs to one job"),
+        (
+            {"DEFAULT_JOB_OPTIONS": {"deduplication": Deduplication("a")}},
+            "the adds of a whole queue would be one job",
+        ),
+        # Paths that name nothing
+        ({"WORKER": {"BACKOFF_STRATEGY": "nowhere.to.be"}}, "['BACKOFF_STRATEGY'] names 'nowhere"),
+        ({"WORKER": {"BACKOFF_STRATEGY": "os.sep"}}, "names 'os.sep', which is no function"),
+        ({"REPEAT_STRATEGY": "os.nothing"}, "['REPEAT_STRATEGY'] names 'os.nothing', which cannot"),
+        ({"REPEAT_STRATEGY": "os.sep"}, "names 'os.sep', which is no function"),
+        ({"DASHBOARD": {"ACCESS": "os.nothing"}}, "['ACCESS'] names 'os.nothing', which cannot"),
+        ({"DASHBOARD": {"ACCESS": "os.sep"}}, "make it a subclass of queuecore.access.Access"),
+        ({"DASHBOARD": {"ACCESS": 3}}, "['ACCESS'] must be a dotted path, not 3"),
+        ({"DASHBOARD": {"READ_ONLY": "False"}}, "['READ_ONLY'] must be True or False, not 'False'"),
+        # What redis-py passes over, or what cuts calls short that wait on the server
+        (at("redis://x/secret"), "the URL of connection 'default' names a database that is no"),
+        (at("redis://x/1/2"), "names a database that is no whole number"),
+        (at("redis://x/0/secret@y"), "names a database that is no whole number"),
+        (at("redis://x?db=-1"), "names a database that is no whole number"),
+        (at("redis://x?socket_timeout=1"), "has socket_timeout=1: it must be 5 to 3600 seconds"),
+        (at("redis://x?socket_timeout=nan"), "has socket_timeout=nan: it must be 5 to 3600"),
+        (at("unix:///s?socket_timeout=0"), "has socket_timeout=0: it must be 5 to 3600"),
+        (at("redis://x?socket_connect_timeout=0"), "has socket_connect_timeout=0: it must be 0.1"),
     ],
 )
 def test_settings_that_cannot_be_read(queuecore: dict[str, Any], says: str) -> None:
@@ -97,6 +157,56 @@ def test_settings_that_cannot_be_read(queuecore: dict[str, Any], says: str) -> N
     assert "secret" not in message.msg
     # The others leave it at that.
     assert found(checks.check_retention, **queuecore) in ([], found(checks.check_retention))
+    assert found(check_audit_keys, **queuecore) in ([], found(check_audit_keys))
+    assert found(check_dashboard, **queuecore) == []
+
+
+@pytest.mark.parametrize("queuecore", [None, [], "redis://x", 3])
+def test_settings_that_are_no_dict(queuecore: Any) -> None:
+    with override_settings(QUEUECORE=queuecore):
+        (message,) = checks.check_settings(None)
+        assert message.msg.startswith("QUEUECORE must be a dict, not ")
+        assert check_dashboard(None) == check_audit_keys(None) == []
+
+
+@pytest.mark.parametrize(
+    ("dashboard", "says"),
+    [
+        ({"MASKS": []}, "QUEUECORE['DASHBOARD'] has an unknown key 'MASKS'; did you mean 'MASK'?"),
+        ({"MASK": "password"}, "['MASK'] must be a list of words that are not empty, not 'passw"),
+        ({"MASK": ["password", ""]}, "['MASK'] must be a list of words"),
+        ({"MASK": [3]}, "['MASK'] must be a list of words"),
+        ({"PAGE_SIZE": 0}, "QUEUECORE['DASHBOARD']['PAGE_SIZE'] must be a whole number of 1 to"),
+        ({"PAGE_SIZE": "50"}, "['PAGE_SIZE'] must be a whole number of 1 to 100, not '50'"),
+        ({"MAX_BULK": True}, "['MAX_BULK'] must be a whole number of 100 to"),
+        ({"COLLECT": "no"}, "['COLLECT'] must be True or False, not 'no'"),
+        ({"ENVIRONMENT": 3}, "['ENVIRONMENT'] must be a text, not 3"),
+        ({"ENVIRONMENT_NOTE": None}, "['ENVIRONMENT_NOTE'] must be a text, not None"),
+    ],
+)
+def test_settings_of_the_dashboard(dashboard: dict[str, Any], says: str) -> None:
+    (message,) = found(check_dashboard, DASHBOARD=dashboard)
+    assert message.id == "queuecore.E004"
+    assert says in message.msg
+    with (
+        override_settings(QUEUECORE=URL | {"DASHBOARD": dashboard}),
+        pytest.raises(ConfigurationError, match=r"QUEUECORE\['DASHBOARD'\]"),
+    ):
+        dashboard_settings()
+
+
+def test_settings_of_the_dashboard_that_are_right() -> None:
+    right: dict[str, Any] = {
+        "MASK": {"PIN"},
+        "PAGE_SIZE": 100,
+        "MAX_BULK": 100,
+        "READ_ONLY": True,
+        "ACCESS": None,
+    }
+    assert found(check_dashboard, DASHBOARD=right) == []
+    assert found(checks.check_settings, DASHBOARD=right) == []
+    with override_settings(QUEUECORE=URL | {"DASHBOARD": right}):
+        assert dashboard_settings().mask == ("pin",)
 
 
 @pytest.mark.parametrize(
@@ -107,6 +217,12 @@ def test_settings_that_cannot_be_read(queuecore: dict[str, Any], says: str) -> N
         {"WORKER": {"LOCK_DURATION": 10, "LOCK_RENEW_TIME": 5, "MAX_STARTED_ATTEMPTS": None}},
         {"DEFAULT_JOB_OPTIONS": {"remove_on_complete": {"count": 1000, "age": 604800}}},
         {"CONNECTIONS": {"default": {"URL": "unix:///s"}, "other": {"URL": "rediss://x:1/2"}}},
+        at("unix:///s/t?db=2"),
+        at("redis://x/"),
+        at("redis://x?db=3&socket_timeout=5&socket_connect_timeout=1"),
+        {"WORKER": {"BACKOFF_STRATEGY": "math.sqrt"}, "REPEAT_STRATEGY": "math.sqrt"},
+        {"DASHBOARD": {"ACCESS": "queuecore.access.Access", "READ_ONLY": True}},
+        {"AUDIT_KEYS": {"2026": "a secret"}, "TELEMETRY": None},
     ],
 )
 def test_settings_that_are_right(queuecore: dict[str, Any]) -> None:
@@ -123,6 +239,62 @@ def test_no_server_is_named() -> None:
 def test_the_environment_names_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QUEUECORE_URL", "redis://there")
     assert found(checks.check_settings, CONNECTIONS={}) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("http://there", "the environment variable QUEUECORE_URL must begin with redis://"),
+        ("redis://there/x", "'default' (the environment variable QUEUECORE_URL) names a database"),
+        ("redis://:secret/@x:1", "'default' (the environment variable QUEUECORE_URL) cannot be"),
+        ("redis://x?foo=1", "'default' (the environment variable QUEUECORE_URL) has an option"),
+    ],
+)
+def test_a_wrong_url_in_the_environment(
+    url: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUEUECORE_URL", url)
+    (message,) = found(checks.check_settings, CONNECTIONS={})
+    assert message.id == "queuecore.E001"
+    assert says in message.msg
+    assert "secret" not in message.msg
+    # It does not count, and is not named, where the settings have a URL.
+    assert found(checks.check_settings) == []
+    (message,) = found(checks.check_settings, **at("redis://x/y"))
+    assert "QUEUECORE_URL" not in message.msg
+
+
+@pytest.mark.parametrize(
+    "missing", [["django.contrib.auth"], ["django.contrib.contenttypes"], list(NEEDED)]
+)
+def test_an_app_that_queuecore_needs_is_missing(missing: list[str], tmp_path: Path) -> None:
+    apps = ["queuecore", *(one for one in NEEDED if one not in missing)]
+    (tmp_path / "site_settings.py").write_text(f"INSTALLED_APPS = {apps}\nSECRET_KEY = 'x'\n")
+    answer = subprocess.run(
+        [sys.executable, "-m", "django", "check", "--settings", "site_settings"],
+        env={"PYTHONPATH": f"{tmp_path}:{ROOT}", "QUEUECORE_URL": "redis://x"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode != 0
+    last = answer.stderr.strip().splitlines()[-1]
+    named = " and ".join(map(repr, missing))
+    assert f"ImproperlyConfigured: queuecore needs {named} in INSTALLED_APPS: " in last
+
+
+def test_no_more_apps_are_needed(tmp_path: Path) -> None:
+    (tmp_path / "site_settings.py").write_text(
+        f"INSTALLED_APPS = {['queuecore', *NEEDED]}\nSECRET_KEY = 'x'\n"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-m", "django", "check", "--settings", "site_settings"],
+        env={"PYTHONPATH": f"{tmp_path}:{ROOT}", "QUEUECORE_URL": "redis://x"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr
 
 
 def test_processors_that_cannot_be_imported(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
