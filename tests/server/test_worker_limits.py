@@ -10,6 +10,7 @@ import redis
 from queuecore import DelayedError, Job, JobSpec, Queue, RateLimit, RateLimitError, Worker
 from queuecore.errors import ConfigurationError
 from tests import invariants
+from tests.server.test_worker_wakeups import blocked
 from tests.server.working import fields, finished, until, working
 
 
@@ -358,3 +359,41 @@ async def test_what_is_no_limiter() -> None:
     for wrong in ((5, 1), 5, {"max": 5, "duration": 1}):
         with pytest.raises(ConfigurationError, match="limiter must be a RateLimit"):
             Worker("q", Counting(), limiter=wrong)  # type: ignore[arg-type]
+
+
+async def test_a_marker_that_comes_to_a_limited_worker_goes_on(
+    queue: Queue, redis_client: redis.Redis
+) -> None:
+    """It waits for the marker when the end of a job tells it of the limit, which others reached."""
+    gate, other = asyncio.Event(), Counting()
+
+    async def hold(job: Job) -> None:
+        await gate.wait()
+
+    async with working(hold, limiter=RateLimit(2, 60), drain_delay=60) as limited:
+        await queue.aadd("x")
+        await until(lambda: limited.running == 1)
+        await until(lambda: not redis_client.exists("bull:q:marker") and blocked(redis_client))
+        redis_client.incr("bull:q:limiter")
+        gate.set()
+        await finished(queue, 1)
+        assert blocked(redis_client) == 1
+        async with working(other, drain_delay=60):
+            await until(lambda: blocked(redis_client) == 2)
+            await queue.aadd("x")
+            await finished(queue, 2, 3)
+    assert len(other.starts) == 1
+
+
+async def test_a_worker_that_finds_itself_limited_tells_the_next(
+    queue: Queue, redis_client: redis.Redis
+) -> None:
+    counting, other = Counting(), Counting()
+    async with working(counting, limiter=RateLimit(1, 60), drain_delay=60):
+        await until(lambda: blocked(redis_client))
+        async with working(other, drain_delay=60):
+            await until(lambda: blocked(redis_client) == 2)
+            redis_client.set("bull:q:limiter", 1, px=60_000)  # as others reach it
+            await queue.aadd("x")
+            await finished(queue, 1, 3)
+    assert (len(counting.starts), len(other.starts)) == (0, 1)
