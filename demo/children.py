@@ -27,7 +27,6 @@ class Child:
         folder: Path,
         log: Path,
         patience: float,
-        last_signal: int = signal.SIGTERM,
     ) -> None:
         # Not at the top: before run.py has looked, a package may be missing that queuecore needs.
         from queuecore.wire.launcher import end_with_parent
@@ -40,7 +39,7 @@ class Child:
         with log.open("ab") as output:
             self._log_begin = output.tell()
             # Of its own session, so that Ctrl-C reaches only who stops them in order; and where
-            # that one is killed, the kernel sends the child its last signal.
+            # that one is killed, the kernel tells the child to end.
             self.process = subprocess.Popen(
                 command,
                 env=environment,
@@ -49,7 +48,7 @@ class Child:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=end_with_parent(last_signal),
+                preexec_fn=end_with_parent(),
             )
 
     def check(self) -> None:
@@ -79,10 +78,13 @@ class EmbeddedServer:
     """The project's embedded server: this process holds it, too, and lets it go as the last."""
 
     def __init__(self, project_dir: Path) -> None:
+        self.project_dir = project_dir
+
+    def start(self) -> str:
+        """Start it, if nobody has; return its address."""
         from queuecore.wire import embedded
 
-        self.project_dir = project_dir
-        self.url = embedded.ensure(project_dir)
+        return embedded.ensure(self.project_dir)
 
     def check(self) -> None:
         """Nothing to do: whoever loses it starts it again."""
@@ -91,5 +93,5 @@ class EmbeddedServer:
         """Let it go, and wait until it has written its data and ended."""
         from queuecore.wire import embedded
 
-        if not embedded.leave(self.project_dir):
+        if embedded.is_held(self.project_dir) and not embedded.leave(self.project_dir):
             print("The embedded server runs on: another process still uses it.", flush=True)

@@ -66,13 +66,7 @@ def run(options: argparse.Namespace, children: list[Child | EmbeddedServer]) -> 
     url = server_url(children)
     password = set_up_database(home)
 
-    def start(
-        name: str,
-        command: list[str],
-        patience: float,
-        last_signal: int = signal.SIGTERM,
-        **environment: str,
-    ) -> Child:
+    def start(name: str, command: list[str], patience: float, **environment: str) -> Child:
         child = Child(
             name,
             command,
@@ -80,7 +74,6 @@ def run(options: argparse.Namespace, children: list[Child | EmbeddedServer]) -> 
             folder=ROOT,
             log=logs / f"{name}.log",
             patience=patience,
-            last_signal=last_signal,
         )
         children.insert(0, child)
         return child
@@ -92,9 +85,6 @@ def run(options: argparse.Namespace, children: list[Child | EmbeddedServer]) -> 
         "web",
         [python, "-m", "daphne", "-b", HOST, "-p", str(port), "config.asgi:application"],
         patience=15,
-        # Told to end with requests under way, daphne waits for their threads for ever, and nobody
-        # is left then to lose patience. It holds nothing that needs an orderly end.
-        last_signal=signal.SIGKILL,
     )
     until_it_answers(web, port)
     # Its own patience is WORKER["SHUTDOWN_TIMEOUT"]; ours must not be shorter.
@@ -186,8 +176,8 @@ def server_url(children: list[Child | EmbeddedServer]) -> str:
         url = conf.get_settings().connection("default").url
         if url is None:
             server = EmbeddedServer(conf.project_dir())
-            children.append(server)
-            return server.url
+            children.append(server)  # before its start, which a signal may cut short
+            return server.start()
         Queue("email").get_job_counts()
     except QueueCoreError as error:
         raise Failure(str(error)) from error

@@ -152,8 +152,8 @@ class Server:
             time.sleep(0.01)
 
 
-def end_with_parent(number: int = signal.SIGTERM) -> Callable[[], None]:
-    """A ``preexec_fn``: the child gets the signal *number* when this process dies. Linux only.
+def end_with_parent() -> Callable[[], None]:
+    """A ``preexec_fn``: the child is told to end (SIGTERM) when this process dies. Linux only.
 
     The signal comes when the *thread* that starts the child ends, so that must be the main thread.
     """
@@ -162,7 +162,7 @@ def end_with_parent(number: int = signal.SIGTERM) -> Callable[[], None]:
 
     def ask_for_signal() -> None:
         if sys.platform == "linux":
-            libc.prctl(PR_SET_PDEATHSIG, number)
+            libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
             if os.getppid() != parent:  # it died before the call
                 os._exit(1)
 

@@ -187,7 +187,7 @@ def test_sigterm_in_the_middle_of_the_start(checkout: Path) -> None:
 def test_killed_parent_takes_everything_with_it(checkout: Path) -> None:
     demo = Demo(checkout)
     demo.until_ready()
-    time.sleep(3)  # the partners take seconds: webhooks are under way, which daphne waits for
+    time.sleep(3)  # the partners take seconds: webhooks are under way, for which nothing may wait
     demo.finish(signal.SIGKILL)
     until(lambda: not processes_of(checkout), 45)
 
