@@ -93,8 +93,9 @@ class Schedulers(Handle):
             pattern: a cron pattern of 5 fields, or 6 with the seconds first.
             every: seconds (or a timedelta) between two runs; the first is at once.
             tz: the time zone of the pattern; ``TIME_ZONE`` of the settings unless given.
-            limit: how many runs in all.
-            start_date, end_date: aware datetimes; no run before, none after.
+            limit: how many runs, counted from this call.
+            start_date, end_date: aware datetimes; no run before, none after (with *every*, the run
+                that is due next when the end comes is the last).
             offset: with *every*, how long after each multiple of it (since 1970) it runs.
             immediately: with a pattern, run now, too.
             name: of its jobs; the id unless given.

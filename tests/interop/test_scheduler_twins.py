@@ -25,6 +25,7 @@ BERLIN = "Europe/Berlin"
 START, END = datetime(2040, 1, 1, tzinfo=UTC), datetime(2045, 6, 1, tzinfo=UTC)
 START_MS, END_MS = int(START.timestamp() * 1000), int(END.timestamp() * 1000)
 HOUR = 3_600_000
+SOON = int(time.time()) * 1000 + HOUR // 2
 # Of our worker: one finishes and claims job by job, the other in batches.
 CONCURRENCY = 1
 
@@ -271,6 +272,36 @@ ACTS: dict[str, tuple[Theirs, Ours]] = {
     "the last run": (
         lambda q: [q.upsertJobScheduler("s", {"every": HOUR, "limit": 1}), work(q, 1)],
         lambda q: [q.upsert_job_scheduler("s", every=3600, limit=1), work_ours(q, 1)],
+    ),
+    "a run before the end": (
+        lambda q: [
+            q.upsertJobScheduler("s", {"every": HOUR, "endDate": SOON}),
+            work(q, 1),
+        ],
+        lambda q: [
+            q.upsert_job_scheduler(
+                "s", every=3600, end_date=datetime.fromtimestamp(SOON / 1000, UTC)
+            ),
+            work_ours(q, 1),
+        ],
+    ),
+    "a run of a pattern before the end": (
+        lambda q: [
+            q.upsertJobScheduler(
+                "s", {"pattern": FAR, "tz": "UTC", "immediately": True, "endDate": SOON}
+            ),
+            work(q, 1),
+        ],
+        lambda q: [
+            q.upsert_job_scheduler(
+                "s",
+                pattern=FAR,
+                tz="UTC",
+                immediately=True,
+                end_date=datetime.fromtimestamp(SOON / 1000, UTC),
+            ),
+            work_ours(q, 1),
+        ],
     ),
     "a run that fails": (
         lambda q: [q.upsertJobScheduler("s", {"every": HOUR}, FAILING), work(q, 1, "failed")],
