@@ -16,6 +16,7 @@ from .options import (
     Seconds,
     checked_finished,
     checked_priority,
+    checked_token,
     checked_whole,
     epoch_ms,
     milliseconds,
@@ -422,7 +423,7 @@ class Job(Fields):
         )
 
     def _token(self, token: str | None) -> str:
-        return self.token if token is None else token
+        return self.token if token is None else checked_token(token)
 
     def _move_to_delayed(self, when: Seconds | datetime, token: str | None) -> Operation[None]:
         at = epoch_ms(when, "when") if isinstance(when, datetime) else None

@@ -462,6 +462,14 @@ def checked_job_name(value: Any) -> str:
     return value
 
 
+def checked_token(value: Any) -> str:
+    """Check the token of a lock: text."""
+    if not isinstance(value, str):
+        raise InvalidOption(f"token must be the text of a lock's token, not {value!r}")
+    _no_surrogates(value, "token")
+    return value
+
+
 def _no_surrogates(value: str, what: str) -> None:
     try:
         value.encode()
@@ -536,6 +544,7 @@ __all__ = [
     "checked_place",
     "checked_priority",
     "checked_queue_name",
+    "checked_token",
     "checked_whole",
     "epoch_ms",
     "milliseconds",

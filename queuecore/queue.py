@@ -164,6 +164,10 @@ class Queue(Steering, Reading, Schedulers):
         transactions.on_commit(lambda: self._run(self._add([prepared])), using=using)
 
     def _prepare_bulk(self, jobs: Iterable[JobSpec]) -> list[NewJob]:
+        if not isinstance(jobs, Iterable):
+            raise InvalidOption(
+                f"the jobs to add are a list of JobSpec(name, data, **options), not {jobs!r}"
+            )
         prepared = []
         for index, job in enumerate(jobs):
             if not isinstance(job, JobSpec):

@@ -103,6 +103,9 @@ class Steering(Handle):
     ) -> int:
         """Let finished jobs run again, the oldest first; how many (BullMQ ``retryJobs``).
 
+        Without *count* a step whose answer was lost is repeated: all jobs are moved all the same,
+        but the number then lacks those of that step.
+
         Args:
             state: failed or completed.
             count: at most so many in all (BullMQ's `count` is how many go in one step).
@@ -123,6 +126,8 @@ class Steering(Handle):
     def promote_jobs(self, *, count: int | None = None) -> int:
         """Let delayed jobs run now, those due first at first; how many (BullMQ ``promoteJobs``).
 
+        Without *count* the number may be too small after a lost answer: see :meth:`retry_jobs`.
+
         Args:
             count: at most so many in all (BullMQ's `count` is how many go in one step).
         """
@@ -135,7 +140,8 @@ class Steering(Handle):
     def remove_orphaned_jobs(self) -> int:
         """Delete jobs that stand in no state; how many (BullMQ ``removeOrphanedJobs``).
 
-        Old clients can leave such ones behind. Reads every key of the server once.
+        Old clients can leave such ones behind. Reads every key of the server once. The number may
+        be too small after a lost answer: see :meth:`retry_jobs`.
         """
         return self._run(removing.remove_orphaned_jobs(self.keys))
 

@@ -128,6 +128,7 @@ CALLS: dict[str, tuple[Callable[[Queue, Any], tuple[Any, ...]], str]] = {
     "a state to clean": (lambda q, v: (q.clean, 0, 0, v), "cannot be cleaned"),
     "a state to retry": (lambda q, v: (q.retry_jobs, v), "can be retried"),
     "rows to keep": (lambda q, v: (q.add_job_log, "1", "row", v), "keep_logs must be a whole"),
+    "jobs to add": (lambda q, v: (q.add_bulk, v), "the jobs to add are a list|job 0 of 'q' is of"),
     "a job to add": (lambda q, v: (q.add_bulk, [JobSpec("x"), v]), "job 1 of 'q' is of type"),
 }
 

@@ -1,6 +1,7 @@
 """A running job moves itself: to come back later, or at once; the try is not counted."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import redis
@@ -74,6 +75,20 @@ def test_only_with_the_token_of_the_run(
     with pytest.raises(LockLost, match="no lock any more"):
         do(job.move_to_wait)
     assert invariants.check(redis_client, "q")["active"] == 1
+
+
+@pytest.mark.parametrize("token", [7, b"x", ["x"], True, "\ud800"])
+def test_a_token_that_is_none(do: Do, queue: Queue, hands: Hands, token: Any) -> None:
+    queue.add("x")
+    (job,) = hands.claim()
+    for method, arguments in (
+        (job.move_to_delayed, (5,)),
+        (job.move_to_wait, ()),
+        (job.move_to_waiting_children, ()),
+    ):
+        with pytest.raises(InvalidOption, match="token"):
+            do(method, *arguments, token=token)
+    do(job.move_to_wait)
 
 
 def test_only_a_running_job(do: Do, queue: Queue, hands: Hands, redis_client: redis.Redis) -> None:
