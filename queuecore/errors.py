@@ -114,6 +114,10 @@ class JobFailed(QueueCoreError):
     """The job whose result was awaited failed; the message is its failed reason."""
 
 
+class JobCancelled(QueueCoreError):
+    """The job was cancelled while it ran, by ``Worker.cancel_job``; the message is the reason."""
+
+
 class UnrecoverableError(QueueCoreError):
     """Raise it in a processor to fail the job at once, whatever attempts are left."""
 

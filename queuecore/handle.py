@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from .errors import InvalidOption
 from .wire.calls.base import Call, Command, Operation
@@ -27,6 +28,10 @@ class Handle:
         self.alias = connection
         self.connection: Connection = get_connection(connection)
         self.keys = Keys(self.connection.prefix, name)
+        # Of the worker whose jobs belong to this handle: whom to tell of progress, and the reasons
+        # of runs that are to be cancelled, by the lock's token and the job's id.
+        self._progressed: Callable[[Any, Any], None] | None = None
+        self._cancelled: dict[tuple[str, str], str] = {}
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r} on {self.alias!r}>"

@@ -9,14 +9,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from .errors import InvalidOption, JobFailed, JobNotFound, did_you_mean
+from .errors import InvalidOption, JobCancelled, JobFailed, JobNotFound, did_you_mean
 from .fields import Fields
 from .handle import log_row
 from .options import (
     Seconds,
     checked_finished,
     checked_priority,
-    checked_token,
     checked_whole,
     epoch_ms,
     milliseconds,
@@ -95,6 +94,20 @@ class Job(Fields):
     async def alog(self, row: object) -> int:
         """See :meth:`log`."""
         return await self.queue._arun(self._log(row))
+
+    @property
+    def cancelled(self) -> str | None:
+        """Why this run was cancelled, None if it was not; see ``Worker.cancel_job``."""
+        return self.queue._cancelled.get((self.token, self.id))
+
+    def raise_if_cancelled(self) -> None:
+        """End a processor in a thread whose job was cancelled; asks nobody, so call it often.
+
+        Raises:
+            JobCancelled: with the reason.
+        """
+        if (reason := self.cancelled) is not None:
+            raise JobCancelled(reason)
 
     def move_to_delayed(self, when: Seconds | datetime, token: str | None = None) -> None:
         """Let the job come back later, without counting this try; then raise ``DelayedError``.
@@ -407,6 +420,8 @@ class Job(Fields):
         encoded = dumps(progress, "the progress")
         yield jobs.update_progress(self.queue.keys, self.id, encoded)
         self._fields[b"progress"] = encoded
+        if self.queue._progressed is not None:
+            self.queue._progressed(self, progress)
 
     def _update_data(self, data: Any) -> Operation[None]:
         encoded = dumps(data)
@@ -423,7 +438,7 @@ class Job(Fields):
         )
 
     def _token(self, token: str | None) -> str:
-        return self.token if token is None else checked_token(token)
+        return self.token if token is None else token
 
     def _move_to_delayed(self, when: Seconds | datetime, token: str | None) -> Operation[None]:
         at = epoch_ms(when, "when") if isinstance(when, datetime) else None

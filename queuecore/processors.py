@@ -23,8 +23,9 @@ class Processor:
     """The base of class processors: one instance a worker process.
 
     ``setup`` and ``teardown`` run once a process, ``process`` for each job; ``on_completed`` and
-    ``on_failed`` after the server has acknowledged the outcome. Each may be a coroutine function,
-    which runs in the worker's event loop. Plain hooks run one by one in a thread of their own,
+    ``on_failed`` after the server has acknowledged the outcome, the others as their names say.
+    Each may be a coroutine function, which runs in the worker's event loop. Plain hooks run one by
+    one in a thread of their own,
     where they may use the ORM; what a hook raises is logged, but for ``setup``, without which the
     worker does not start.
     """
@@ -44,6 +45,21 @@ class Processor:
 
     def on_failed(self, job: Job, error: BaseException) -> None:
         """Called after a run of *job* ended with *error*, whether it is tried again or not."""
+
+    def on_active(self, job: Job) -> None:
+        """Called when a run of *job* begins."""
+
+    def on_progress(self, job: Job, progress: Any) -> None:
+        """Called after *job* has set its progress."""
+
+    def on_stalled(self, job_id: str) -> None:
+        """Called when this worker recovered a job whose worker had died."""
+
+    def on_drained(self) -> None:
+        """Called when this worker finds nothing more to run."""
+
+    def on_error(self, error: Exception) -> None:
+        """Called when the server is away or refuses; the worker tries again by itself."""
 
 
 @dataclass(slots=True)
@@ -184,12 +200,12 @@ def entry_for(target: Any) -> Entry:
         kind = type(target)
         if kind.process is Processor.process:
             raise ConfigurationError(f"{kind.__name__} needs a method process(self, job)")
-        return Entry(target.process, _is_async(target.process), _where(kind), target)
+        return Entry(target.process, _is_async(target.process), where(kind), target)
     if inspect.isclass(target) or not callable(target):
         raise ConfigurationError(
             f"{target!r} is no processor: decorate a function or a subclass of queuecore.Processor"
         )
-    return Entry(target, _is_async(target), _where(target))
+    return Entry(target, _is_async(target), where(target))
 
 
 def _is_async(target: Any) -> bool:
@@ -198,15 +214,16 @@ def _is_async(target: Any) -> bool:
     call = target if inspect.isroutine(target) else type(target).__call__
     if inspect.isgeneratorfunction(call) or inspect.isasyncgenfunction(call):
         raise ConfigurationError(
-            f"{_where(target)} is a generator function: its body would never run; return the "
+            f"{where(target)} is a generator function: its body would never run; return the "
             "result instead of yielding it"
         )
     return inspect.iscoroutinefunction(call)
 
 
-def _where(target: Any) -> str:
+def where(target: Any) -> str:
+    """``file:line`` of a function or class, or its name where it has none."""
     if isinstance(target, functools.partial):
-        return _where(target.func)
+        return where(target.func)
     if not (inspect.isroutine(target) or inspect.isclass(target)):
         target = type(target)  # an object with __call__
     try:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Callable
 
 from ..errors import QueueCoreError, ServerRefused, ServerUnavailable
 from ..queue import Queue
@@ -19,11 +20,15 @@ _MOST = 50
 
 
 class Complaints:
-    """The errors of one worker. ``tasks``: what still runs, to be ended with the worker."""
+    """The errors of one worker. ``tasks``: what still runs, to be ended with the worker.
 
-    def __init__(self, queue: Queue) -> None:
+    *listener* is called with each error that is told.
+    """
+
+    def __init__(self, queue: Queue, listener: Callable[[QueueCoreError], None]) -> None:
         self.tasks: set[asyncio.Task[None]] = set()
         self._queue = queue
+        self._listener = listener
         self._told: dict[str, float] = {}
         self._away_since: float | None = None
 
@@ -39,6 +44,7 @@ class Complaints:
         if self._away_since is None:
             self._away_since = time.monotonic()
             logger.error("queue %s: %s; it is tried again", self._queue.name, error)
+            self._listener(error)
 
     def server_answers(self) -> None:
         """The server has answered: log it if it was away."""
@@ -54,6 +60,7 @@ class Complaints:
             self._told.clear()
         self._told[text] = now
         logger.error("queue %s: %s; it is tried again", self._queue.name, text)
+        self._listener(error)
         if "WRONGTYPE" in text:
             task = asyncio.create_task(self._explain())
             self.tasks.add(task)

@@ -76,6 +76,10 @@ class Executor:
                 self._grow()
             self._inbox.put(run)
 
+    def resize(self, concurrency: int) -> None:
+        """Let so many runs be under way at a time; threads that there are stay."""
+        self._concurrency = concurrency
+
     async def close(self) -> None:
         """End the threads that are idle; those of jobs given up are left to the process's end."""
         for _ in self._threads:

@@ -24,6 +24,7 @@ from ..backoff import load_strategy
 from ..errors import (
     ConfigurationError,
     DelayedError,
+    JobCancelled,
     NotSerializable,
     PendingChildren,
     QueueCoreError,
@@ -50,6 +51,7 @@ from . import finish, stalled
 from .advance import advance
 from .blocked import LoopWatch
 from .complaints import Complaints
+from .control import Control
 from .exchange import Exchange
 from .execute import Executor, Run
 from .fetch import Marker
@@ -81,7 +83,7 @@ _TRIES = 4
 _UNWIND = 1.0
 
 
-class Worker:
+class Worker(Control):
     """Works one queue until it is closed.
 
     Args:
@@ -114,6 +116,11 @@ class Worker:
         else:
             self.processors = QueueProcessors(connection, queue, default=entry_for(processor))
         base = conf.get_settings().worker
+        strategy = settings.get("backoff_strategy")
+        if callable(strategy):
+            del settings["backoff_strategy"]
+        else:
+            strategy = None
         try:
             self.settings = replace(base, **settings)
         except TypeError as error:
@@ -127,7 +134,7 @@ class Worker:
             raise ConfigurationError(f"limiter must be a RateLimit(max, duration), not {limiter!r}")
         if concurrency is None:
             concurrency = self.processors.concurrency or base.concurrency
-        self.concurrency = replace(base, concurrency=concurrency).concurrency  # checks it, too
+        self._concurrency = replace(base, concurrency=concurrency).concurrency  # checks it, too
         self.burst = burst
         self.id = uuid4().hex
         self._options = ClaimOptions(
@@ -142,7 +149,7 @@ class Worker:
             self.settings.remove_on_complete, self.settings.remove_on_fail
         )
         path = self.settings.backoff_strategy
-        self._strategy = load_strategy(path) if path else None
+        self._strategy = strategy or (load_strategy(path) if path else None)
         self._number = 0
         self._runs: dict[str, Run] = {}
         self._outcomes: deque[tuple[Run, Outcome, Any]] = deque()
@@ -155,8 +162,13 @@ class Worker:
         self._limit: asyncio.TimerHandle | None = None
         self._next_due = 0
         self._suspect: Run | None = None
-        self._complaints = Complaints(self.queue)
-        self._closing = False
+        self._complaints = Complaints(self.queue, lambda error: self._emit("error", error))
+        self._closing = self._paused = False
+        # Whether the last claim found nothing; `drained` is told once.
+        self._drained = False
+        self._listeners: dict[str, list[Callable[..., Any]]] = {}
+        self._executor: Executor | None = None
+        self._begun = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle_lanes: list[asyncio.Future[None]] = []
         self._changed: asyncio.Event | None = None
@@ -193,7 +205,10 @@ class Worker:
         self._hooks = Hooks(
             self.queue.name,
             (entry.instance for entry in self.processors.entries() if entry.instance is not None),
+            self._listeners,
         )
+        self._begun = True
+        self.queue._progressed = self._progressed
         try:
             await self._hooks.setup()
             await self._work()
@@ -214,17 +229,24 @@ class Worker:
             queue.keys,
             lock_duration=settings.lock_duration,
             renew_after=settings.renew_after,
-            runs=lambda: list(self._runs.values()),
+            runs=lambda: [] if settings.skip_lock_renewal else list(self._runs.values()),
             token=self._token,
             lost=lambda run: _call_in(loop, self._lost, run),
             look=LoopWatch(queue.name, lambda: list(self._runs.values())).look,
         )
         renewer.start()
         lanes = [asyncio.create_task(self._lane(number)) for number in range(1, LANES + 1)]
-        checks = stalled.watch(
-            queue.connection, queue.keys, settings.stalled_interval, settings.max_stalled_count
-        )
-        helpers = [asyncio.create_task(self._wait_for_work()), asyncio.create_task(checks)]
+        helpers = [asyncio.create_task(self._wait_for_work())]
+        if not settings.skip_stalled_check:
+            checks = stalled.watch(
+                queue.connection,
+                queue.keys,
+                settings.stalled_interval,
+                settings.max_stalled_count,
+                lambda id: self._emit("stalled", id),
+            )
+            helpers.append(asyncio.create_task(checks))
+        self._emit("ready")
         finished: asyncio.Task[Any] = asyncio.create_task(self._done.wait())
         everything = [*lanes, *helpers, finished]
         pending: set[asyncio.Task[Any]] = set(everything)
@@ -257,6 +279,8 @@ class Worker:
             timeout: seconds that running jobs get; ``shutdown_timeout`` of the settings unless set.
                 A job handed back is next to run, and its try is not counted.
         """
+        if not self._closing:
+            self._emit("closing")
         self._closing = True
         if self._closed is None or self._changed is None or self._done is None:
             return  # not begun
@@ -321,7 +345,9 @@ class Worker:
         A call that is made anyway (*calling*) always claims; one only to claim needs a sign that
         something is ready.
         """
-        if self._closing or self._suspect is not None or not (calling or self._hungry):
+        if self._closing or self._paused or self._suspect is not None:
+            return 0
+        if not (calling or self._hungry):
             return 0
         if self._limit is not None:
             return 0
@@ -382,6 +408,9 @@ class Worker:
             # the marker, which every claim sets, calls us back. Otherwise there is nothing.
             if got == want:
                 self._hungry = True
+            if not got and not self._drained and not claim.limit_ttl:
+                self._emit("drained")
+            self._drained = not got
             self._next_due = claim.next_due
             if claim.maxed:
                 again = self.queue.connection.clock.now_ms() + round(_MAXED * 1000)
@@ -465,7 +494,12 @@ class Worker:
             self._suspect = run
             self._aside(self._start_alone(run))
         else:
-            self._executor.start(run)
+            self._launch(run)
+
+    def _launch(self, run: Run) -> None:
+        assert self._executor is not None
+        self._hooks.started(run)
+        self._executor.start(run)
 
     def _aside(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Let *coroutine* run beside the lanes; kept from the garbage collector until it ends."""
@@ -487,7 +521,7 @@ class Worker:
         if run.lost or run.abandoned:
             self._drop(run)
         else:
-            self._executor.start(run)
+            self._launch(run)
 
     async def _unknown(self, run: Run) -> None:
         """Hand a job back whose name no processor takes: a newer worker may know it."""
@@ -523,6 +557,8 @@ class Worker:
             self._drop(run)
             return
         job, number = run.job, run.number
+        if isinstance(error, asyncio.CancelledError) and (why := job.cancelled) is not None:
+            error = JobCancelled(why)
         if error is None:
             try:
                 outcome = finish.completed(job, number, value, self._retention)
@@ -554,6 +590,8 @@ class Worker:
         self._touch()
 
     def _forget(self, run: Run) -> None:
+        if self.queue._cancelled:
+            self.queue._cancelled.pop((run.job.token, run.job.id), None)
         if self._runs.get(run.job.id) is run:
             del self._runs[run.job.id]
         if self._suspect is run:
@@ -606,6 +644,7 @@ class Worker:
         logger.warning(
             "job %s of %s lost its lock; its outcome is void", run.job.id, self.queue.name
         )
+        self._emit("lock_renewal_failed", run.job.id)
         run.lost = True
         self._cancel(run)
         self._touch()
@@ -614,6 +653,19 @@ class Worker:
         """Cancel the run's task, after its first step: a task that never began tells nobody."""
         if run.task is not None:
             self._loop.call_soon(run.task.cancel)
+
+    def _look_again(self) -> None:
+        """There may be room now: wake all who look for work."""
+        self._hungry = True
+        self._touch()
+        if self._changed is not None:
+            self._changed.set()
+
+    def _progressed(self, job: Job, progress: Any) -> None:
+        """A processor has set its job's progress; called in its thread."""
+        run = self._runs.get(job.id)
+        if run is not None and run.job is job:
+            self._in_loop(lambda: self._hooks.progressed(run, progress))
 
     async def _give_up(self) -> None:
         """Cancel what still runs and hand its jobs back; ends within seconds."""
@@ -671,6 +723,8 @@ class Worker:
             self._touch()
 
     def _may_claim(self) -> bool:
+        if self._paused:
+            return False
         return self._free > 0 and self._suspect is None and self._limit is None
 
     def _token(self, run: Run) -> str:

@@ -1,0 +1,143 @@
+"""Control: what a program does to one worker of its own while that works.
+
+Pausing, cancelling and another concurrency are local: nothing of it reaches the server, and other
+workers of the queue go on. BullMQ's ``Worker`` has the same methods.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from .. import conf
+from ..errors import ConfigurationError, did_you_mean
+from ..queue import Queue
+from .execute import Executor, Run
+from .hooks import EVENTS, Hooks
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Control:
+    """The part of a :class:`queuecore.Worker` that steers it."""
+
+    queue: Queue
+    _hooks: Hooks
+    _executor: Executor | None
+    _runs: dict[str, Run]
+    _loop: asyncio.AbstractEventLoop
+    _begun: bool
+    _concurrency: int
+    _paused: bool
+    _closing: bool
+    _in_flight: int
+    _listeners: dict[str, list[Callable[..., Any]]]
+
+    def on(self, event: str, function: F | None = None) -> Any:
+        """Call *function* when *event* happens in this worker; also as a decorator.
+
+        A plain function is called in a thread of its own, where it may block and use the ORM, a
+        coroutine function in the event loop; what it raises is logged. The events, and what they
+        are called with: ``active`` (job), ``completed`` (job, result), ``failed`` (job, error),
+        ``progress`` (job, progress), ``stalled`` (job id), ``lock_renewal_failed`` (job id),
+        ``error`` (error), ``drained``, ``ready``, ``paused``, ``resumed``, ``closing`` and
+        ``closed`` (nothing).
+
+        Raises:
+            ConfigurationError: there is no such event, or *function* cannot be called.
+        """
+        if event not in EVENTS:
+            raise ConfigurationError(
+                f"a worker has no event {event!r}{did_you_mean(event, EVENTS)}; "
+                f"the events are {', '.join(EVENTS)}"
+            )
+        if function is None:
+            return lambda wrapped: self.on(event, wrapped)
+        if not callable(function):
+            raise ConfigurationError(f"on({event!r}) needs a function, not {function!r}")
+        self._listeners.setdefault(event, []).append(function)
+        return function
+
+    @property
+    def concurrency(self) -> int:
+        """How many jobs run at a time; may be set while the worker runs, from any thread.
+
+        What runs beyond a smaller number is finished.
+        """
+        return self._concurrency
+
+    @concurrency.setter
+    def concurrency(self, value: int) -> None:
+        checked = replace(conf.get_settings().worker, concurrency=value).concurrency
+        self._concurrency = checked
+        if self._executor is not None:
+            self._executor.resize(checked)
+        self._in_loop(self._look_again)
+
+    def is_running(self) -> bool:
+        """Whether the worker has begun and is not being closed."""
+        return self._begun and not self._closing
+
+    def is_paused(self) -> bool:
+        """Whether this worker is paused; see :meth:`pause`."""
+        return self._paused
+
+    async def pause(self, do_not_wait_active: bool = False) -> None:
+        """Let this worker claim nothing more, until :meth:`resume`; other workers go on.
+
+        Args:
+            do_not_wait_active: return at once, instead of when what runs has ended.
+        """
+        if not self._paused:
+            self._paused = True
+            self._emit("paused")
+        # A rare path, not worth an event.
+        while not do_not_wait_active and (self._runs or self._in_flight):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+    def resume(self) -> None:
+        """Let this worker claim jobs again; may be called from any thread."""
+        if self._paused:
+            self._paused = False
+            self._emit("resumed")
+            self._in_loop(self._look_again)
+
+    def cancel_job(self, job_id: str, reason: str | None = None) -> bool:
+        """Cancel a job that this worker runs; whether it does (BullMQ ``cancelJob``).
+
+        A coroutine is cancelled, and its job fails with :class:`JobCancelled`, or is tried again
+        where tries are left, unless it catches the cancellation and returns. A function in a thread
+        can't be interrupted: it asks ``job.cancelled`` or calls ``job.raise_if_cancelled()``. May
+        be called from any thread.
+
+        Args:
+            reason: the failed reason.
+        """
+        run = self._runs.get(job_id)
+        if run is None or run.ended or run.lost or run.abandoned:
+            return False
+        self.queue._cancelled[run.job.token, job_id] = reason or "the job was cancelled"
+        self._in_loop(lambda: self._cancel(run))
+        return True
+
+    def cancel_all_jobs(self, reason: str | None = None) -> int:
+        """Cancel every job that this worker runs; how many (BullMQ ``cancelAllJobs``)."""
+        return sum(self.cancel_job(id, reason) for id in list(self._runs))
+
+    def _emit(self, event: str, *arguments: Any) -> None:
+        """Tell the hooks, from any thread."""
+        self._in_loop(lambda: self._hooks.tell(event, *arguments))
+
+    def _in_loop(self, function: Callable[[], None]) -> None:
+        if self._begun:
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and with it the worker
+                self._loop.call_soon_threadsafe(function)
+
+    def _look_again(self) -> None:
+        raise NotImplementedError
+
+    def _cancel(self, run: Run) -> None:
+        raise NotImplementedError
