@@ -40,6 +40,9 @@ for i = 1, #ids do
   else
     if kind == 'list' then
       rcall('LREM', KEYS[1], -1, id)
+      if state == 'active' then
+        rcall('SREM', base .. 'stalled', id)
+      end
     else
       rcall('ZREM', KEYS[1], id)
     end

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 PRIORITY, MARKED = 2**32, 4096
 POISON = 3  # unconfirmed stalls beyond the allowed ones
@@ -29,6 +30,13 @@ class Entry:
     processed: int | None = None
     finished: int | None = None
     holder: tuple[str, int] | None = None  # worker and number of the claim
+    delay: int = 0  # of a parent that has not been released
+    parent: str = ""
+    policy: str = ""  # what its failure means to the parent
+    dependencies: set[str] = field(default_factory=set)
+    processed_children: set[str] = field(default_factory=set)
+    ignored: set[str] = field(default_factory=set)
+    unsuccessful: set[str] = field(default_factory=set)
 
 
 class Ranked:
@@ -39,6 +47,10 @@ class Ranked:
 
     def order(self) -> list[str]:
         return sorted(self.scores, key=lambda id: (self.scores[id], id.encode()))
+
+    def take(self, id: str) -> bool:
+        """Take a member out; whether it was there."""
+        return self.scores.pop(id, None) is not None
 
     def __contains__(self, id: str) -> bool:
         return id in self.scores
@@ -59,6 +71,7 @@ class Model:
     delayed: Ranked = field(default_factory=Ranked)
     completed: Ranked = field(default_factory=Ranked)
     failed: Ranked = field(default_factory=Ranked)
+    waiting_children: Ranked = field(default_factory=Ranked)
     seen: set[str] = field(default_factory=set)  # active at the last check
     paused: bool = False
     concurrency: int | None = None
@@ -83,6 +96,19 @@ class Model:
             self._queue(id, first=lifo)
         return id
 
+    def add_flow(
+        self, parent: str, children: dict[str, dict[str, Any]], *, priority: int, delay: int
+    ) -> None:
+        """*children*: by id, what :meth:`add` takes and a policy."""
+        self.last_id += 1
+        self.jobs[parent] = Entry(parent, self.now, priority, delay=delay)
+        self.waiting_children.scores[parent] = self.now
+        for id, options in children.items():
+            plain = {name: value for name, value in options.items() if name != "policy"}
+            self.add(job_id=id, **plain)
+            self.jobs[id].parent, self.jobs[id].policy = parent, options["policy"]
+            self.jobs[parent].dependencies.add(id)
+
     def _queue(self, id: str, *, first: bool = False) -> None:
         self.wait.insert(len(self.wait) if first else 0, id)
 
@@ -103,6 +129,77 @@ class Model:
         taken = [score for score in self.delayed.scores.values() if low <= score <= high]
         self.delayed.scores[id] = min(max(taken) + 1, high) if taken else low
 
+    # Families
+
+    def _release(self, id: str) -> None:
+        """A parent waits no longer: its own delay and priority count now."""
+        job = self.jobs[id]
+        if job.delay:
+            self.delayed.scores[id] = (self.now + job.delay) * MARKED
+        elif job.priority:
+            self._rank(job)
+        else:
+            self._queue(id, first=True)
+
+    def _tell_parent(self, child: Entry, kind: str) -> None:
+        parent = self.jobs.get(child.parent)
+        if parent is None or child.id not in parent.dependencies:
+            return
+        if kind == "f" and not child.policy:
+            return
+        parent.dependencies.remove(child.id)
+        if kind == "f" and child.policy == "fail_parent_on_failure":
+            parent.unsuccessful.add(child.id)
+            waits = self.waiting_children.take(parent.id)
+            if not waits and self.delayed.take(parent.id):
+                waits, parent.delay = True, 0
+            if waits or parent.id not in self.failed:
+                parent.doomed = True
+            if waits:
+                self._release(parent.id)
+            return
+        goes_on = kind == "f" and child.policy == "continue_parent_on_failure"
+        if kind == "c":
+            parent.processed_children.add(child.id)
+        elif goes_on or child.policy == "ignore_dependency_on_failure":
+            parent.ignored.add(child.id)
+        if (goes_on or not parent.dependencies) and self.waiting_children.take(parent.id):
+            self._release(parent.id)
+
+    def _unlink(self, child: Entry, *, hard: bool = False) -> None:
+        """A child goes away; the last one lets its parent run, or takes it along (*hard*)."""
+        parent = self.jobs.get(child.parent)
+        if parent is None or child.id not in parent.dependencies:
+            return
+        parent.dependencies.remove(child.id)
+        if parent.dependencies or not self.waiting_children.take(parent.id):
+            return
+        if hard:
+            del self.jobs[parent.id]
+        else:
+            self._queue(parent.id, first=True)
+
+    def _relink(self, child: Entry) -> None:
+        """A finished child runs again: its parent waits for it once more."""
+        parent = self.jobs.get(child.parent)
+        if parent is None:
+            return
+        if child.id in self.completed:
+            noted = [parent.processed_children]
+        else:
+            noted = [parent.unsuccessful, parent.ignored]
+        if any(child.id in one for one in noted):
+            for one in noted:
+                one.discard(child.id)
+            parent.dependencies.add(child.id)
+
+    def refusal(self, id: str, kind: str) -> int:
+        """BullMQ's code where a job cannot complete because of its children; else 0."""
+        job = self.jobs[id]
+        if kind != "c":
+            return 0
+        return -4 if job.dependencies else -9 if job.unsuccessful else 0
+
     # The worker's call
 
     def finish(self, id: str, kind: str, *, delay: int = 0, keep: int | None = None) -> None:
@@ -117,7 +214,9 @@ class Model:
             job.unconfirmed, job.confirmed = 0, False
             if kind == "f":
                 job.doomed = False
+            self._tell_parent(job, kind)
             if keep == 0:
+                self._unlink(job)
                 del self.jobs[id]
                 return
             target.scores[id] = self.now
@@ -139,6 +238,7 @@ class Model:
         """Keep the newest *keep* of the completed or failed."""
         found = self.completed if kind == "c" else self.failed
         for id in found.order()[: max(len(found) - keep, 0)]:
+            self._unlink(self.jobs[id])
             del found.scores[id], self.jobs[id]
 
     def claim(self, worker: str, number: int, want: int) -> list[str]:
@@ -239,6 +339,7 @@ class Model:
             self._queue(id, first=job.lifo)
 
     def _unfinish(self, job: Entry) -> None:
+        self._relink(job)
         for finished in (self.completed, self.failed):
             finished.scores.pop(job.id, None)
         job.finished = job.processed = None
@@ -272,9 +373,23 @@ class Model:
         del self.delayed.scores[id]
         self._delay(id, self.now + delay)
 
-    def remove(self, id: str) -> None:
-        for found in (self.prioritized, self.delayed, self.completed, self.failed):
-            found.scores.pop(id, None)
+    def family(self, id: str) -> list[str]:
+        """A job and its children, of those that exist."""
+        job = self.jobs[id]
+        children = job.dependencies | job.processed_children | job.ignored | job.unsuccessful
+        return [id, *sorted(children & self.jobs.keys())]
+
+    def locked(self, id: str) -> bool:
+        """Whether a worker holds it or a child that it waits for."""
+        return any(self.jobs[one].holder for one in [id, *self.jobs[id].dependencies])
+
+    def remove(self, id: str, *, hard: bool = False) -> None:
+        """Delete one job; *hard* as a clean and a drain do."""
+        self._unlink(self.jobs[id], hard=hard)
+        for found in (
+            self.prioritized, self.delayed, self.completed, self.failed, self.waiting_children
+        ):  # fmt: skip
+            found.take(id)
         for listed in (self.wait, self.active):
             if id in listed:
                 listed.remove(id)
@@ -283,7 +398,7 @@ class Model:
     def drain(self, delayed: bool) -> int:
         ids = [*self.wait, *self.prioritized.scores, *(self.delayed.scores if delayed else ())]
         for id in ids:
-            self.remove(id)
+            self.remove(id, hard=True)
         return len(ids)
 
     def cleanable(self, state: str, until: int) -> list[str]:
@@ -302,7 +417,7 @@ class Model:
         """The ids of one state, in the order in which they run or finished."""
         if name in ("waiting", "active"):
             return (self.wait if name == "waiting" else self.active)[::-1]
-        found: Ranked = getattr(self, name)
+        found: Ranked = getattr(self, name.replace("-", "_"))
         return found.order()
 
     def state_of(self, id: str) -> str:
@@ -310,4 +425,5 @@ class Model:
         return next(name for name in STATES if id in self.state(name))
 
 
-STATES = ("waiting", "active", "prioritized", "delayed", "completed", "failed")
+CLEANED = ("waiting", "active", "prioritized", "delayed", "completed", "failed")
+STATES = (*CLEANED, "waiting-children")

@@ -17,7 +17,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from queuecore import Job, JobSpec, Queue
+from queuecore import FlowJob, FlowProducer, Job, JobSpec, Queue
 from queuecore.errors import JobIsLocked, JobNotInState
 from queuecore.wire.calls.working import (
     ClaimOptions,
@@ -31,12 +31,18 @@ from queuecore.wire.calls.working import (
 from queuecore.wire.clock import FixedClock
 from queuecore.wire.connections import get_connection
 from tests import invariants
-from tests.model.queue_model import STATES, Model
+from tests.model.queue_model import CLEANED, STATES, Model
 
 START = 1_800_000_000_000
 MOST_STALLS = 1
 PRIORITIES = st.sampled_from([0, 0, 0, 1, 2, 2, 7, 2_097_151])
 DELAYS = st.sampled_from([0, 0, 0, 1, 5, 5, 60])
+POLICIES = st.sampled_from(
+    [
+        *("", "", "fail_parent_on_failure", "continue_parent_on_failure"),
+        *("ignore_dependency_on_failure", "remove_dependency_on_failure"),
+    ]
+)
 SPECS = st.fixed_dictionaries(
     {"priority": PRIORITIES, "delay": DELAYS, "lifo": st.booleans()},
     optional={"job_id": st.sampled_from(["a", "b", "wait-1", "c" * 40])},
@@ -59,7 +65,7 @@ class Machine(RuleBasedStateMachine):
         self.queue = Queue("q")
         self.run = connection.run
         self.model = Model(START)
-        self.calls = 0
+        self.calls = self.flows = 0
         self.workers = {"one": "one-0", "two": "two-0"}
         if paused:
             self.queue.pause()
@@ -77,10 +83,53 @@ class Machine(RuleBasedStateMachine):
         jobs = self.queue.add_bulk([JobSpec("job", {}, **spec) for spec in specs])
         assert [job.id for job in jobs] == [self._model_add(spec) for spec in specs]
 
+    @rule(
+        children=st.lists(
+            st.fixed_dictionaries({"priority": PRIORITIES, "delay": DELAYS, "policy": POLICIES}),
+            min_size=1,
+            max_size=3,
+        ),
+        priority=PRIORITIES,
+        delay=DELAYS,
+    )
+    def add_flow(self, children: list[dict[str, Any]], priority: int, delay: int) -> None:
+        self.flows += 1
+        named = {f"child-{self.flows}-{n}": one for n, one in enumerate(children)}
+        root = f"parent-{self.flows}"
+        tree = FlowProducer().add(
+            FlowJob(
+                "parent", queue="q", job_id=root, priority=priority, delay=delay,
+                children=[
+                    FlowJob(
+                        "child", queue="q", job_id=id, priority=one["priority"],
+                        delay=one["delay"], **({one["policy"]: True} if one["policy"] else {}),
+                    )
+                    for id, one in named.items()
+                ],
+            )
+        )  # fmt: skip
+        assert [tree.job.id, *(one.job.id for one in tree.children)] == [root, *named]
+        self.model.add_flow(
+            root,
+            {id: {**one, "delay": one["delay"] * 1000} for id, one in named.items()},
+            priority=priority,
+            delay=delay * 1000,
+        )
+
     def _model_add(self, spec: dict[str, Any]) -> str:
         return self.model.add(**{**spec, "delay": spec["delay"] * 1000})
 
     # Workers
+
+    @rule(
+        who=st.sampled_from(["one", "two"]),
+        rounds=st.lists(st.lists(st.sampled_from("ccf"), max_size=6), min_size=1, max_size=5),
+        keep=st.sampled_from([None, None, None, 0, 2]),
+    )
+    def work(self, who: str, rounds: list[list[str]], keep: int | None) -> None:
+        """Complete and fail what comes, for a while."""
+        for kinds in rounds:
+            self.call(who, 6, kinds, 1, keep, 0)
 
     @rule(who=st.sampled_from(["one", "two"]), want=st.integers(1, 6))
     def claim(self, who: str, want: int) -> None:
@@ -121,13 +170,19 @@ class Machine(RuleBasedStateMachine):
             [one for one, _ in outcomes], want,
         )  # fmt: skip
         answers = [self.run(call) for _ in range(1 + repeats)]
+        codes = {
+            index: code
+            for index, (one, kind) in enumerate(outcomes)
+            if (code := self.model.refusal(one.job_id, kind))
+        }
+        outcomes = [pair for index, pair in enumerate(outcomes) if index not in codes]
         for one, kind in outcomes:
             self.model.finish(one.job_id, kind, delay=delay, keep=keep if kind in "cf" else None)
         for kind in {kind for _, kind in outcomes if kind in "cf"} if keep else ():
             self.model.evict(kind, keep)  # type: ignore[arg-type]
         expected = self.model.claim(worker, self.calls, want) if want else []
         for answer in answers:
-            assert (answer.late, answer.codes) == (False, {})
+            assert (answer.late, answer.codes) == (False, codes)
             assert [one.id for one in answer.jobs] == expected
 
     @rule(who=st.sampled_from(["one", "two"]))
@@ -257,20 +312,21 @@ class Machine(RuleBasedStateMachine):
     @rule(data=st.data())
     def remove(self, data: st.DataObject) -> None:
         job = self.some(data)
-        if self.model.jobs[job.id].holder is not None:
+        if self.model.locked(job.id):
             with pytest.raises(JobIsLocked):
                 job.remove()
         else:
             assert job.remove()
-            self.model.remove(job.id)
+            for id in self.model.family(job.id):
+                self.model.remove(id)
 
     @rule(
-        state=st.sampled_from([*STATES, "to be run", "to be run or delayed"]),
+        state=st.sampled_from([*CLEANED, "to be run", "to be run or delayed"]),
         grace=st.sampled_from([0, 0, 5, 60]),
         limit=st.sampled_from([0, 0, 1, 3]),
     )
     def clean_or_drain(self, state: str, grace: int, limit: int) -> None:
-        if state not in STATES:
+        if state not in CLEANED:
             delayed = state != "to be run"
             assert self.queue.drain(delayed) == self.model.drain(delayed)
             return
@@ -278,7 +334,7 @@ class Machine(RuleBasedStateMachine):
         removed = self.queue.clean(grace, limit, state)
         assert removed == old[: limit or None]
         for id in removed:
-            self.model.remove(id)
+            self.model.remove(id, hard=True)
 
     @rule(seconds=st.sampled_from([0.001, 1, 5, 90]))
     def time_passes(self, seconds: float) -> None:
@@ -295,13 +351,14 @@ class Machine(RuleBasedStateMachine):
         pipeline = self.client.pipeline(transaction=False)
         for key in ("wait", "active"):
             pipeline.lrange(f"bull:q:{key}", 0, -1)
-        for key in ("prioritized", "delayed", "completed", "failed"):
+        for key in ("prioritized", "delayed", "completed", "failed", "waiting-children"):
             pipeline.zrange(f"bull:q:{key}", 0, -1, withscores=True)
         wait, active, *sets = pipeline.execute()
         assert (wait, active) == (model.wait, model.active)
-        for found, expected in zip(
-            sets, (model.prioritized, model.delayed, model.completed, model.failed), strict=True
-        ):
+        ranked = (
+            model.prioritized, model.delayed, model.completed, model.failed, model.waiting_children
+        )  # fmt: skip
+        for found, expected in zip(sets, ranked, strict=True):
             assert found == [(id, expected.scores[id]) for id in expected.order()]
         invariants.check(self.client, "q")
 
@@ -319,6 +376,15 @@ class Machine(RuleBasedStateMachine):
             made = [job.ats or None, job.atm or None, job.stalls or None]
             rest = [job.priority, job.made, job.processed, job.finished]
             assert numbers == made + rest, job
+        for id, job in self.model.jobs.items():
+            if job.parent == "" and id.startswith("parent-"):
+                pipeline.smembers(f"bull:q:{id}:dependencies")
+                pipeline.hkeys(f"bull:q:{id}:processed")
+                pipeline.hkeys(f"bull:q:{id}:failed")
+                pipeline.zrange(f"bull:q:{id}:unsuccessful", 0, -1)
+                kinds = (job.dependencies, job.processed_children, job.ignored, job.unsuccessful)
+                assert [{key.removeprefix("bull:q:") for key in keys}
+                        for keys in pipeline.execute()] == list(kinds), job  # fmt: skip
         counts = self.queue.get_job_counts()
         assert {name: counts[name] for name in STATES} == {
             name: len(self.model.state(name)) for name in STATES

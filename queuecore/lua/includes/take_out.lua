@@ -9,6 +9,9 @@ local function take_out(base, id)
   local lists = { 'wait', 'paused', 'active' }
   for i = 1, #lists do
     if redis.call('LREM', base .. lists[i], 0, id) > 0 then
+      if lists[i] == 'active' then
+        redis.call('SREM', base .. 'stalled', id)
+      end
       return lists[i]
     end
   end
