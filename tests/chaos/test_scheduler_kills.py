@@ -108,6 +108,10 @@ def test_sigkill_of_workers_of_schedulers(
 
     invariants.check(redis_client, "beat")
     assert queue.get_job_schedulers_count() == schedulers
+    for scheduler in queue.get_job_schedulers():
+        assert scheduler.next is not None
+        pending = f"repeat:{scheduler.key}:{round(scheduler.next.timestamp() * 1000)}"
+        assert queue.get_job_state(pending) in ("delayed", "waiting"), pending
     check_runs(redis_client, ledger, kills)
     check_moments(redis_client, schedulers, seconds, kills, alive)
 
