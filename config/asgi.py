@@ -8,6 +8,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 application = get_asgi_application()
 
 # Only after Django is set up: the dashboard has models.
+from django.conf import settings  # noqa: E402
+
+from config.proxies import behind_proxies  # noqa: E402
 from dashboard.asgi import live  # noqa: E402
 
-application = live(application)
+application = behind_proxies(live(application), settings.PROXIES)

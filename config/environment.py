@@ -16,6 +16,17 @@ def flag(name: str, default: bool = False) -> bool:
     return default if value is None else value.strip().lower() in {"1", "true", "yes", "on"}
 
 
+def number(name: str) -> int:
+    """The environment variable ``name``, a whole number; 0 without it.
+
+    Raises ImproperlyConfigured for anything else.
+    """
+    value = os.environ.get(name, "").strip() or "0"
+    if not (value.isascii() and value.isdigit()):
+        raise ImproperlyConfigured(f"{name} must be a whole number of at least 0, not {value!r}")
+    return int(value)
+
+
 def words(name: str) -> list[str]:
     """The comma-separated words of the environment variable ``name``."""
     return [word.strip() for word in os.environ.get(name, "").split(",") if word.strip()]
@@ -52,8 +63,8 @@ def stored_secret(path: Path, size: int = 48) -> str:
     return path.read_text().strip()
 
 
-def database(url: str) -> dict[str, Any]:
-    """Django's DATABASES entry for ``url``.
+def database(url: str, keep: int = 0) -> dict[str, Any]:
+    """Django's DATABASES entry for ``url``; connections to Postgres are kept ``keep`` seconds.
 
     ``sqlite:///relative.db``, ``sqlite:////absolute.db`` or
     ``postgres://user:password@host:5432/name?sslmode=require`` (what follows ``?`` goes to
@@ -71,6 +82,7 @@ def database(url: str) -> dict[str, Any]:
             "PASSWORD": unquote(parts.password or ""),
             "HOST": unquote(parts.hostname or ""),
             "PORT": str(parts.port or ""),
+            "CONN_MAX_AGE": keep,
             "CONN_HEALTH_CHECKS": True,
             "OPTIONS": options,
         }

@@ -7,7 +7,9 @@ QUEUECORE_URL           required without debug; else the embedded Valkey is star
 DJANGO_ALLOWED_HOSTS    comma-separated; default: this machine's own names
 DJANGO_TRUSTED_ORIGINS  comma-separated, with scheme: ``https://queues.example.com``
 DJANGO_BEHIND_TLS       1 where a proxy ends TLS and sets X-Forwarded-Proto
+DJANGO_PROXIES          how many proxies stand in front and append to X-Forwarded-For; default 0
 DATABASE_URL            ``postgres://...`` or ``sqlite:///...``; default ``.queuecore/db.sqlite3``
+DATABASE_CONN_MAX_AGE   seconds that a connection to Postgres is kept, for workers; default 0
 QUEUECORE_HOME          where the files of this list lie; default ``.queuecore`` beside manage.py
 ======================  ==========================================================================
 """
@@ -43,6 +45,9 @@ if environment.flag("DJANGO_BEHIND_TLS"):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SESSION_COOKIE_SECURE = True
     CSRF_COOKIE_SECURE = True
+
+# Read by asgi.py. Too high a number lets anybody write any address into the audit.
+PROXIES = environment.number("DJANGO_PROXIES")
 
 INSTALLED_APPS = [
     # Before every app that has a `runworker` command of its own: Django takes the first.
@@ -94,7 +99,9 @@ TEMPLATES: list[dict[str, Any]] = [
 ]
 
 if url := os.environ.get("DATABASE_URL"):
-    DATABASES = {"default": environment.database(url)}
+    # Not for the web: daphne's threads end with their requests, and would leave connections behind.
+    _keep = environment.number("DATABASE_CONN_MAX_AGE")
+    DATABASES = {"default": environment.database(url, _keep)}
 else:
     DATABASES = {"default": environment.sqlite(environment.own_directory(HOME) / "db.sqlite3")}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

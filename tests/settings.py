@@ -9,7 +9,14 @@ from tests.servers import private_folder
 # Before the project's settings: what they read must not come from this machine.
 os.environ["DJANGO_DEBUG"] = "1"
 os.environ["DJANGO_SECRET_KEY"] = "only for tests"
-for name in ("DATABASE_URL", "DJANGO_ALLOWED_HOSTS", "DJANGO_TRUSTED_ORIGINS", "DJANGO_BEHIND_TLS"):
+for name in (
+    "DATABASE_URL",
+    "DATABASE_CONN_MAX_AGE",
+    "DJANGO_ALLOWED_HOSTS",
+    "DJANGO_TRUSTED_ORIGINS",
+    "DJANGO_BEHIND_TLS",
+    "DJANGO_PROXIES",
+):
     os.environ.pop(name, None)
 
 # A process that a test starts gets QUEUECORE_TEST_HOME, _DATABASE and _URL from the fixture

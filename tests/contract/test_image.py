@@ -143,6 +143,11 @@ class TestCompose:
         assert ":?" in settings["DATABASE_URL"]
         assert ":?" in compose["services"]["postgres"]["environment"]["POSTGRES_PASSWORD"]
 
+    def test_only_the_worker_keeps_connections_to_postgres(self, compose: dict) -> None:
+        web, worker = (compose["services"][name]["environment"] for name in ("web", "worker"))
+        assert "DATABASE_CONN_MAX_AGE" not in web
+        assert worker == web | {"DATABASE_CONN_MAX_AGE": "60"}
+
     def test_the_worker_has_time_to_hand_its_jobs_back(self, compose: dict) -> None:
         assert int(compose["services"]["worker"]["stop_grace_period"].rstrip("s")) > 25
 

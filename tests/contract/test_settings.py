@@ -6,13 +6,28 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from config import environment
+from config.proxies import behind_proxies
 from tests.machine import ROOT
 
+REFUSED = """
+import asyncio
+from config.asgi import application
+
+async def nothing(*_):
+    return {"type": "websocket.connect"}
+
+headers = [(b"host", b"localhost"), (b"origin", b"http://evil.example")]
+asyncio.run(application({
+    "type": "websocket", "path": "/ws/", "query_string": b"", "client": ("10.0.0.1", 5),
+    "headers": [*headers, (b"x-forwarded-for", b"6.6.6.6, 1.2.3.4")],
+}, nothing, nothing))
+"""
 SHOW = "from config import settings as s; print(s.DEBUG, s.SECRET_KEY)"
 
 
@@ -69,6 +84,15 @@ class TestDatabase:
         assert (entry["USER"], entry["PASSWORD"]) == ("us@er", "p/w")
         assert (entry["HOST"], entry["PORT"], entry["NAME"]) == ("db", "5433", "jobs")
         assert entry["OPTIONS"] == {"sslmode": "require"}
+        assert entry["CONN_MAX_AGE"] == 0
+
+    def test_connections_are_kept_where_the_environment_says_so(self, tmp_path: Path) -> None:
+        code = "from config.settings import DATABASES as d; print(d['default']['CONN_MAX_AGE'])"
+        there = {"DJANGO_DEBUG": "1", "DATABASE_URL": "postgres://db/jobs"}
+        assert settings(tmp_path, code, **there).stdout == "0\n"
+        assert settings(tmp_path, code, **there, DATABASE_CONN_MAX_AGE="60").stdout == "60\n"
+        answer = settings(tmp_path, code, **there, DATABASE_CONN_MAX_AGE="-1")
+        assert "DATABASE_CONN_MAX_AGE must be a whole number of at least 0" in answer.stderr
 
     @pytest.mark.parametrize(
         ("url", "name"),
@@ -80,6 +104,52 @@ class TestDatabase:
     def test_another_scheme_is_refused(self) -> None:
         with pytest.raises(ImproperlyConfigured, match="'mysql'"):
             environment.database("mysql://host/name")
+
+
+class TestProxies:
+    @pytest.mark.parametrize(
+        ("count", "headers", "client"),
+        [
+            (0, ["6.6.6.6"], "10.0.0.1"),
+            (1, ["6.6.6.6, 1.2.3.4"], "1.2.3.4"),
+            (1, ["6.6.6.6", "1.2.3.4"], "1.2.3.4"),  # as two headers
+            (2, ["6.6.6.6, 1.2.3.4, 10.0.0.2"], "1.2.3.4"),
+            (2, ["6.6.6.6"], "10.0.0.1"),  # not through both of them
+            (1, [], "10.0.0.1"),
+            (1, ["1.2.3.4:567"], "1.2.3.4"),
+            (1, ["2001:DB8::1"], "2001:db8::1"),
+            (1, ["[2001:db8::1]:567"], "2001:db8::1"),
+            (1, ["unknown"], "10.0.0.1"),
+            (1, ["<script>"], "10.0.0.1"),
+        ],
+    )
+    @pytest.mark.parametrize("kind", ["http", "websocket"])
+    async def test_whose_address(
+        self, kind: str, count: int, headers: list[str], client: str
+    ) -> None:
+        seen: list[Any] = []
+
+        async def application(scope: Any, receive: Any, send: Any) -> None:
+            seen.append(scope["client"][0])
+
+        scope = {
+            "type": kind,
+            "client": ("10.0.0.1", 5),
+            "headers": [(b"x-forwarded-for", one.encode()) for one in headers],
+        }
+        await behind_proxies(application, count)(scope, None, None)
+        assert seen == [client]
+        assert scope["client"] == ("10.0.0.1", 5)
+
+    @pytest.mark.parametrize(("count", "client"), [("0", "10.0.0.1"), ("1", "1.2.3.4")])
+    def test_of_the_project(self, tmp_path: Path, count: str, client: str) -> None:
+        """A socket of another site is refused, and the log says from where it came."""
+        answer = settings(tmp_path, REFUSED, DJANGO_DEBUG="1", DJANGO_PROXIES=count)
+        assert f"refused a websocket from {client}: Origin" in answer.stderr
+
+    def test_no_number(self, tmp_path: Path) -> None:
+        answer = settings(tmp_path, DJANGO_DEBUG="1", DJANGO_PROXIES="yes")
+        assert "DJANGO_PROXIES must be a whole number of at least 0, not 'yes'" in answer.stderr
 
 
 def test_manage_takes_debug_as_default(tmp_path: Path) -> None:
