@@ -180,6 +180,9 @@ def test_node_hears_of_our_runs(peer: Peer, redis_client: redis.Redis) -> None:
     assert removed[0][0]["prev"] == "delayed"
 
 
+@pytest.mark.parity(
+    "Queue.getJobScheduler", "Queue.getJobSchedulers", "Queue.getJobSchedulersCount"
+)
 def test_each_reads_the_others(peer: Peer, redis_client: redis.Redis) -> None:
     theirs, ours = peer.queue("q"), Queue("q")
     start, end = datetime(2040, 1, 1, tzinfo=UTC), datetime(2041, 1, 1, tzinfo=UTC)

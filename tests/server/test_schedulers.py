@@ -392,6 +392,7 @@ def weekly(after: datetime, repeat: Any, name: str) -> Any:
 STRATEGY = QUEUECORE | {"REPEAT_STRATEGY": f"{__name__}.weekly"}
 
 
+@pytest.mark.parity("Queue.repeatStrategy")
 def test_an_own_strategy(queue: Queue, clock: FixedClock) -> None:
     with override_settings(QUEUECORE=STRATEGY):
         job = queue.upsert_job_scheduler("s", pattern="weekly")
@@ -420,6 +421,9 @@ def raw_ids(key: str, name: str) -> str:
     return hashlib.md5(f"{name}{inner}".encode()).hexdigest()
 
 
+@pytest.mark.parity(
+    "Queue.getRepeatableJobs", "Queue.removeRepeatable", "Queue.removeRepeatableByKey"
+)
 def test_old_keys_are_shown_migrated_and_removed(
     do: Do, queue: Queue, clock: FixedClock, redis_client: redis.Redis
 ) -> None:
