@@ -179,6 +179,22 @@ def a_ttl_is_lifted_for_the_last(side: Side) -> list[Any]:
     return [*said, side.owner("once"), side.claim()]
 
 
+def a_ttl_is_lifted_while_the_last_waits(side: Side) -> list[Any]:
+    said: list[Any] = [side.add(job(1, ttl=105_000)), side.claim()]
+    return [*said, side.add(job(2, keepLastIfActive=True)), side.owner("once")]
+
+
+def the_last_is_removed_with_what_it_follows(side: Side) -> list[Any]:
+    said: list[Any] = []
+    for end in (side.remove, lambda _: side.drain(True), lambda _: side.clean("delayed")):
+        (first,) = side.add(job(1, keepLastIfActive=True, timestamp=1_700_000_000_000))
+        said += [first, side.claim(), side.add(job(2, keepLastIfActive=True))]
+        side.later(first, LATE)
+        end(first)
+        said.append(side.owner("once"))
+    return said
+
+
 def the_last_replaces_what_is_late(side: Side) -> list[Any]:
     rule = {"keepLastIfActive": True, "replace": True}
     late = (_now(job(n, delay=LATE, **rule)) for n in (1, 2))
@@ -304,6 +320,8 @@ SCRIPTS: list[Callable[[Side], list[Any]]] = [
     the_last_with_an_id_of_its_own,
     the_last_and_a_ttl,
     a_ttl_is_lifted_for_the_last,
+    a_ttl_is_lifted_while_the_last_waits,
+    the_last_is_removed_with_what_it_follows,
     the_last_replaces_what_is_late,
     the_last_outlives_removed_keys,
     keys_removed_by_hand,
@@ -318,6 +336,12 @@ SCRIPTS: list[Callable[[Side], list[Any]]] = [
 SIX_ONLY = [rescheduled, nothing_to_reschedule, the_last_is_forgotten_with_what_it_follows]
 
 
+@pytest.mark.parity(
+    "JobOptions.deduplication",
+    "Queue.getDeduplicationJobId",
+    "Queue.removeDeduplicationKey",
+    "Job.removeDeduplicationKey",
+)
 @pytest.mark.parametrize("batched", [False, True], ids=["single", "batched"])
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.__name__)
 def test_the_same_by_both(
@@ -326,6 +350,7 @@ def test_the_same_by_both(
     same(peer, redis_client, script, batched)
 
 
+@pytest.mark.parity("JobOptions.deduplication.reschedule")
 @pytest.mark.parametrize("batched", [False, True], ids=["single", "batched"])
 @pytest.mark.parametrize("script", SIX_ONLY, ids=lambda script: script.__name__)
 def test_the_same_as_6(
@@ -490,6 +515,7 @@ def without_zero_delays(client: redis.Redis) -> None:
             client.hset(key, "opts", json.dumps(opts))
 
 
+@pytest.mark.parity("JobOptions.deduplication.keepLastIfActive")
 @pytest.mark.parametrize("adder", ["node", "ours"])
 @pytest.mark.parametrize("worker", ["node", "ours"])
 def test_the_last_of_many_runs_after_the_one_that_runs(

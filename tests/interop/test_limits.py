@@ -171,6 +171,18 @@ SCRIPTS: list[Callable[[Side], list[Any]]] = [
 ]
 
 
+@pytest.mark.parity(
+    "Queue.setGlobalConcurrency",
+    "Queue.getGlobalConcurrency",
+    "Queue.removeGlobalConcurrency",
+    "Queue.isMaxed",
+    "Queue.setGlobalRateLimit",
+    "Queue.getGlobalRateLimit",
+    "Queue.removeGlobalRateLimit",
+    "Queue.rateLimit",
+    "Queue.removeRateLimitKey",
+    "Queue.getRateLimitTtl",
+)
 @pytest.mark.parametrize("batched", [False, True], ids=["single", "batched"])
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.__name__)
 def test_the_same_by_both(
@@ -250,6 +262,7 @@ NODE = "node"
 QUICK = "async job => null"
 
 
+@pytest.mark.parity("Worker.limiter")
 @pytest.mark.parametrize("whose", ["the queue's", "the workers'"])
 def test_a_rate_over_four_processes(
     peer: Peer, redis_client: redis.Redis, child_environment: dict[str, str], whose: str
@@ -379,6 +392,7 @@ def test_an_error_of_nodes_holds_our_worker(peer: Peer, redis_client: redis.Redi
     assert (stored["ats"], stored["atm"]) == ("2", "1")
 
 
+@pytest.mark.parity("Worker.RateLimitError")
 @pytest.mark.parametrize("maximum", [True, False], ids=["a maximum", "no maximum"])
 def test_an_error_of_ours_and_nodes_worker(
     peer: Peer, redis_client: redis.Redis, maximum: bool
