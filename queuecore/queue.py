@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 
 from . import conf, transactions
 from .errors import InvalidOption, SynchronousCall
+from .getters import Getters
 from .handle import WIRE_VERSION, known_name
 from .job import Job
 from .options import (
@@ -22,7 +23,6 @@ from .options import (
     checked_queue_name,
     wire_options,
 )
-from .reading import Reading
 from .schedulers import Schedulers
 from .steering import Steering
 from .wire import codec
@@ -33,10 +33,10 @@ from .wire.keys import SUFFIXES, Keys, connection_key
 from .wire.lanes import Lanes
 
 
-class Queue(Steering, Reading, Schedulers):
+class Queue(Steering, Getters, Schedulers):
     """One queue on one connection.
 
-    Adding is here, the rest in :class:`Steering`, :class:`Reading` and :class:`Schedulers`.
+    Adding is here, the rest in :class:`Steering`, :class:`Getters` and :class:`Schedulers`.
 
     Args:
         name: the queue's name, not empty and without ``:`` (BullMQ's rule).

@@ -56,6 +56,12 @@ def get_counts(keys: Keys, states: Sequence[str]) -> Call[dict[str, int]]:
     return Call("get_counts", [keys[one] for one in suffixes], (), decode, repeatable=True)
 
 
+def get_delayed_count(keys: Keys, until: int | None) -> Command[int]:
+    """Count delayed jobs, those due until *until* ms alone if that is given."""
+    most = "+inf" if until is None else (until + 1) * 4096 - 1
+    return Command(("ZCOUNT", keys.delayed, "-inf", most))
+
+
 def get_counts_per_priority(keys: Keys, priorities: Sequence[int]) -> Operation[dict[int, int]]:
     """Count the waiting jobs of each priority; 0 are those without one."""
     requests: list[Call[Any] | Command[Any]] = []

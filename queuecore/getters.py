@@ -1,0 +1,235 @@
+"""Getters: the jobs and the counts of one state each, workers, and metrics for Prometheus.
+
+A part of :class:`queuecore.Queue`; BullMQ's names for what :class:`Reading` does for any state.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+
+from .errors import InvalidOption
+from .job import Job
+from .options import epoch_ms
+from .reading import Reading
+from .wire.calls import inspecting, reading
+from .wire.calls.base import Operation
+from .wire.readings import WorkerInfo
+
+# BullMQ's order of the states in what it exports.
+EXPORTED = (
+    "active", "completed", "delayed", "failed", "prioritized", "waiting", "waiting-children",
+)  # fmt: skip
+
+
+class Getters(Reading):
+    """Each method exists twice, ``get_waiting`` and ``aget_waiting``, from one implementation."""
+
+    # Jobs of one state; `start` and `end` are both included, -1 is the last.
+
+    def get_waiting(self, start: int = 0, end: int = -1) -> list[Job]:
+        """Jobs that wait without a priority, the next to run first (BullMQ ``getWaiting``)."""
+        return self.get_jobs("waiting", start, end, asc=True)
+
+    async def aget_waiting(self, start: int = 0, end: int = -1) -> list[Job]:
+        """See :meth:`get_waiting`."""
+        return await self.aget_jobs("waiting", start, end, asc=True)
+
+    def get_active(self, start: int = 0, end: int = -1) -> list[Job]:
+        """Jobs that run, the longest first (BullMQ ``getActive``)."""
+        return self.get_jobs("active", start, end, asc=True)
+
+    async def aget_active(self, start: int = 0, end: int = -1) -> list[Job]:
+        """See :meth:`get_active`."""
+        return await self.aget_jobs("active", start, end, asc=True)
+
+    def get_delayed(self, start: int = 0, end: int = -1) -> list[Job]:
+        """Delayed jobs, the next due first (BullMQ ``getDelayed``)."""
+        return self.get_jobs("delayed", start, end, asc=True)
+
+    async def aget_delayed(self, start: int = 0, end: int = -1) -> list[Job]:
+        """See :meth:`get_delayed`."""
+        return await self.aget_jobs("delayed", start, end, asc=True)
+
+    def get_prioritized(self, start: int = 0, end: int = -1) -> list[Job]:
+        """Jobs that wait with a priority, the next to run first (BullMQ ``getPrioritized``)."""
+        return self.get_jobs("prioritized", start, end, asc=True)
+
+    async def aget_prioritized(self, start: int = 0, end: int = -1) -> list[Job]:
+        """See :meth:`get_prioritized`."""
+        return await self.aget_jobs("prioritized", start, end, asc=True)
+
+    def get_waiting_children(self, start: int = 0, end: int = -1) -> list[Job]:
+        """Jobs that wait for their children, the longest first (BullMQ ``getWaitingChildren``)."""
+        return self.get_jobs("waiting-children", start, end, asc=True)
+
+    async def aget_waiting_children(self, start: int = 0, end: int = -1) -> list[Job]:
+        """See :meth:`get_waiting_children`."""
+        return await self.aget_jobs("waiting-children", start, end, asc=True)
+
+    def get_completed(self, start: int = 0, end: int = -1) -> list[Job]:
+        """Completed jobs, the last first (BullMQ ``getCompleted``)."""
+        return self.get_jobs("completed", start, end, asc=False)
+
+    async def aget_completed(self, start: int = 0, end: int = -1) -> list[Job]:
+        """See :meth:`get_completed`."""
+        return await self.aget_jobs("completed", start, end, asc=False)
+
+    def get_failed(self, start: int = 0, end: int = -1) -> list[Job]:
+        """Failed jobs, the last first (BullMQ ``getFailed``)."""
+        return self.get_jobs("failed", start, end, asc=False)
+
+    async def aget_failed(self, start: int = 0, end: int = -1) -> list[Job]:
+        """See :meth:`get_failed`."""
+        return await self.aget_jobs("failed", start, end, asc=False)
+
+    # Counts
+
+    def get_waiting_count(self) -> int:
+        """How many jobs are waiting (BullMQ ``getWaitingCount``)."""
+        return self.get_job_count_by_types("waiting")
+
+    async def aget_waiting_count(self) -> int:
+        """See :meth:`get_waiting_count`."""
+        return await self.aget_job_count_by_types("waiting")
+
+    def get_active_count(self) -> int:
+        """How many jobs are active (BullMQ ``getActiveCount``)."""
+        return self.get_job_count_by_types("active")
+
+    async def aget_active_count(self) -> int:
+        """See :meth:`get_active_count`."""
+        return await self.aget_job_count_by_types("active")
+
+    def get_delayed_count(self, until: datetime | None = None) -> int:
+        """How many jobs are delayed (BullMQ ``getDelayedCount``).
+
+        Args:
+            until: only those due until then.
+        """
+        return self._run(self._delayed_count(until))
+
+    async def aget_delayed_count(self, until: datetime | None = None) -> int:
+        """See :meth:`get_delayed_count`."""
+        return await self._arun(self._delayed_count(until))
+
+    def get_prioritized_count(self) -> int:
+        """How many jobs are prioritized (BullMQ ``getPrioritizedCount``)."""
+        return self.get_job_count_by_types("prioritized")
+
+    async def aget_prioritized_count(self) -> int:
+        """See :meth:`get_prioritized_count`."""
+        return await self.aget_job_count_by_types("prioritized")
+
+    def get_waiting_children_count(self) -> int:
+        """How many jobs are waiting-children (BullMQ ``getWaitingChildrenCount``)."""
+        return self.get_job_count_by_types("waiting-children")
+
+    async def aget_waiting_children_count(self) -> int:
+        """See :meth:`get_waiting_children_count`."""
+        return await self.aget_job_count_by_types("waiting-children")
+
+    def get_completed_count(self) -> int:
+        """How many jobs are completed (BullMQ ``getCompletedCount``)."""
+        return self.get_job_count_by_types("completed")
+
+    async def aget_completed_count(self) -> int:
+        """See :meth:`get_completed_count`."""
+        return await self.aget_job_count_by_types("completed")
+
+    def get_failed_count(self) -> int:
+        """How many jobs are failed (BullMQ ``getFailedCount``)."""
+        return self.get_job_count_by_types("failed")
+
+    async def aget_failed_count(self) -> int:
+        """See :meth:`get_failed_count`."""
+        return await self.aget_job_count_by_types("failed")
+
+    def get_job_count_by_types(self, *states: str) -> int:
+        """How many jobs are in all of *states* together (BullMQ ``getJobCountByTypes``)."""
+        return sum(self.get_job_counts(*states).values())
+
+    async def aget_job_count_by_types(self, *states: str) -> int:
+        """See :meth:`get_job_count_by_types`."""
+        return sum((await self.aget_job_counts(*states)).values())
+
+    # Workers and metrics
+
+    def get_workers(self) -> list[WorkerInfo] | None:
+        """The connections on which workers of the queue wait, those of peers too (``getWorkers``).
+
+        None where the server keeps its clients secret.
+        """
+        return self._run(self._get_workers())
+
+    async def aget_workers(self) -> list[WorkerInfo] | None:
+        """See :meth:`get_workers`."""
+        return await self._arun(self._get_workers())
+
+    def get_workers_count(self) -> int | None:
+        """How many workers the queue has; None where the server keeps its clients secret."""
+        found = self._run(self._get_workers())
+        return None if found is None else len(found)
+
+    async def aget_workers_count(self) -> int | None:
+        """See :meth:`get_workers_count`."""
+        found = await self._arun(self._get_workers())
+        return None if found is None else len(found)
+
+    def export_prometheus_metrics(self, global_variables: Mapping[str, str] | None = None) -> str:
+        """The queue's counts as Prometheus reads them (BullMQ ``exportPrometheusMetrics``).
+
+        Args:
+            global_variables: further labels of every row.
+
+        Raises:
+            InvalidOption: a label's name is none.
+        """
+        return self._run(self._export(global_variables))
+
+    async def aexport_prometheus_metrics(
+        self, global_variables: Mapping[str, str] | None = None
+    ) -> str:
+        """See :meth:`export_prometheus_metrics`."""
+        return await self._arun(self._export(global_variables))
+
+    def _delayed_count(self, until: datetime | None) -> Operation[int]:
+        most = None if until is None else epoch_ms(until, "until")
+        count: int = yield reading.get_delayed_count(self.keys, most)
+        return count
+
+    def _get_workers(self) -> Operation[list[WorkerInfo] | None]:
+        found = yield inspecting.get_workers(self.keys.prefix)
+        return None if found is None else [one for one in found if one.queue == self.name]
+
+    def _export(self, variables: Mapping[str, str] | None) -> Operation[str]:
+        more = ""
+        for name, value in (variables or {}).items():
+            if not _LABEL.fullmatch(name):
+                raise InvalidOption(f"{name!r} is no name of a Prometheus label")
+            more += f', {name}="{_escaped(value)}"'
+        queue = f'queue="{_escaped(self.name)}"'
+        counts = yield reading.get_counts(self.keys, EXPORTED)
+        lines = [
+            "# HELP bullmq_job_count Number of jobs in the queue by state",
+            "# TYPE bullmq_job_count gauge",
+        ]
+        for state in EXPORTED:
+            lines.append(f'bullmq_job_count{{{queue}, state="{state}"{more}}} {counts[state]}')
+        for state in ("completed", "failed"):
+            metrics = yield from reading.get_metrics(self.keys, state, 0, 0)
+            name = f"bullmq_job_{state}_total"
+            lines += [
+                f"# HELP {name} Total number of {state} jobs",
+                f"# TYPE {name} counter",
+                f"{name}{{{queue}{more}}} {metrics.count}",
+            ]
+        return "\n".join(lines)
+
+
+_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+
+
+def _escaped(value: object) -> str:
+    return str(value).replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
