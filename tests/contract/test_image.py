@@ -143,6 +143,11 @@ class TestCompose:
         assert ":?" in settings["DATABASE_URL"]
         assert ":?" in compose["services"]["postgres"]["environment"]["POSTGRES_PASSWORD"]
 
+    def test_web_and_worker_are_probed(self, compose: dict) -> None:
+        for name in ("web", "worker"):
+            test = compose["services"][name]["healthcheck"]["test"]
+            assert test == ["CMD", "python", "manage.py", "queues", "health"]
+
     def test_only_the_worker_keeps_connections_to_postgres(self, compose: dict) -> None:
         web, worker = (compose["services"][name]["environment"] for name in ("web", "worker"))
         assert "DATABASE_CONN_MAX_AGE" not in web
@@ -300,10 +305,14 @@ class TestImage:
         assert code == 0, said + output_of(worker)
         assert len(list((built.root / "data" / "mail").iterdir())) == 1
 
+        code, said = built.finish(compose["services"]["web"]["healthcheck"]["test"][1:], **keys)
+        assert code == 0, said
+        assert "Redis answers" in said
+
         for process in (worker, web):
             process.send_signal(signal.SIGTERM)
         assert worker.wait(30) == 0, output_of(worker)
-        web.wait(30)
+        assert web.wait(30) == 0, output_of(web)
 
     @pytest.mark.parametrize("missing", ["DJANGO_SECRET_KEY", "QUEUECORE_URL"])
     def test_says_which_key_is_missing(
