@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, Unpack
 from uuid import uuid4
 
-from .errors import InvalidOption
+from .errors import InvalidOption, did_you_mean
 from .handle import WIRE_VERSION, known_id
 from .job import Job
 from .options import JobOptions, checked_queue_name, checked_whole
@@ -162,7 +162,14 @@ class FlowProducer:
     def _add(
         self, roots: Sequence[FlowJob], queues_options: Mapping[str, JobOptions] | None
     ) -> Operation[list[JobNode]]:
-        planned, all_of_them = self._plan(roots, queues_options or {})
+        options = _by_queue(queues_options)
+        planned, all_of_them = self._plan(roots, options)
+        names = {one.queue.name for one in all_of_them}
+        if strange := [name for name in options if name not in names]:
+            raise InvalidOption(
+                f"queues_options names {strange[0]!r}, a queue in which no job of the flow "
+                f"stands{did_you_mean(strange[0], names)}"
+            )
         if not planned:
             return []
         now = yield NOW
@@ -304,6 +311,16 @@ class FlowProducer:
                             below.append((*owner._sibling(key), node.children))
             wanted = below
         return root[0] if root else None
+
+
+def _by_queue(options: Any) -> Mapping[str, JobOptions]:
+    """Check ``queues_options``: by the name of a queue, the keyword arguments of ``Queue.add``."""
+    found = {} if options is None else options
+    if not isinstance(found, Mapping) or not all(
+        isinstance(one, Mapping) for one in found.values()
+    ):
+        raise InvalidOption(f"queues_options is like {{'queue': {{'attempts': 3}}}}, not {found!r}")
+    return found
 
 
 def _listed(jobs: Any) -> list[FlowJob]:

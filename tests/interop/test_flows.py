@@ -1,7 +1,6 @@
 """Flows of which one side works the children and the other the parent, whoever has added them."""
 
 import asyncio
-import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,7 +15,6 @@ from queuecore import (
     Job,
     JobSpec,
     Queue,
-    QueueEvents,
     WaitingChildrenError,
 )
 from queuecore.errors import JobIsLocked
@@ -235,6 +233,34 @@ def test_a_failure_goes_up_through_both_sides(
         assert counts["failed"] == 3 * batched
 
 
+def test_many_flows_worked_by_both_sides_at_once(peer: Peer, redis_client: redis.Redis) -> None:
+    """Each parent runs once, when all of its children are done, whoever takes which job."""
+    events = peer.queue_events("parents")
+    count, width = 150, 5
+    FlowProducer().add_bulk(
+        FlowJob(
+            "parent",
+            queue="parents",
+            job_id=f"p{n}",
+            children=[FlowJob("good", {"n": one}, queue="q") for one in range(width)],
+        )
+        for n in range(count)
+    )
+    with ExitStack() as stack:
+        for queue in ("q", "parents"):
+            stack.callback(peer.worker(queue, NODE, concurrency=10).close)
+            stack.enter_context(working(queue, ours, concurrency=10))
+        done = [args[0] for args in events.wait_for("completed", count)]
+    assert len({one["jobId"] for one in done}) == len(done) == count
+    for one in done:
+        values, ignored = one["returnvalue"]
+        assert (sorted(values.values()), ignored) == ([*range(width)], {})
+    for queue, most in (("q", count * width), ("parents", count)):
+        counts = invariants.check(redis_client, queue)
+        assert counts["completed"] == sum(counts.values()) == most
+    assert {redis_client.hget(f"bull:parents:p{n}", "ats") for n in range(count)} == {"1"}
+
+
 def test_nodes_parent_waits_for_children_that_we_add_and_work(
     peer: Peer, redis_client: redis.Redis
 ) -> None:
@@ -316,11 +342,10 @@ def test_the_port_adds_a_flow_and_we_work_it(
 ) -> None:
     added = run(peer_python, "add_flow", server)
     with working("q", ours), working("parents", ours):
-        for event in QueueEvents("parents", last_event_id="0-0"):
-            if event.event == "completed":
-                break
-    assert event.job_id == added["id"]
-    values, ignored = json.loads(event.fields["returnvalue"])
+        until(lambda: redis_client.zscore("bull:parents:completed", added["id"]))
+    job = Queue("parents").get_job(added["id"])
+    assert job is not None
+    values, ignored = job.returnvalue
     assert sorted(values.values()) == [0, 1, 2]
     assert [*ignored.values()] == ["boom"]
     for queue in ("q", "parents"):

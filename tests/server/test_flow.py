@@ -141,6 +141,22 @@ class TestAdding:
         )
         assert [one.opts["attempts"] for one in jobs_of(node)] == [0, 3, 7, 0]
 
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            ({"qs": {"attempts": 3}}, "names 'qs', .* did you mean 'q'"),
+            ({"q": 3}, "queues_options is like"),
+            ([("q", {})], "queues_options is like"),
+            ({"q": {"attempt": 3}}, "child 0, job 'c': there is no job option 'attempt'"),
+        ],
+    )
+    def test_wrong_options_by_queue(
+        self, producer: FlowProducer, redis_client: redis.Redis, options: Any, words: str
+    ) -> None:
+        with pytest.raises(InvalidOption, match=words):
+            producer.add(parent(child()), queues_options=options)
+        assert not stored(redis_client)
+
     def test_a_job_alone_is_a_flow(self, do: Do, producer: FlowProducer, queue: Queue) -> None:
         node = do(producer.add, child())
         assert not node.children
@@ -394,7 +410,7 @@ class TestRefusals:
         settings.QUEUECORE = {
             "CONNECTIONS": {
                 "default": {"URL": url},
-                "near": {"URL": url, "PREFIX": "near"},
+                "near": {"URL": url, "PREFIX": "bull:near"},
                 "far": {"URL": "redis://localhost:1/0"},
             }
         }
@@ -404,7 +420,7 @@ class TestRefusals:
             producer.add, parent(child(connection="far")),
         )  # fmt: skip
         near = producer.add(parent(child(job_id="a", connection="near"))).children[0].job
-        assert redis_client.smembers("bull:parents:P:dependencies") == {"near:q:a"}
+        assert redis_client.smembers("bull:parents:P:dependencies") == {"bull:near:q:a"}
         with pytest.raises(InvalidOption, match="both must be on one server"):
             Queue("q", "far").add("x", parent=near)
         read = producer.get_flow("P", "parents")
