@@ -343,6 +343,17 @@ def work_off(sides: Sides, client: redis.Redis, concurrency: int) -> None:
         until(lambda: settled(client, THEIRS) and settled(client, OURS))
 
 
+@pytest.mark.parity(
+    "FlowProducer.add",
+    "FlowProducer.addBulk",
+    "JobOptions.parent",
+    "JobOptions.failParentOnFailure",
+    "JobOptions.continueParentOnFailure",
+    "JobOptions.ignoreDependencyOnFailure",
+    "JobOptions.removeDependencyOnFailure",
+    "Job.removeChildDependency",
+    "Job.removeUnprocessedChildren",
+)
 @pytest.mark.parametrize("concurrency", [1, 10], ids=["one by one", "in batches"])
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_flows(peer: Peer, redis_client: redis.Redis, script: str, concurrency: int) -> None:
@@ -531,6 +542,7 @@ NODE_STEPS = """async (job, token) => {
 }"""
 
 
+@pytest.mark.parity("Job.moveToWaitingChildren", "WaitingChildrenError")
 @pytest.mark.parametrize("concurrency", [1, 10], ids=["one by one", "in batches"])
 def test_children_added_at_run_time(
     peer: Peer, redis_client: redis.Redis, concurrency: int

@@ -100,6 +100,12 @@ RETURNED: dict[str, Any] = {
 }
 
 
+@pytest.mark.parity(
+    "Job.getChildrenValues",
+    "Job.getIgnoredChildrenFailures",
+    "Job.getDependencies",
+    "Job.getDependenciesCount",
+)
 @pytest.mark.parametrize("policy", [*POLICIES, ""], ids=lambda one: one or "no policy")
 @pytest.mark.parametrize(
     ("adds", "children", "parent"),
@@ -168,6 +174,7 @@ def family(generations: int, width: int, place: str = "g") -> FlowJob:
     return FlowJob("x", queue="q", job_id=place, children=below)
 
 
+@pytest.mark.parity("FlowProducer.getFlow", "Queue.getDependencies")
 @pytest.mark.parametrize("adds", ["node", "ours"])
 def test_both_sides_read_a_flow(peer: Peer, redis_client: redis.Redis, adds: str) -> None:
     producer = peer.make("FlowProducer", [{"connection": peer.connection}])
