@@ -5,6 +5,7 @@ These are the public names; everything else may change.
 
 from .errors import (
     DelayedError,
+    JobCancelled,
     JobFailed,
     QueueCoreError,
     RateLimitError,
@@ -12,7 +13,7 @@ from .errors import (
     WaitingChildrenError,
     WaitingError,
 )
-from .events import QueueEvents
+from .events import Event, QueueEvents, QueueEventsProducer
 from .flow import FlowJob, FlowProducer
 from .job import Job
 from .options import Backoff, Deduplication, JobSpec, Keep, RateLimit
@@ -26,9 +27,11 @@ __all__ = [
     "Backoff",
     "Deduplication",
     "DelayedError",
+    "Event",
     "FlowJob",
     "FlowProducer",
     "Job",
+    "JobCancelled",
     "JobFailed",
     "JobSpec",
     "Keep",
@@ -36,6 +39,7 @@ __all__ = [
     "Queue",
     "QueueCoreError",
     "QueueEvents",
+    "QueueEventsProducer",
     "RateLimit",
     "RateLimitError",
     "UnrecoverableError",

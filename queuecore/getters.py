@@ -12,7 +12,7 @@ from datetime import datetime
 from .errors import InvalidOption
 from .job import Job
 from .options import epoch_ms
-from .reading import Reading
+from .reading import Reading, checked_states, places
 from .wire.calls import inspecting, reading
 from .wire.calls.base import Operation
 from .wire.readings import WorkerInfo
@@ -30,77 +30,77 @@ class Getters(Reading):
 
     def get_waiting(self, start: int = 0, end: int = -1) -> list[Job]:
         """Jobs that wait without a priority, the next to run first (BullMQ ``getWaiting``)."""
-        return self.get_jobs("waiting", start, end, asc=True)
+        return self._run(self._get_jobs(["waiting"], places(start, end), True))
 
     async def aget_waiting(self, start: int = 0, end: int = -1) -> list[Job]:
         """See :meth:`get_waiting`."""
-        return await self.aget_jobs("waiting", start, end, asc=True)
+        return await self._arun(self._get_jobs(["waiting"], places(start, end), True))
 
     def get_active(self, start: int = 0, end: int = -1) -> list[Job]:
         """Jobs that run, the longest first (BullMQ ``getActive``)."""
-        return self.get_jobs("active", start, end, asc=True)
+        return self._run(self._get_jobs(["active"], places(start, end), True))
 
     async def aget_active(self, start: int = 0, end: int = -1) -> list[Job]:
         """See :meth:`get_active`."""
-        return await self.aget_jobs("active", start, end, asc=True)
+        return await self._arun(self._get_jobs(["active"], places(start, end), True))
 
     def get_delayed(self, start: int = 0, end: int = -1) -> list[Job]:
         """Delayed jobs, the next due first (BullMQ ``getDelayed``)."""
-        return self.get_jobs("delayed", start, end, asc=True)
+        return self._run(self._get_jobs(["delayed"], places(start, end), True))
 
     async def aget_delayed(self, start: int = 0, end: int = -1) -> list[Job]:
         """See :meth:`get_delayed`."""
-        return await self.aget_jobs("delayed", start, end, asc=True)
+        return await self._arun(self._get_jobs(["delayed"], places(start, end), True))
 
     def get_prioritized(self, start: int = 0, end: int = -1) -> list[Job]:
         """Jobs that wait with a priority, the next to run first (BullMQ ``getPrioritized``)."""
-        return self.get_jobs("prioritized", start, end, asc=True)
+        return self._run(self._get_jobs(["prioritized"], places(start, end), True))
 
     async def aget_prioritized(self, start: int = 0, end: int = -1) -> list[Job]:
         """See :meth:`get_prioritized`."""
-        return await self.aget_jobs("prioritized", start, end, asc=True)
+        return await self._arun(self._get_jobs(["prioritized"], places(start, end), True))
 
     def get_waiting_children(self, start: int = 0, end: int = -1) -> list[Job]:
         """Jobs that wait for their children, the longest first (BullMQ ``getWaitingChildren``)."""
-        return self.get_jobs("waiting-children", start, end, asc=True)
+        return self._run(self._get_jobs(["waiting-children"], places(start, end), True))
 
     async def aget_waiting_children(self, start: int = 0, end: int = -1) -> list[Job]:
         """See :meth:`get_waiting_children`."""
-        return await self.aget_jobs("waiting-children", start, end, asc=True)
+        return await self._arun(self._get_jobs(["waiting-children"], places(start, end), True))
 
     def get_completed(self, start: int = 0, end: int = -1) -> list[Job]:
         """Completed jobs, the last first (BullMQ ``getCompleted``)."""
-        return self.get_jobs("completed", start, end, asc=False)
+        return self._run(self._get_jobs(["completed"], places(start, end), False))
 
     async def aget_completed(self, start: int = 0, end: int = -1) -> list[Job]:
         """See :meth:`get_completed`."""
-        return await self.aget_jobs("completed", start, end, asc=False)
+        return await self._arun(self._get_jobs(["completed"], places(start, end), False))
 
     def get_failed(self, start: int = 0, end: int = -1) -> list[Job]:
         """Failed jobs, the last first (BullMQ ``getFailed``)."""
-        return self.get_jobs("failed", start, end, asc=False)
+        return self._run(self._get_jobs(["failed"], places(start, end), False))
 
     async def aget_failed(self, start: int = 0, end: int = -1) -> list[Job]:
         """See :meth:`get_failed`."""
-        return await self.aget_jobs("failed", start, end, asc=False)
+        return await self._arun(self._get_jobs(["failed"], places(start, end), False))
 
     # Counts
 
     def get_waiting_count(self) -> int:
         """How many jobs are waiting (BullMQ ``getWaitingCount``)."""
-        return self.get_job_count_by_types("waiting")
+        return self._run(self._count("waiting"))
 
     async def aget_waiting_count(self) -> int:
         """See :meth:`get_waiting_count`."""
-        return await self.aget_job_count_by_types("waiting")
+        return await self._arun(self._count("waiting"))
 
     def get_active_count(self) -> int:
         """How many jobs are active (BullMQ ``getActiveCount``)."""
-        return self.get_job_count_by_types("active")
+        return self._run(self._count("active"))
 
     async def aget_active_count(self) -> int:
         """See :meth:`get_active_count`."""
-        return await self.aget_job_count_by_types("active")
+        return await self._arun(self._count("active"))
 
     def get_delayed_count(self, until: datetime | None = None) -> int:
         """How many jobs are delayed (BullMQ ``getDelayedCount``).
@@ -116,43 +116,43 @@ class Getters(Reading):
 
     def get_prioritized_count(self) -> int:
         """How many jobs are prioritized (BullMQ ``getPrioritizedCount``)."""
-        return self.get_job_count_by_types("prioritized")
+        return self._run(self._count("prioritized"))
 
     async def aget_prioritized_count(self) -> int:
         """See :meth:`get_prioritized_count`."""
-        return await self.aget_job_count_by_types("prioritized")
+        return await self._arun(self._count("prioritized"))
 
     def get_waiting_children_count(self) -> int:
         """How many jobs are waiting-children (BullMQ ``getWaitingChildrenCount``)."""
-        return self.get_job_count_by_types("waiting-children")
+        return self._run(self._count("waiting-children"))
 
     async def aget_waiting_children_count(self) -> int:
         """See :meth:`get_waiting_children_count`."""
-        return await self.aget_job_count_by_types("waiting-children")
+        return await self._arun(self._count("waiting-children"))
 
     def get_completed_count(self) -> int:
         """How many jobs are completed (BullMQ ``getCompletedCount``)."""
-        return self.get_job_count_by_types("completed")
+        return self._run(self._count("completed"))
 
     async def aget_completed_count(self) -> int:
         """See :meth:`get_completed_count`."""
-        return await self.aget_job_count_by_types("completed")
+        return await self._arun(self._count("completed"))
 
     def get_failed_count(self) -> int:
         """How many jobs are failed (BullMQ ``getFailedCount``)."""
-        return self.get_job_count_by_types("failed")
+        return self._run(self._count("failed"))
 
     async def aget_failed_count(self) -> int:
         """See :meth:`get_failed_count`."""
-        return await self.aget_job_count_by_types("failed")
+        return await self._arun(self._count("failed"))
 
     def get_job_count_by_types(self, *states: str) -> int:
         """How many jobs are in all of *states* together (BullMQ ``getJobCountByTypes``)."""
-        return sum(self.get_job_counts(*states).values())
+        return self._run(self._count(*states))
 
     async def aget_job_count_by_types(self, *states: str) -> int:
         """See :meth:`get_job_count_by_types`."""
-        return sum((await self.aget_job_counts(*states)).values())
+        return await self._arun(self._count(*states))
 
     # Workers and metrics
 
@@ -193,6 +193,10 @@ class Getters(Reading):
     ) -> str:
         """See :meth:`export_prometheus_metrics`."""
         return await self._arun(self._export(global_variables))
+
+    def _count(self, *states: str) -> Operation[int]:
+        counts = yield reading.get_counts(self.keys, checked_states(states or None))
+        return sum(counts.values())
 
     def _delayed_count(self, until: datetime | None) -> Operation[int]:
         most = None if until is None else epoch_ms(until, "until")

@@ -84,7 +84,7 @@ class Reading(Handle):
         Raises:
             InvalidOption: there is no such state.
         """
-        return self._run(self._get_jobs(_states(states), _range(start, end), asc))
+        return self._run(self._get_jobs(checked_states(states), places(start, end), asc))
 
     async def aget_jobs(
         self,
@@ -94,7 +94,7 @@ class Reading(Handle):
         asc: bool = False,
     ) -> list[Job]:
         """See :meth:`get_jobs`."""
-        return await self._arun(self._get_jobs(_states(states), _range(start, end), asc))
+        return await self._arun(self._get_jobs(checked_states(states), places(start, end), asc))
 
     def get_job_state(self, job_id: str) -> str:
         """The state of a job; ``unknown`` if it stands nowhere (BullMQ ``getJobState``)."""
@@ -149,11 +149,11 @@ class Reading(Handle):
 
     def get_job_counts(self, *states: str) -> dict[str, int]:
         """How many jobs are in each of *states* (none given: in all), at one moment."""
-        return self._run(reading.get_counts(self.keys, _states(states or None)))
+        return self._run(reading.get_counts(self.keys, checked_states(states or None)))
 
     async def aget_job_counts(self, *states: str) -> dict[str, int]:
         """See :meth:`get_job_counts`."""
-        return await self._arun(reading.get_counts(self.keys, _states(states or None)))
+        return await self._arun(reading.get_counts(self.keys, checked_states(states or None)))
 
     def count(self) -> int:
         """How many jobs are still to run: waiting, prioritized, delayed, waiting for children."""
@@ -259,11 +259,11 @@ class Reading(Handle):
         return None if fields is None else self._job(job_id, fields)
 
     def _get_jobs(
-        self, states: Sequence[str], places: tuple[int, int], asc: bool
+        self, states: Sequence[str], between: tuple[int, int], asc: bool
     ) -> Operation[list[Job]]:
         ids: dict[str, None] = {}
         for state in states:
-            ids |= dict.fromkeys((yield from reading.get_ids(self.keys, state, *places, asc)))
+            ids |= dict.fromkeys((yield from reading.get_ids(self.keys, state, *between, asc)))
         # A job that was deleted since its id was read is left out.
         found = yield from reading.get_jobs(self.keys, list(ids))
         return [
@@ -275,14 +275,14 @@ class Reading(Handle):
     def _get_job_logs(
         self, job_id: str, start: int, end: int, asc: bool
     ) -> Operation[tuple[list[str], int]]:
-        return reading.get_logs(self.keys, known_id(job_id), *_range(start, end), asc)
+        return reading.get_logs(self.keys, known_id(job_id), *places(start, end), asc)
 
     def _get_dependencies(
         self, parent_id: str, kind: str, start: int, end: int
     ) -> Operation[DependencyPage]:
         if kind not in ("processed", "pending"):
             raise InvalidOption(f"children are processed or pending, not {kind!r}")
-        start, end = _range(start, end)
+        start, end = places(start, end)
         job = self.keys.job(known_id(parent_id))
         keys, values, hashes, total = yield from flows.get_page(
             job, kind == "processed", start, end
@@ -307,7 +307,7 @@ class Reading(Handle):
     def _get_metrics(self, state: str, start: int, end: int) -> Operation[Metrics]:
         if state not in ("completed", "failed"):
             raise InvalidOption(f"there are metrics of completed and failed, not of {state!r}")
-        return reading.get_metrics(self.keys, state, *_range(start, end))
+        return reading.get_metrics(self.keys, state, *places(start, end))
 
     def _get_rate_limit_ttl(self, max_jobs: int | None) -> Operation[float]:
         if max_jobs is not None:
@@ -316,7 +316,7 @@ class Reading(Handle):
         return max(ms, 0) / 1000
 
 
-def _states(states: str | Iterable[str] | None) -> list[str]:
+def checked_states(states: str | Iterable[str] | None) -> list[str]:
     """The states that somebody asked for, each once."""
     if states is None:
         return list(STATES)
@@ -331,7 +331,8 @@ def _states(states: str | Iterable[str] | None) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _range(start: int, end: int) -> tuple[int, int]:
+def places(start: int, end: int) -> tuple[int, int]:
+    """The places of a range, checked."""
     return checked_place(start, "start"), checked_place(end, "end")
 
 

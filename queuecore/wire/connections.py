@@ -93,6 +93,7 @@ class Connection:
         self._turns = threading.Semaphore(TURNS)
         self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopPool] = WeakKeyDictionary()
         self._pid = os.getpid()
+        self._client_name: str | None = None
         self._ensured = float("-inf")
 
     def __repr__(self) -> str:
@@ -106,9 +107,10 @@ class Connection:
         """Carry out *operation*, awaiting; see :func:`queuecore.wire.run.arun`."""
         return await arun(self, operation)
 
-    def sibling(self) -> Connection:
+    def sibling(self, client_name: str | None = None) -> Connection:
         """The same server and prefix over sockets of its own, for one owner; shares the clock."""
         other = Connection(self.alias, self._url, self.prefix)
+        other._client_name = client_name
         other.clock = self.clock
         return other
 
@@ -192,6 +194,14 @@ class Connection:
         with self._lock:
             if self._pool is not None:
                 self._pool.disconnect()
+
+    def interrupt(self) -> None:
+        """End the blocking exchanges that are under way in other threads: their sockets break."""
+        if self._pool is not None:
+            for sock in list(self._pool._in_use_connections):
+                if (found := getattr(sock, "_sock", None)) is not None:
+                    with contextlib.suppress(OSError):
+                        found.shutdown(socket.SHUT_RDWR)
 
     async def aclose(self) -> None:
         """Close the running event loop's sockets; its end does so by itself."""
@@ -326,7 +336,7 @@ class Connection:
         return found
 
     def _options(self, kind: type, client_name: str | None = None) -> dict[str, Any]:
-        options = self.arguments(client_name)
+        options = self.arguments(client_name or self._client_name)
         if "Unix" in kind.__name__:
             options.pop("socket_keepalive")
             options.pop("socket_connect_timeout")

@@ -40,8 +40,10 @@ HOW_TO = {
     "Deduplication": "[deduplication](../howto/deduplication.md)",
     "Backoff": "[retries](../howto/workers.md#retries)",
     "RateLimit": "[limits](../howto/limits.md)",
-    "QueueEvents": "[hooks](../howto/workers.md#hooks)",
-    "Worker": "[workers](../howto/workers.md#a-worker-without-the-command)",
+    "QueueEvents": "[events](../howto/events.md)",
+    "QueueEventsProducer": "[events of your own](../howto/events.md#events-of-your-own)",
+    "Event": "[events](../howto/events.md)",
+    "Worker": "[steer a worker](../howto/worker-control.md)",
     "Processor": "[hooks](../howto/workers.md#hooks)",
     "processor": "[processors](../howto/workers.md#processors)",
 }

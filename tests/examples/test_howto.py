@@ -19,12 +19,15 @@ PAGES = [
     "docs/quickstart.md",
     "docs/howto/dashboard.md",
     "docs/howto/deduplication.md",
+    "docs/howto/events.md",
     "docs/howto/flows.md",
     "docs/howto/limits.md",
+    "docs/howto/metrics.md",
     "docs/howto/producers.md",
     "docs/howto/production.md",
     "docs/howto/schedulers.md",
     "docs/howto/with-node-bullmq.md",
+    "docs/howto/worker-control.md",
     "docs/howto/workers.md",
     "docs/reference/settings.md",
 ]
@@ -51,6 +54,11 @@ def test_producers(shop: Site) -> None:
 
 def test_deduplication(shop: Site) -> None:
     play(shop, "docs/howto/deduplication.md")
+
+
+@pytest.mark.parametrize("page", ["events", "worker-control", "metrics"])
+def test_events_and_one_worker(shop: Site, page: str) -> None:
+    play(shop, f"docs/howto/{page}.md")
 
 
 def test_limits(shop: Site) -> None:

@@ -15,6 +15,7 @@ from tests.interop.node import Peer
 ECHO = "async job => [job.id, job.name, job.data]"
 
 
+@pytest.mark.parity("Queue.add", "Queue.addBulk")
 def test_a_thousand_jobs_of_every_kind(peer: Peer, redis_client: redis.Redis) -> None:
     queue = Queue("mixed")
     rng = random.Random(5)
@@ -67,6 +68,7 @@ async def _concurrently(queue: Queue, numbers: range) -> list[Any]:
     return await asyncio.gather(*(queue.aadd("many", {"n": n}) for n in numbers))
 
 
+@pytest.mark.parity("JobOptions.priority", "JobOptions.lifo")
 def test_node_runs_our_jobs_in_our_order(peer: Peer) -> None:
     queue = Queue("order")
     plan = [
@@ -127,6 +129,12 @@ def test_node_reads_our_data(peer: Peer, batch: bool) -> None:
     assert [results[job.id] for job in jobs] == [{}, *DATA[1:]]
 
 
+@pytest.mark.parity(
+    "JobOptions.attempts",
+    "JobOptions.backoff",
+    "JobOptions.removeOnComplete",
+    "JobOptions.removeOnFail",
+)
 def test_node_reads_our_options(peer: Peer) -> None:
     when = datetime(2031, 2, 3, 4, 5, 6, 789_000, UTC)
     job = Queue("options").add(

@@ -24,6 +24,7 @@ def age(client: redis.Redis, job_id: str, seconds: int, field: str = "timestamp"
             client.zadd(f"bull:q:{state}", {job_id: then})
 
 
+@pytest.mark.parity("Queue.clean")
 @pytest.mark.parametrize("state", ["completed", "failed"])
 def test_finished_jobs_by_when_they_finished(
     do: Do, queue: Queue, hands: Hands, redis_client: redis.Redis, state: str
@@ -50,6 +51,7 @@ def test_completed_is_the_state_that_is_meant_where_none_is_given(
     assert do(queue.get_job_counts, "failed") == {"failed": 1}
 
 
+@pytest.mark.parity("Queue.clean")
 @pytest.mark.parametrize(
     ("state", "options"),
     [("waiting", {}), ("wait", {}), ("prioritized", {"priority": 3}), ("delayed", {"delay": 60})],

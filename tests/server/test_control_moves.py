@@ -17,6 +17,7 @@ def due(client: redis.Redis) -> int:
     return int(client.zscore("bull:q:delayed", "1")) // 4096
 
 
+@pytest.mark.parity("Job.moveToDelayed", "DelayedError")
 @pytest.mark.parametrize("kind", ["seconds", "timedelta", "datetime"])
 def test_later(do: Do, queue: Queue, hands: Hands, redis_client: redis.Redis, kind: str) -> None:
     queue.add("x", attempts=3)
@@ -46,6 +47,7 @@ def test_a_time_that_is_past_is_now(do: Do, queue: Queue, hands: Hands) -> None:
     assert [one.id for one in hands.claim()] == ["1"]
 
 
+@pytest.mark.parity("Job.moveToWait", "WaitingError")
 @pytest.mark.parametrize("priority", [0, 4])
 def test_at_once_and_before_all_others(
     do: Do, queue: Queue, hands: Hands, redis_client: redis.Redis, priority: int

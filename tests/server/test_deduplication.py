@@ -134,6 +134,7 @@ def test_spoilt_options_cost_no_job(queue: Queue, hands: Hands, redis_client: re
     assert queue.get_job_state("2") == "waiting"
 
 
+@pytest.mark.parity("JobOptions.deduplication", "Queue.getDeduplicationJobId")
 def test_one_job_stands_for_all_adds(do: Do, queue: Queue, redis_client: redis.Redis) -> None:
     rule = Deduplication("once")
     first = do(queue.add, "x", {"n": 1}, deduplication=rule)
@@ -148,6 +149,7 @@ def test_one_job_stands_for_all_adds(do: Do, queue: Queue, redis_client: redis.R
     invariants.check(redis_client, "q", idle=True)
 
 
+@pytest.mark.parity("Queue.removeDeduplicationKey")
 def test_an_id_is_freed_by_hand(do: Do, queue: Queue) -> None:
     rule = Deduplication("once")
     first = do(queue.add, "x", deduplication=rule)

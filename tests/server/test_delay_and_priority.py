@@ -14,6 +14,7 @@ def due(client: redis.Redis, job_id: str) -> int:
     return int(client.zscore("bull:q:delayed", job_id)) // 4096
 
 
+@pytest.mark.parity("Job.changeDelay")
 def test_another_delay_counts_from_now(do: Do, queue: Queue, redis_client: redis.Redis) -> None:
     job = do(queue.add, "x", delay=60)
     do(job.change_delay, 1000)
@@ -43,6 +44,7 @@ def test_only_a_delayed_job_has_a_delay(do: Do, queue: Queue) -> None:
         do(job.change_delay, 5)
 
 
+@pytest.mark.parity("Job.changePriority")
 def test_a_waiting_job_gets_a_priority_and_loses_it(
     do: Do, queue: Queue, hands: Hands, redis_client: redis.Redis
 ) -> None:

@@ -1,5 +1,6 @@
 """Draining: what waits goes, what runs, is finished or belongs to a scheduler stands."""
 
+import pytest
 import redis
 
 from queuecore import JobSpec, Queue
@@ -13,6 +14,7 @@ def keys_of(client: redis.Redis, job_id: str) -> set[str]:
     return {key for key in client.keys("bull:q:*") if key.split(":")[2] == job_id}
 
 
+@pytest.mark.parity("Queue.drain")
 def test_what_waits_is_deleted(
     do: Do, queue: Queue, hands: Hands, redis_client: redis.Redis
 ) -> None:

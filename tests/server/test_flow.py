@@ -77,6 +77,7 @@ def fails(
 
 
 class TestAdding:
+    @pytest.mark.parity("FlowProducer.add")
     def test_a_flow_stands_in_its_queues(
         self, do: Do, producer: FlowProducer, redis_client: redis.Redis
     ) -> None:
@@ -125,6 +126,7 @@ class TestAdding:
         assert one.job.parent == {"id": "P", "queueKey": "bull:parents", POLICIES[policy]: True}
         assert one.job.opts[POLICIES[policy]] is True
 
+    @pytest.mark.parity("FlowProducer.addBulk")
     def test_several_at_once(
         self, do: Do, producer: FlowProducer, redis_client: redis.Redis
     ) -> None:
@@ -679,6 +681,7 @@ class TestReading:
         assert (page.values, page.jobs, page.total) == ({"bull:q:d": "d"}, [], 1)
         assert do(parents.get_dependencies, "none").total == 0
 
+    @pytest.mark.parity("FlowProducer.getFlow")
     def test_a_flow(self, do: Do, producer: FlowProducer, node: JobNode) -> None:
         read = do(producer.get_flow, "P", "parents")
         assert [one.id for one in jobs_of(read)] == ["P", "d", "w", "x:y:z", "f", "i"]

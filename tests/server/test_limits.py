@@ -9,6 +9,12 @@ from tests.server.conftest import Do
 from tests.server.hands import Hands
 
 
+@pytest.mark.parity(
+    "Queue.setGlobalConcurrency",
+    "Queue.getGlobalConcurrency",
+    "Queue.removeGlobalConcurrency",
+    "Queue.isMaxed",
+)
 def test_global_concurrency(do: Do, queue: Queue, hands: Hands) -> None:
     assert do(queue.get_global_concurrency) is None
     assert not do(queue.is_maxed)
@@ -25,6 +31,9 @@ def test_global_concurrency(do: Do, queue: Queue, hands: Hands) -> None:
     assert len(hands.claim(5)) == 5
 
 
+@pytest.mark.parity(
+    "Queue.setGlobalRateLimit", "Queue.getGlobalRateLimit", "Queue.removeGlobalRateLimit"
+)
 def test_a_global_rate_limit(do: Do, queue: Queue, hands: Hands) -> None:
     assert do(queue.get_global_rate_limit) is None
     do(queue.set_global_rate_limit, 3, 60)
@@ -43,6 +52,7 @@ def test_a_global_rate_limit(do: Do, queue: Queue, hands: Hands) -> None:
     assert len(hands.claim(8)) == 2
 
 
+@pytest.mark.parity("Queue.rateLimit", "Queue.removeRateLimitKey", "Queue.getRateLimitTtl")
 def test_a_limit_by_hand(do: Do, queue: Queue, hands: Hands) -> None:
     do(queue.set_global_rate_limit, 100, 1)
     do(queue.add, "x")
@@ -81,6 +91,7 @@ def test_limits_that_are_none(
     assert redis_client.keys("bull:q:*") == []
 
 
+@pytest.mark.parity("Queue.trimEvents")
 def test_events_are_trimmed(do: Do, queue: Queue, redis_client: redis.Redis) -> None:
     queue.add_bulk([JobSpec("x")] * 5)
     assert do(queue.trim_events, 0) == 10

@@ -28,6 +28,7 @@ def fill(queue: Queue, hands: Hands, client: redis.Redis) -> None:
     queue.set_global_concurrency(3)
 
 
+@pytest.mark.parity("Queue.obliterate")
 def test_nothing_is_left(do: Do, queue: Queue, redis_client: redis.Redis) -> None:
     hands = Hands(queue, metrics=10)
     fill(queue, hands, redis_client)

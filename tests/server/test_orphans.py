@@ -9,6 +9,7 @@ from tests.server.flows import put_flow
 from tests.server.hands import Hands
 
 
+@pytest.mark.parity("Queue.removeOrphanedJobs")
 def test_only_orphans_go(do: Do, queue: Queue, hands: Hands, redis_client: redis.Redis) -> None:
     queue.add_bulk([JobSpec("x")] * 8)
     hands.complete_all(1)

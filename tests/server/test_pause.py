@@ -1,5 +1,6 @@
 """Pausing and resuming: nobody takes a job meanwhile, and no job is lost in either layout."""
 
+import pytest
 import redis
 
 from queuecore import JobSpec, Queue
@@ -11,6 +12,7 @@ from tests.server.hands import Hands
 WAIT, PAUSED, META = "bull:q:wait", "bull:q:paused", "bull:q:meta"
 
 
+@pytest.mark.parity("Queue.pause", "Queue.isPaused")
 def test_a_paused_queue_gives_no_jobs(
     do: Do, queue: Queue, hands: Hands, redis_client: redis.Redis
 ) -> None:
@@ -39,6 +41,7 @@ def test_jobs_stay_where_they_wait(do: Do, queue: Queue, redis_client: redis.Red
     invariants.check(redis_client, "q", idle=True)
 
 
+@pytest.mark.parity("Queue.pause")
 def test_bullmq_5_finds_its_own_layout(
     do: Do, queue: Queue, hands: Hands, redis_client: redis.Redis
 ) -> None:
@@ -56,6 +59,7 @@ def test_bullmq_5_finds_its_own_layout(
     assert [job.name for job in hands.claim(3)] == ["a", "b", "c"]
 
 
+@pytest.mark.parity("Queue.resume")
 def test_lists_are_merged_never_renamed_over(
     do: Do, queue: Queue, redis_client: redis.Redis
 ) -> None:

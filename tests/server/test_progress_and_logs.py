@@ -8,6 +8,7 @@ from queuecore.errors import InvalidOption, JobNotFound, NotSerializable
 from tests.server.conftest import Do
 
 
+@pytest.mark.parity("Job.updateProgress", "Queue.updateJobProgress")
 @pytest.mark.parametrize("progress", [50, 0, None, "half", {"done": 3, "of": [4]}, 0.5])
 def test_progress_is_stored_and_told(
     do: Do, queue: Queue, redis_client: redis.Redis, progress: object
@@ -23,6 +24,7 @@ def test_progress_is_stored_and_told(
     assert job.progress == 99
 
 
+@pytest.mark.parity("Job.updateData")
 def test_data_is_replaced(do: Do, queue: Queue) -> None:
     job = do(queue.add, "x", {"n": 1})
     assert job.data == {"n": 1}
@@ -30,6 +32,7 @@ def test_data_is_replaced(do: Do, queue: Queue) -> None:
     assert job.data == do(queue.get_job, "1").data == {"n": 2}
 
 
+@pytest.mark.parity("Job.log", "Job.clearLogs", "Queue.addJobLog", "Queue.getJobLogs")
 def test_rows_are_logged_in_order_and_the_newest_kept(
     do: Do, queue: Queue, redis_client: redis.Redis
 ) -> None:

@@ -11,6 +11,7 @@ from tests.server.conftest import Do
 from tests.server.hands import Hands
 
 
+@pytest.mark.parity("Job.promote")
 def test_a_promoted_job_runs_behind_those_that_wait(
     do: Do, queue: Queue, hands: Hands, redis_client: redis.Redis
 ) -> None:
@@ -40,6 +41,7 @@ def test_only_a_delayed_job_can_be_promoted(do: Do, queue: Queue) -> None:
         do(job.promote)
 
 
+@pytest.mark.parity("Queue.promoteJobs")
 def test_all_are_promoted_the_first_due_first(
     do: Do, queue: Queue, hands: Hands, redis_client: redis.Redis
 ) -> None:

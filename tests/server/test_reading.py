@@ -34,6 +34,7 @@ def full(queue: Queue, hands: Hands, redis_client: redis.Redis) -> Queue:
     return queue
 
 
+@pytest.mark.parity("Queue.getJobCounts", "Queue.count", "Queue.getCountsPerPriority")
 def test_counts(do: Do, full: Queue) -> None:
     assert do(full.get_job_counts) == {
         "waiting": 3,
@@ -49,6 +50,7 @@ def test_counts(do: Do, full: Queue) -> None:
     assert do(full.get_counts_per_priority, [0, 1, 2, 5]) == {0: 3, 1: 1, 2: 0, 5: 1}
 
 
+@pytest.mark.parity("Queue.getJobs")
 def test_ranges_in_bullmq_s_order(do: Do, full: Queue) -> None:
     assert ids(do(full.get_jobs, "waiting")) == ["8", "7", "6"]
     assert ids(do(full.get_jobs, "waiting", asc=True)) == ["6", "7", "8"]
@@ -64,6 +66,7 @@ def test_ranges_in_bullmq_s_order(do: Do, full: Queue) -> None:
     assert do(full.get_jobs, []) == []
 
 
+@pytest.mark.parity("Queue.getJobState", "Job.getState")
 def test_states(do: Do, full: Queue) -> None:
     states = [do(full.get_job_state, id) for id in ("1", "3", "4", "6", "9", "11", "P", "99")]
     assert states == [
@@ -79,6 +82,7 @@ def test_states(do: Do, full: Queue) -> None:
     assert do(do(full.get_job, "1").get_state) == "completed"
 
 
+@pytest.mark.parity("Queue.getJob")
 def test_a_job(do: Do, queue: Queue, hands: Hands) -> None:
     before = datetime.now(UTC) - timedelta(seconds=1)
     do(queue.add, "welcome", {"user": 7}, attempts=3, priority=2)
@@ -112,6 +116,7 @@ def test_no_such_state(do: Do, queue: Queue) -> None:
         do(queue.get_jobs, [7])
 
 
+@pytest.mark.parity("Queue.getMetrics")
 def test_metrics(do: Do, queue: Queue, redis_client: redis.Redis) -> None:
     assert do(queue.get_metrics).count == 0
     assert do(queue.get_metrics).previous_at is None
@@ -131,6 +136,7 @@ def test_metrics(do: Do, queue: Queue, redis_client: redis.Redis) -> None:
         do(queue.get_metrics, "waiting")
 
 
+@pytest.mark.parity("Queue.getMeta", "Queue.getVersion")
 def test_meta(do: Do, queue: Queue, redis_client: redis.Redis) -> None:
     assert do(queue.get_meta) == QueueMeta(False, None, None, None, None)
     assert do(queue.get_version) is None

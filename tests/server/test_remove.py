@@ -18,6 +18,7 @@ def put(queue: Queue, hands: Hands, state: str) -> None:
         hands.complete_all(1) if state == "completed" else hands.fail_all(1)
 
 
+@pytest.mark.parity("Queue.remove", "Job.remove")
 @pytest.mark.parametrize("state", ["wait", "prioritized", "delayed", "completed", "failed"])
 def test_from_each_state(
     do: Do, queue: Queue, hands: Hands, redis_client: redis.Redis, state: str
@@ -35,6 +36,7 @@ def test_from_each_state(
     assert do(queue.remove, "1") is False
 
 
+@pytest.mark.parity("Job.remove")
 def test_a_running_job_stands(
     do: Do, queue: Queue, hands: Hands, redis_client: redis.Redis
 ) -> None:

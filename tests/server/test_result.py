@@ -26,6 +26,7 @@ def test_a_job_that_is_finished_already(do: Do, queue: Queue, hands: Hands) -> N
     assert do(queue.get_job("3").result) is None
 
 
+@pytest.mark.parity("Job.waitUntilFinished")
 def test_a_job_that_finishes_meanwhile(do: Do, queue: Queue, hands: Hands) -> None:
     job = queue.add("x")
     (claimed,) = hands.claim()
@@ -35,6 +36,7 @@ def test_a_job_that_finishes_meanwhile(do: Do, queue: Queue, hands: Hands) -> No
     timer.join()
 
 
+@pytest.mark.parity("Job.waitUntilFinished")
 def test_a_job_that_fails_meanwhile(do: Do, queue: Queue, hands: Hands) -> None:
     job = queue.add("x")
     (claimed,) = hands.claim()

@@ -13,6 +13,7 @@ from tests.server.conftest import Do
 from tests.server.hands import Hands
 
 
+@pytest.mark.parity("Job.retry")
 def test_a_failed_job_runs_again(
     do: Do, queue: Queue, hands: Hands, redis_client: redis.Redis
 ) -> None:
@@ -32,6 +33,7 @@ def test_a_failed_job_runs_again(
     assert do(job.result) == "done"
 
 
+@pytest.mark.parity("Job.retry")
 def test_counters_begin_anew_where_asked(do: Do, queue: Queue, hands: Hands) -> None:
     queue.add("x")
     hands.fail_all(1)
@@ -76,6 +78,7 @@ def test_a_job_in_another_state_is_refused(do: Do, queue: Queue, hands: Hands) -
         do(job.retry)
 
 
+@pytest.mark.parity("Queue.retryJobs")
 def test_all_failed_jobs_run_again_the_oldest_first(
     do: Do, queue: Queue, hands: Hands, redis_client: redis.Redis
 ) -> None:

@@ -47,6 +47,7 @@ def waiting_run(client: redis.Redis, scheduler: str) -> str:
 # Making and reading
 
 
+@pytest.mark.parity("Queue.upsertJobScheduler")
 def test_every(do: Do, queue: Queue, clock: FixedClock, redis_client: redis.Redis) -> None:
     job = do(queue.upsert_job_scheduler, "s", every=3600, name="sum", data={"n": 1})
     assert (job.id, job.name, job.data) == (f"repeat:s:{NOON}", "sum", {"n": 1})
@@ -64,6 +65,7 @@ def test_every(do: Do, queue: Queue, clock: FixedClock, redis_client: redis.Redi
     assert redis_client.sismember("qc:bull::queues", "q")
 
 
+@pytest.mark.parity("Queue.upsertJobScheduler")
 def test_a_pattern(do: Do, queue: Queue, clock: FixedClock) -> None:
     options = {"attempts": 3, "priority": 2, "remove_on_complete": 5}
     start, end = at(NOON + HOUR), at(NOON + 1000 * HOUR)
@@ -150,6 +152,7 @@ def test_removing(do: Do, queue: Queue, clock: FixedClock, redis_client: redis.R
     assert not redis_client.exists("bull:q:repeat", "bull:q:repeat:s")
 
 
+@pytest.mark.parity("Queue.defaultJobOptions")
 def test_default_job_options_reach_the_runs(queue: Queue) -> None:
     defaults = {"attempts": 4, "remove_on_complete": True, "delay": 7}
     with override_settings(QUEUECORE=QUEUECORE | {"DEFAULT_JOB_OPTIONS": defaults}):

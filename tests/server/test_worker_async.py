@@ -3,6 +3,7 @@
 import asyncio
 from contextvars import ContextVar
 
+import pytest
 import redis
 
 from queuecore import Job, JobSpec, Queue
@@ -12,6 +13,7 @@ from tests.server.working import fields, finished, until, working
 tenant: ContextVar[str] = ContextVar("tenant", default="nobody")
 
 
+@pytest.mark.parity("Worker")
 async def test_a_job_runs_and_its_result_is_kept(queue: Queue, redis_client: redis.Redis) -> None:
     seen: list[Job] = []
 
@@ -30,6 +32,7 @@ async def test_a_job_runs_and_its_result_is_kept(queue: Queue, redis_client: red
     invariants.check(redis_client, "q", idle=True)
 
 
+@pytest.mark.parity("Worker.name", "Job.processedBy", "Job.attemptsStarted")
 async def test_what_the_processor_sees_of_its_own_run(queue: Queue) -> None:
     seen: dict[str, object] = {}
 
@@ -48,6 +51,7 @@ async def test_what_the_processor_sees_of_its_own_run(queue: Queue) -> None:
     assert seen == {"started": 2, "made": 1, "since": stored.processed_on, "by": "w"}
 
 
+@pytest.mark.parity("Worker.concurrency")
 async def test_as_many_at_a_time_as_the_concurrency_says(queue: Queue) -> None:
     running, most = 0, 0
     full = asyncio.Event()

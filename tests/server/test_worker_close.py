@@ -37,6 +37,7 @@ def waiting(client: redis.Redis) -> list[str]:
     return ids[::-1]
 
 
+@pytest.mark.parity("Worker.close")
 async def test_running_jobs_end_first(queue: Queue, redis_client: redis.Redis) -> None:
     slow = Slow()
     jobs = await queue.aadd_bulk([JobSpec("x") for _ in range(6)])

@@ -150,7 +150,7 @@ async def test_the_concurrency_changes_while_it_runs(queue: Queue, threads: bool
         assert worker.concurrency == 2
 
 
-@pytest.mark.parity("Worker.skipLockRenewal")
+@pytest.mark.parity("Worker.skipLockRenewal", "Worker.skipStalledCheck")
 async def test_locks_are_not_renewed_where_that_is_skipped(
     queue: Queue, redis_client: redis.Redis
 ) -> None:

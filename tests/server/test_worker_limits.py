@@ -88,6 +88,7 @@ async def test_a_rate_limit_of_the_worker(queue: Queue) -> None:
     assert counting.starts[-1] - counting.starts[0] >= 0.6 - SLACK
 
 
+@pytest.mark.parity("Worker.limiter")
 async def test_a_rate_limit_over_two_workers(queue: Queue) -> None:
     counting = Counting(0)
     limit = RateLimit(max=4, duration=0.3)
@@ -116,6 +117,7 @@ def windows(starts: list[float], most: int, duration: float) -> None:
         first += len(inside)
 
 
+@pytest.mark.parity("Worker.RateLimitError")
 async def test_a_processor_that_says_that_it_is_limited(
     queue: Queue, redis_client: redis.Redis
 ) -> None:

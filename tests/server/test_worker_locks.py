@@ -63,6 +63,7 @@ class Other:
         await asyncio.to_thread(self._thread.join)
 
 
+@pytest.mark.parity("Worker.lockDuration", "Worker.lockRenewTime")
 async def test_a_long_job_keeps_its_lock(queue: Queue, redis_client: redis.Redis) -> None:
     gated = Gated()
     jobs = await queue.aadd_bulk([JobSpec("x") for _ in range(20)])

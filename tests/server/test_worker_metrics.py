@@ -1,5 +1,6 @@
 """BullMQ's metrics lists: every completion and failure counted, by the minute."""
 
+import pytest
 import redis
 
 from queuecore import Job, JobSpec, Queue
@@ -12,6 +13,7 @@ async def work(job: Job) -> None:
         raise ValueError("no")
 
 
+@pytest.mark.parity("Worker.metrics")
 async def test_completions_and_failures_are_counted(
     queue: Queue, redis_client: redis.Redis
 ) -> None:

@@ -43,6 +43,7 @@ RULES: list[tuple[Any, list[str]]] = [
 ]
 
 
+@pytest.mark.parity("JobOptions.removeOnComplete")
 @pytest.mark.parametrize("name", ["good", "bad"])
 @pytest.mark.parametrize(("rule", "expected"), RULES)
 async def test_the_jobs_own_rule(
@@ -58,6 +59,7 @@ async def test_the_jobs_own_rule(
     assert len(redis_client.keys("bull:q:[0-9]*")) == len(expected)
 
 
+@pytest.mark.parity("Worker.removeOnComplete", "Worker.removeOnFail")
 @pytest.mark.parametrize("name", ["good", "bad"])
 @pytest.mark.parametrize(("rule", "expected"), [*RULES, ({"count": 1}, ["5"])])
 async def test_the_workers_rule(

@@ -41,6 +41,7 @@ async def test_one_attempt_is_no_retry(queue: Queue, redis_client: redis.Redis) 
     invariants.check(redis_client, "q", idle=True)
 
 
+@pytest.mark.parity("JobOptions.attempts")
 @pytest.mark.parametrize("concurrency", [1, 10])
 async def test_as_many_attempts_as_it_has(
     queue: Queue, redis_client: redis.Redis, concurrency: int
@@ -74,6 +75,7 @@ async def test_a_later_try_that_succeeds(queue: Queue) -> None:
     assert stored.failed_reason == "not yet"
 
 
+@pytest.mark.parity("UnrecoverableError")
 @pytest.mark.parametrize("kind", ["sync", "async"])
 async def test_unrecoverable_is_not_tried_again(
     queue: Queue, redis_client: redis.Redis, kind: str
@@ -106,17 +108,20 @@ async def times_of(queue: Queue, attempts: int, backoff: Any, **options: Any) ->
     return [later - earlier for earlier, later in pairwise(starts)]
 
 
+@pytest.mark.parity("JobOptions.backoff")
 async def test_fixed_backoff(queue: Queue) -> None:
     waits = await times_of(queue, 4, Backoff.fixed(0.2))
     assert all(0.2 <= wait < 0.2 + LATE for wait in waits), waits
 
 
+@pytest.mark.parity("JobOptions.backoff")
 async def test_exponential_backoff(queue: Queue) -> None:
     waits = await times_of(queue, 4, Backoff.exponential(0.1))
     for wait, least in zip(waits, (0.1, 0.2, 0.4), strict=True):
         assert least <= wait < least + LATE, waits
 
 
+@pytest.mark.parity("JobOptions.backoff.jitter")
 async def test_jitter_shortens_the_wait(queue: Queue) -> None:
     waits = await times_of(queue, 6, Backoff.fixed(0.2, jitter=0.5))
     assert all(0.1 <= wait < 0.2 + LATE for wait in waits), waits
@@ -137,6 +142,7 @@ def by_name(attempts_made: int, name: str, error: BaseException, job: Job) -> fl
 STRATEGY = f"{__name__}.by_name"
 
 
+@pytest.mark.parity("Worker.backoffStrategy")
 async def test_custom_backoff(queue: Queue) -> None:
     waits = await times_of(queue, 3, Backoff.custom("slow"), backoff_strategy=STRATEGY)
     for wait, least in zip(waits, (0.2, 0.4), strict=True):
@@ -205,6 +211,7 @@ async def test_retries_keep_priority_and_lifo(queue: Queue) -> None:
     assert order[3:] == [("ranked", 0), ("ranked", 1), ("other", 0)]
 
 
+@pytest.mark.parity("JobOptions.stackTraceLimit")
 async def test_the_stack_trace_limit(queue: Queue) -> None:
     none = await queue.aadd("x", attempts=4, stack_trace_limit=0)
     two = await queue.aadd("x", attempts=4, stack_trace_limit=2)
@@ -237,6 +244,7 @@ async def test_a_deferred_failure_fails_without_a_run(
     invariants.check(redis_client, "q", idle=True)
 
 
+@pytest.mark.parity("Worker.maxStartedAttempts")
 async def test_a_job_that_was_started_too_often_fails(
     queue: Queue, redis_client: redis.Redis
 ) -> None:

@@ -58,6 +58,7 @@ async def test_a_stall_before_the_first_renewal_costs_nothing(
     invariants.check(redis_client, "q", idle=True)
 
 
+@pytest.mark.parity("Job.stalledCounter")
 async def test_a_confirmed_stall_counts(
     queue: Queue, hands: Hands, redis_client: redis.Redis
 ) -> None:
@@ -73,6 +74,7 @@ async def test_a_confirmed_stall_counts(
     assert "sa" not in stored
 
 
+@pytest.mark.parity("Worker.maxStalledCount")
 @pytest.mark.parametrize("allowed", [0, 1, 3])
 async def test_too_many_confirmed_stalls_fail_the_job(
     queue: Queue, hands: Hands, redis_client: redis.Redis, allowed: int
@@ -248,6 +250,7 @@ async def test_a_suspect_does_not_wait_for_ever(queue: Queue, redis_client: redi
         await finished(queue, 2)
 
 
+@pytest.mark.parity("Worker.stalledInterval")
 async def test_the_checks_are_made_in_time(
     queue: Queue, hands: Hands, redis_client: redis.Redis
 ) -> None:

@@ -33,6 +33,9 @@ def test_without_options_only_attempts_are_written() -> None:
     assert json.loads(wire().encoded) == {"attempts": 0}
 
 
+@pytest.mark.parity(
+    "JobOptions.delay", "JobOptions.timestamp", "JobOptions.sizeLimit", "JobOptions.keepLogs"
+)
 @pytest.mark.parametrize(
     ("options", "written"),
     [
@@ -135,6 +138,7 @@ def test_a_wrong_option_is_named(options: dict[str, Any], words: str) -> None:
         wire(**options)
 
 
+@pytest.mark.parity("JobOptions.jobId")
 @pytest.mark.parametrize("job_id", ["order-7", "a:b:c", "ü", "7a", "-", "repeat-7", "1.5", "<b>"])
 def test_ids_that_are_allowed(job_id: str) -> None:
     assert checked_id(job_id, SUFFIXES) == job_id
