@@ -68,7 +68,7 @@ check-requirements: ## Say whether the locks are in line with pyproject.toml
 	$(SETUP) tools
 	@$(RUN) -m tests.locks --check
 
-peers: ## Install only the peers: BullMQ for Node (6 and 5) and for Python
+peers: ## Install only the peers: BullMQ for Node (6 and 5) and for Python, Bull Board
 	$(SETUP) peers
 
 wheel: ## Build the wheel into dist/

@@ -264,9 +264,10 @@ def demo_node():
 
 
 def peers():
-    """Every peer that the tests talk to: BullMQ for Node, two versions, and BullMQ for Python."""
+    """Every peer of the tests: BullMQ for Node, two versions, and for Python, and Bull Board."""
     npm("tests/peers/bullmq-6")
     npm("tests/peers/bullmq-5")
+    npm("tests/peers/bull-board")
     install(os.path.join(TOOLS, "bullmq-python"), "tests/peers/bullmq-python/requirements.txt")
 
 
