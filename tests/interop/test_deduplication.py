@@ -4,6 +4,7 @@ import json
 import random
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from tests.servers import Server
 # A moment of both sides' clocks, so that what is counted from it is the same.
 NOW = 2_000_000_000_000
 LATE = 1_000_000
+DAYS_AGO = int(time.time() * 1000) - 10 * 86_400_000
 
 
 def job(n: int = 0, *, delay: int = 0, **options: Any) -> dict[str, Any]:
@@ -387,9 +389,9 @@ def at_random(seed: int) -> Callable[[Side], list[Any]]:
         active: list[str] = []
 
         def one(n: int) -> dict[str, Any]:
-            # Made long ago, and due in a far future: rescheduled to no delay at all, it runs.
-            made = job(n) | {"timestamp": 1_700_000_000_000 + n}
-            if delay := chance.choice((0, 0, 20, 30)):
+            # Made some days ago, and due in years: rescheduled to no delay at all, it runs.
+            made = job(n) | {"timestamp": DAYS_AGO + n}
+            if delay := chance.choice((0, 0, 1, 2)):
                 made["delay"] = delay * 365 * 86_400_000
             rule = made["deduplication"]
             rule["id"] = chance.choice("ab")
@@ -418,6 +420,8 @@ def at_random(seed: int) -> Callable[[Side], list[Any]]:
             elif kind == "end" and active:
                 ended = active.pop(chance.randrange(len(active)))
                 chance.choice((side.complete, side.complete, side.fail))(ended)
+                # What follows two jobs that end in one millisecond is due in one, too: by chance.
+                time.sleep(0.002)
             elif kind == "remove" and known:
                 removed = chance.choice(known)
                 if removed not in active:
