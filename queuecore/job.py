@@ -24,6 +24,7 @@ from .wire.calls import adding, flows, jobs, moving, reading, removing
 from .wire.calls.base import NOW, Call, Operation
 from .wire.calls.flows import Dependencies
 from .wire.calls.waiting import wait_until_finished
+    checked_token,
 from .wire.codec import dumps, loads
 
 if TYPE_CHECKING:
@@ -438,7 +439,7 @@ class Job(Fields):
         )
 
     def _token(self, token: str | None) -> str:
-        return self.token if token is None else token
+        return self.token if token is None else checked_token(token)
 
     def _move_to_delayed(self, when: Seconds | datetime, token: str | None) -> Operation[None]:
         at = epoch_ms(when, "when") if isinstance(when, datetime) else None
