@@ -322,14 +322,15 @@ async def work(job: Job) -> Any:
 
 def settled(client: redis.Redis, prefix: str) -> bool:
     """Whether nothing is left that a worker would do in the next ten seconds."""
-    left = 0
+    soon = (time.time() + 10) * 1000 * 4096
+    look = client.pipeline(transaction=True)  # a child's end is its parent's beginning
     for queue in QUEUES:
         base = f"{prefix}:{queue}:"
-        left += client.llen(f"{base}wait") + client.llen(f"{base}active")
-        left += client.zcard(f"{base}prioritized")
-        soon = (time.time() + 10) * 1000 * 4096
-        left += client.zcount(f"{base}delayed", 0, soon)
-    return left == 0
+        look.llen(f"{base}wait")
+        look.llen(f"{base}active")
+        look.zcard(f"{base}prioritized")
+        look.zcount(f"{base}delayed", 0, soon)
+    return not any(look.execute())
 
 
 def work_off(sides: Sides, client: redis.Redis, concurrency: int) -> None:
