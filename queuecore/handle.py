@@ -32,6 +32,8 @@ class Handle:
         # of runs that are to be cancelled, by the lock's token and the job's id.
         self._progressed: Callable[[Any, Any], None] | None = None
         self._cancelled: dict[tuple[str, str], str] = {}
+        # Finishes jobs that a program claims itself: `queuecore.worker.manual.Manual`.
+        self._manual: Any = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r} on {self.alias!r}>"

@@ -9,13 +9,22 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from .errors import InvalidOption, JobCancelled, JobFailed, JobNotFound, did_you_mean
+from . import conf
+from .errors import (
+    InvalidOption,
+    JobCancelled,
+    JobFailed,
+    JobNotFound,
+    LockLost,
+    did_you_mean,
+)
 from .fields import Fields
 from .handle import log_row
 from .options import (
     Seconds,
     checked_finished,
     checked_priority,
+    checked_token,
     checked_whole,
     epoch_ms,
     milliseconds,
@@ -24,7 +33,7 @@ from .wire.calls import adding, flows, jobs, moving, reading, removing
 from .wire.calls.base import NOW, Call, Operation
 from .wire.calls.flows import Dependencies
 from .wire.calls.waiting import wait_until_finished
-    checked_token,
+from .wire.calls.working import HeldLock, extend_locks
 from .wire.codec import dumps, loads
 
 if TYPE_CHECKING:
@@ -244,6 +253,49 @@ class Job(Fields):
     async def aremove_unprocessed_children(self) -> int:
         """See :meth:`remove_unprocessed_children`."""
         return await self.queue._arun(flows.remove_unprocessed_children(self.queue.keys, self.id))
+
+    # By a program that got it from `Worker.get_next_job`
+
+    def move_to_completed(self, result: Any = None, token: str | None = None) -> None:
+        """Complete a job that this program got itself (BullMQ ``moveToCompleted``).
+
+        Raises:
+            LockLost: another worker has the job.
+            PendingChildren, FailedChildren: it cannot complete; its lock is still held.
+            InvalidOption: it was not got by ``Worker.get_next_job``.
+        """
+        self.queue._run(self._move_to_completed(result, token))
+
+    async def amove_to_completed(self, result: Any = None, token: str | None = None) -> None:
+        """See :meth:`move_to_completed`."""
+        await self.queue._arun(self._move_to_completed(result, token))
+
+    def move_to_failed(self, error: BaseException | str, token: str | None = None) -> None:
+        """Let a job that this program got itself fail, or be tried again (``moveToFailed``).
+
+        Raises:
+            LockLost, InvalidOption: as :meth:`move_to_completed`.
+        """
+        self.queue._run(self._move_to_failed(error, token))
+
+    async def amove_to_failed(self, error: BaseException | str, token: str | None = None) -> None:
+        """See :meth:`move_to_failed`."""
+        await self.queue._arun(self._move_to_failed(error, token))
+
+    def extend_lock(self, duration: Seconds | None = None, token: str | None = None) -> None:
+        """Hold the job for *duration* from now on (BullMQ ``extendLock``).
+
+        Args:
+            duration: seconds (or a timedelta); None is ``LOCK_DURATION``.
+
+        Raises:
+            LockLost: another worker has the job, or it was too late.
+        """
+        self.queue._run(self._extend_lock(duration, token))
+
+    async def aextend_lock(self, duration: Seconds | None = None, token: str | None = None) -> None:
+        """See :meth:`extend_lock`."""
+        await self.queue._arun(self._extend_lock(duration, token))
 
     # From outside
 
@@ -502,6 +554,36 @@ class Job(Fields):
             for one in (b"parentKey", b"parent"):
                 self._fields.pop(one, None)
         return removed
+
+    def _manual(self) -> Any:
+        if self.queue._manual is None:
+            raise InvalidOption(
+                f"job {self.id} was not got by Worker.get_next_job(), so it can't be ended by hand"
+            )
+        return self.queue._manual
+
+    def _move_to_completed(self, result: Any, token: str | None) -> Operation[None]:
+        yield from self._manual().completed(self, result, token)
+
+    def _move_to_failed(self, error: BaseException | str, token: str | None) -> Operation[None]:
+        raised = error if isinstance(error, BaseException) else Exception(error)
+        yield from self._manual().failed(self, raised, token)
+
+    def _extend_lock(self, duration: Seconds | None, token: str | None) -> Operation[None]:
+        if duration is not None:
+            ms = milliseconds(duration, "duration")
+        elif self.queue._manual is not None:
+            ms = self.queue._manual.lock_duration
+        else:
+            ms = round(conf.get_settings().worker.lock_duration * 1000)
+        if ms == 0:
+            raise InvalidOption("duration must be at least a millisecond")
+        held = HeldLock(self.id, self._token(token), self.attempts_started, True)
+        (answer,) = yield extend_locks(self.queue.keys, ms, [held])
+        if answer not in (1, 2):
+            raise LockLost(
+                f"the lock of job {self.id} of queue {self.queue.name} is not ours any more"
+            )
 
     def _refresh(self) -> Operation[None]:
         fields = yield reading.get_job(self.queue.keys, self.id)

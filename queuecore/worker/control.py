@@ -14,9 +14,11 @@ from typing import Any, TypeVar
 
 from .. import conf
 from ..errors import ConfigurationError, did_you_mean
+from ..job import Job
 from ..queue import Queue
 from .execute import Executor, Run
 from .hooks import EVENTS, Hooks
+from .manual import Manual
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -26,6 +28,7 @@ class Control:
 
     queue: Queue
     _hooks: Hooks
+    _manual: Manual
     _executor: Executor | None
     _runs: dict[str, Run]
     _loop: asyncio.AbstractEventLoop
@@ -76,6 +79,23 @@ class Control:
         if self._executor is not None:
             self._executor.resize(checked)
         self._in_loop(self._look_again)
+
+    def get_next_job(self, *, block: bool = True) -> Job | None:
+        """Claim the next job, for a program that runs it itself (BullMQ ``getNextJob``).
+
+        The worker need not run. Nobody renews the lock: call ``job.extend_lock()`` in time, and
+        end it by ``job.move_to_completed()`` or ``job.move_to_failed()``.
+
+        Args:
+            block: wait for a job, for ``drain_delay`` of the settings at most.
+
+        Returns None if there is none, or while a rate limit holds.
+        """
+        return self.queue._run(self._manual.fetch(block))
+
+    async def aget_next_job(self, *, block: bool = True) -> Job | None:
+        """See :meth:`get_next_job`."""
+        return await self.queue._arun(self._manual.fetch(block))
 
     def is_running(self) -> bool:
         """Whether the worker has begun and is not being closed."""

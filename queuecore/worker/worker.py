@@ -57,6 +57,7 @@ from .execute import Executor, Run
 from .fetch import Marker
 from .hooks import Hooks
 from .locks import LockRenewer
+from .manual import Manual
 from .pace import Pace
 from .tasks import end
 
@@ -89,7 +90,7 @@ class Worker(Control):
     Args:
         queue: the queue's name.
         processor: a function or coroutine function of one job, or a ``Processor`` class; or the
-            registered processors of the queue.
+            registered processors of the queue; None only to get jobs by :meth:`get_next_job`.
         connection: the connection alias.
         concurrency: jobs run at a time, 10 unless set.
         limiter: at most so many starts in a time, over all workers of the queue.
@@ -102,7 +103,7 @@ class Worker(Control):
     def __init__(
         self,
         queue: str,
-        processor: Any,
+        processor: Any = None,
         *,
         connection: str = "default",
         concurrency: int | None = None,
@@ -114,7 +115,8 @@ class Worker(Control):
         if isinstance(processor, QueueProcessors):
             self.processors = processor
         else:
-            self.processors = QueueProcessors(connection, queue, default=entry_for(processor))
+            entry = None if processor is None else entry_for(processor)
+            self.processors = QueueProcessors(connection, queue, default=entry)
         base = conf.get_settings().worker
         strategy = settings.get("backoff_strategy")
         if callable(strategy):
@@ -150,6 +152,14 @@ class Worker(Control):
         )
         path = self.settings.backoff_strategy
         self._strategy = strategy or (load_strategy(path) if path else None)
+        self._manual = self.queue._manual = Manual(
+            self.queue,
+            self._options,
+            self._retention,
+            self._strategy,
+            self.settings.drain_delay,
+            self.settings.max_started_attempts,
+        )
         self._number = 0
         self._runs: dict[str, Run] = {}
         self._outcomes: deque[tuple[Run, Outcome, Any]] = deque()
@@ -198,7 +208,13 @@ class Worker(Control):
 
         Raises:
             Exception: what a part of the worker died of, or what a ``setup`` raised.
+            ConfigurationError: it has no processor.
         """
+        if not self.processors.entries():
+            raise ConfigurationError(
+                f"the worker of {self.queue.name!r} has no processor: give it one, or get its jobs "
+                "by get_next_job()"
+            )
         self._loop = asyncio.get_running_loop()
         self._changed, self._done = asyncio.Event(), asyncio.Event()
         self._closed = asyncio.Event()
