@@ -336,6 +336,54 @@ class Job(Fields):
         """See :meth:`get_state`."""
         return await self.queue._arun(reading.get_state(self.queue.keys, self.id))
 
+    def is_completed(self) -> bool:
+        """Whether it is completed now (BullMQ ``isCompleted``)."""
+        return self.queue._run(self._is("completed"))
+
+    async def ais_completed(self) -> bool:
+        """See :meth:`is_completed`."""
+        return await self.queue._arun(self._is("completed"))
+
+    def is_failed(self) -> bool:
+        """Whether it is failed now (BullMQ ``isFailed``)."""
+        return self.queue._run(self._is("failed"))
+
+    async def ais_failed(self) -> bool:
+        """See :meth:`is_failed`."""
+        return await self.queue._arun(self._is("failed"))
+
+    def is_delayed(self) -> bool:
+        """Whether it is delayed now (BullMQ ``isDelayed``)."""
+        return self.queue._run(self._is("delayed"))
+
+    async def ais_delayed(self) -> bool:
+        """See :meth:`is_delayed`."""
+        return await self.queue._arun(self._is("delayed"))
+
+    def is_active(self) -> bool:
+        """Whether it is active now (BullMQ ``isActive``)."""
+        return self.queue._run(self._is("active"))
+
+    async def ais_active(self) -> bool:
+        """See :meth:`is_active`."""
+        return await self.queue._arun(self._is("active"))
+
+    def is_waiting(self) -> bool:
+        """Whether it is waiting now (BullMQ ``isWaiting``)."""
+        return self.queue._run(self._is("waiting"))
+
+    async def ais_waiting(self) -> bool:
+        """See :meth:`is_waiting`."""
+        return await self.queue._arun(self._is("waiting"))
+
+    def is_waiting_children(self) -> bool:
+        """Whether it is waiting-children now (BullMQ ``isWaitingChildren``)."""
+        return self.queue._run(self._is("waiting-children"))
+
+    async def ais_waiting_children(self) -> bool:
+        """See :meth:`is_waiting_children`."""
+        return await self.queue._arun(self._is("waiting-children"))
+
     def get_logs(self, start: int = 0, end: int = -1, asc: bool = True) -> tuple[list[str], int]:
         """Rows *start* to *end* of the log, and how many there are; not *asc*: newest first."""
         return self.queue._run(self.queue._get_job_logs(self.id, start, end, asc))
@@ -584,6 +632,10 @@ class Job(Fields):
             raise LockLost(
                 f"the lock of job {self.id} of queue {self.queue.name} is not ours any more"
             )
+
+    def _is(self, state: str) -> Operation[bool]:
+        found: str = yield reading.get_state(self.queue.keys, self.id)
+        return found == state
 
     def _refresh(self) -> Operation[None]:
         fields = yield reading.get_job(self.queue.keys, self.id)

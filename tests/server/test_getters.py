@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import redis
 
-from queuecore import Job, JobSpec, Queue
+from queuecore import FlowJob, FlowProducer, Job, JobSpec, Queue
 from queuecore.errors import InvalidOption
 from tests.server.conftest import Do
 from tests.server.hands import Hands
@@ -29,7 +29,7 @@ def fill(queue: Queue, hands: Hands) -> None:
 
 @pytest.mark.parity(
     "Queue.getWaiting", "Queue.getActive", "Queue.getDelayed", "Queue.getPrioritized",
-    "Queue.getCompleted", "Queue.getFailed",
+    "Queue.getCompleted", "Queue.getFailed", "Queue.getWaitingChildren",
 )  # fmt: skip
 def test_the_jobs_of_a_state(queue: Queue, hands: Hands, do: Do) -> None:
     fill(queue, hands)
@@ -44,6 +44,25 @@ def test_the_jobs_of_a_state(queue: Queue, hands: Hands, do: Do) -> None:
     }
     assert [job.id for job in do(queue.get_waiting, 1, 1)] == ["8"]
     assert do(queue.get_waiting_children) == []
+    tree = FlowProducer().add(FlowJob("p", queue="q", children=[FlowJob("c", queue="q")]))
+    assert [job.id for job in do(queue.get_waiting_children)] == [tree.job.id]
+    assert do(queue.get_waiting_children_count) == 1
+
+
+@pytest.mark.parity(
+    "Job.isCompleted", "Job.isFailed", "Job.isDelayed", "Job.isActive", "Job.isWaiting",
+    "Job.isWaitingChildren",
+)  # fmt: skip
+def test_whether_a_job_is_in_a_state(queue: Queue, hands: Hands, do: Do) -> None:
+    fill(queue, hands)
+    tree = FlowProducer().add(FlowJob("p", queue="q", children=[FlowJob("c", queue="q")]))
+    ids = {"completed": "1", "failed": "3", "active": "5", "waiting": "7", "delayed": "11"}
+    ids["waiting_children"] = tree.job.id
+    for state, id in ids.items():
+        job = queue.get_job(id)
+        assert job is not None
+        found = {one for one in ids if do(getattr(job, f"is_{one}"))}
+        assert found == {state}
 
 
 @pytest.mark.parity(
