@@ -514,7 +514,8 @@ class Worker(Control):
 
     def _launch(self, run: Run) -> None:
         assert self._executor is not None
-        self._hooks.started(run)
+        if self._listeners or (run.entry is not None and run.entry.instance is not None):
+            self._hooks.started(run)
         self._executor.start(run)
 
     def _aside(self, coroutine: Coroutine[Any, Any, None]) -> None:
