@@ -10,7 +10,8 @@ function load(verb, path, values) {
   return window.htmx.ajax(verb, path, {
     target: body,
     select: "unset",
-    swap: "innerHTML",
+    // At once: htmx focuses [autofocus] when it settles, which must not undo a Tab pressed meanwhile.
+    swap: "innerHTML settle:0ms",
     headers: asked,
     values,
     push: "false",
@@ -61,7 +62,7 @@ document.addEventListener("htmx:afterSwap", (event) => {
   if (!dialog) return;
   if (event.detail.target === body) {
     if (!dialog.open) dialog.showModal();
-  } else if (dialog.open && event.detail.target?.id === "page") {
+  } else if (dialog.open && event.detail.target?.id === "stage") {
     // Another page. Live updates swap elements too, and those leave the dialog alone.
     dialog.close();
   }

@@ -135,6 +135,28 @@ document.addEventListener("submit", (event) => {
   if (button && ["density", "keys"].includes(button.name)) root.dataset[button.name] = button.value;
 }, true);
 
+// Of two pages that are under way the one asked for last stays, whichever comes last.
+const turns = new WeakMap();
+let asked = 0;
+let shown = 0;
+document.addEventListener("htmx:beforeRequest", (event) => {
+  if (event.detail.target?.id === "stage") turns.set(event.detail.xhr, ++asked);
+});
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const { pathInfo, requestConfig, xhr } = event.detail;
+  const turn = turns.get(xhr);
+  if (turn === undefined) return;
+  if (turn < shown) {
+    event.detail.shouldSwap = false;
+    return;
+  }
+  shown = turn;
+  // htmx forgets that a link was one for navigation once another page has replaced it.
+  if (requestConfig.verb === "get" && !requestConfig.elt.isConnected) {
+    history.pushState({ htmx: true }, "", pathInfo.responsePath ?? pathInfo.finalRequestPath);
+  }
+});
+
 // After an action the page is a new one: who works by keyboard goes on at the row where the action
 // was, or at the next one if it is gone, else at the heading; not at the top of the document again.
 let place = -1; // of the row last focused, outside of dialogs
@@ -151,7 +173,7 @@ document.addEventListener("htmx:beforeRequest", (event) => {
   acted = event.detail.requestConfig.verb === "post";
 });
 document.addEventListener("htmx:afterSettle", (event) => {
-  if (!acted || event.detail.target?.id !== "page") return;
+  if (!acted || event.detail.target?.id !== "stage") return;
   acted = false;
   if (document.activeElement !== document.body) return;
   const row = place < 0 ? undefined : rows().slice(0, place + 1).at(-1);

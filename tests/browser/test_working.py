@@ -1,5 +1,6 @@
 """Working with the dashboard: signing in, acting, dialogs, ticking, the keyboard."""
 
+import asyncio
 import re
 from collections.abc import Callable
 from typing import Any
@@ -224,6 +225,33 @@ def test_after_an_action_the_keyboard_goes_on_where_it_was(
     page.keyboard.press("Enter")
     expect(page.locator("[data-toast-text]")).to_have_text("Paused emails.")
     expect(page.get_by_role("heading", name="emails")).to_be_focused()
+
+
+@pytest.mark.parametrize("late", ["first", "last"])
+def test_the_page_asked_for_last_stays(
+    late: str, ada: Callable[..., Visitor], emails: Queue
+) -> None:
+    page = ada().go("/")
+    arrived: list[str] = []
+
+    async def hold(route: Any) -> None:
+        await asyncio.sleep(1.5)
+        arrived.append(route.request.url)
+        await route.continue_()
+
+    slow = "/queues/$" if late == "first" else "/queues/emails/$"
+    page.route(re.compile(slow), hold)
+    # Both links are clicked in one go, before either page can come.
+    page.evaluate(
+        """() => ["/queues/", "/queues/emails/"].forEach(
+            (path) => document.querySelector(`#page a[href="${path}"]`).click())"""
+    )
+    heading = page.get_by_role("heading", name="emails", exact=True)
+    expect(heading).to_be_visible()
+    page.wait_for_timeout(2500)  # the other page would have come meanwhile
+    assert len(arrived) == 1
+    expect(heading).to_be_visible()
+    expect(page).to_have_url(re.compile("/queues/emails/$"))
 
 
 def test_shortcuts_can_be_switched_off(ada: Callable[..., Visitor], emails: Queue) -> None:
