@@ -6,10 +6,9 @@ import math
 import random
 from collections.abc import Callable
 from datetime import timedelta
-from importlib import import_module
 from typing import Any
 
-from .errors import ConfigurationError
+from .dotted import load_function
 
 # (attempts_made, name, error, job) -> seconds; -1 gives up. BullMQ's `backoffStrategy`.
 Strategy = Callable[[int, str, BaseException, Any], float | timedelta]
@@ -24,19 +23,7 @@ def load_strategy(path: str) -> Strategy:
     Raises:
         ConfigurationError: it cannot be imported, or is no function.
     """
-    module, _, name = path.rpartition(".")
-    try:
-        strategy: Strategy = getattr(import_module(module), name)
-    except Exception as error:  # whatever the module raises
-        raise ConfigurationError(
-            f"QUEUECORE['WORKER']['BACKOFF_STRATEGY'] names {path!r}, which cannot be imported: "
-            f"{error or type(error).__name__}"
-        ) from error
-    if not callable(strategy):
-        raise ConfigurationError(
-            f"QUEUECORE['WORKER']['BACKOFF_STRATEGY'] names {path!r}, which is no function"
-        )
-    return strategy
+    return load_function(path, "QUEUECORE['WORKER']['BACKOFF_STRATEGY']")
 
 
 class UnknownBackoff(ValueError):

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
-from importlib import import_module
 from typing import Any
 
 from . import conf
 from .cron import checked_pattern, next_run, time_zone
-from .errors import ConfigurationError, InvalidOption
+from .dotted import load_function
+from .errors import InvalidOption
 from .options import Seconds, checked_whole, epoch_ms, milliseconds
 
 # (after, repeat, name) -> the next time after that, or None; BullMQ's `repeatStrategy`.
@@ -151,26 +150,13 @@ def number(value: Any) -> int | None:
         return None
 
 
-@cache
 def load_strategy(path: str) -> Strategy:
     """The function that *path*, the setting ``REPEAT_STRATEGY``, names.
 
     Raises:
         ConfigurationError: it cannot be imported, or is no function.
     """
-    module, _, name = path.rpartition(".")
-    try:
-        found: Strategy = getattr(import_module(module), name)
-    except Exception as error:  # whatever the module raises
-        raise ConfigurationError(
-            f"QUEUECORE['REPEAT_STRATEGY'] names {path!r}, which cannot be imported: "
-            f"{error or type(error).__name__}"
-        ) from error
-    if not callable(found):
-        raise ConfigurationError(
-            f"QUEUECORE['REPEAT_STRATEGY'] names {path!r}, which is no function"
-        )
-    return found
+    return load_function(path, "QUEUECORE['REPEAT_STRATEGY']")
 
 
 def _ask(path: str, moment: int, repeat: Repeat, name: str) -> int | None:
