@@ -34,8 +34,25 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from . import conf
+from .audit_log import entries
 from .errors import ConfigurationError, QueueCoreError
 from .models import AuditEntry, AuditHead
+
+__all__ = [
+    "AlreadyDone",
+    "Anchor",
+    "InTransaction",
+    "Problem",
+    "Record",
+    "Verification",
+    "arecord",
+    "check_audit_keys",
+    "client_ip",
+    "entries",
+    "record",
+    "signing_key",
+    "verify",
+]
 
 logger = logging.getLogger("queuecore.audit")
 
@@ -299,10 +316,10 @@ def _chained(fields: dict[str, Any], using: str) -> AuditEntry:
 
 
 def _refuse_twice(once: str, using: str) -> None:
-    entries = AuditEntry.objects.using(using)
-    first = entries.filter(once=once).first()
+    rows = AuditEntry.objects.using(using)
+    first = rows.filter(once=once).first()
     if first is not None:
-        results = entries.filter(record=first.record, phase=AuditEntry.Phase.RESULT)
+        results = rows.filter(record=first.record, phase=AuditEntry.Phase.RESULT)
         raise AlreadyDone(results.first())
 
 
@@ -389,8 +406,8 @@ def verify(anchors: Iterator[Anchor] | list[Anchor] | tuple[Anchor, ...] = ()) -
     number, mac = 0, ""
     # The head first: entries that arrive during the walk lie behind it.
     head = AuditHead.objects.using(using).filter(pk=1).first()
-    entries = AuditEntry.objects.using(using).order_by("number")
-    for entry in entries.iterator(chunk_size=1000):
+    rows = AuditEntry.objects.using(using).order_by("number")
+    for entry in rows.iterator(chunk_size=1000):
         found.entries += 1
         if entry.number != number + 1:
             found.add(entry.number, _gap(number, entry.number))
