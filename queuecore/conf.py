@@ -49,6 +49,7 @@ class WorkerSettings:
     ``max_stalled_count``: how often a job may be recovered before it fails.
     ``skip_stalled_check``: leave that check to other workers.
     ``drain_delay``: the longest an idle worker waits before it looks again.
+    ``maximum_rate_limit_delay``: the longest it waits while a rate limit holds.
     ``shutdown_timeout``: what running jobs get to finish when the worker is told to stop.
     ``metrics_max_data_points``: minutes kept in BullMQ's metrics lists; 0 switches them off.
     ``max_started_attempts``: how often a job may be started at all; None is without limit.
@@ -68,6 +69,7 @@ class WorkerSettings:
     max_stalled_count: int = 1
     skip_stalled_check: bool = False
     drain_delay: float = 5.0
+    maximum_rate_limit_delay: float = 5.0
     shutdown_timeout: float = 25.0
     metrics_max_data_points: int = 60 * 24 * 7
     max_started_attempts: int | None = None
@@ -121,6 +123,7 @@ _SECONDS = {
     "lock_renew_time": 0.01,
     "stalled_interval": 0.1,
     "drain_delay": 0.01,
+    "maximum_rate_limit_delay": 0.01,
     "shutdown_timeout": 0,
     "unknown_job_delay": 0,
 }
@@ -138,6 +141,7 @@ class Settings:
     audit_keys: Mapping[str, str] = field(default_factory=dict)
     telemetry: str | None = None
     repeat_strategy: str | None = None
+    max_events: int | None = None
 
     def connection(self, alias: str) -> ConnectionSettings:
         """The connection *alias*.
@@ -161,6 +165,7 @@ _TOP = (
     "AUDIT_KEYS",
     "TELEMETRY",
     "REPEAT_STRATEGY",
+    "MAX_EVENTS",
 )
 _CONNECTION = ("URL", "PREFIX")
 # What makes no sense for every job, and what would come of it.
@@ -206,6 +211,7 @@ def get_settings() -> Settings:
         audit_keys=dict(keys),
         telemetry=_path(raw, "TELEMETRY"),
         repeat_strategy=_path(raw, "REPEAT_STRATEGY"),
+        max_events=_max_events(raw.get("MAX_EVENTS")),
     )
 
 
@@ -285,6 +291,17 @@ def _dict(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:
         if not _is_text(name):
             raise ConfigurationError(f"a key of QUEUECORE[{key!r}] must be a text, not {name!r}")
     return values
+
+
+def _max_events(value: Any) -> int | None:
+    """``QUEUECORE["MAX_EVENTS"]``, how many events a queue keeps."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
+        raise ConfigurationError(
+            f"QUEUECORE['MAX_EVENTS'] must be a whole number of at least 0, not {value!r}"
+        )
+    return value
 
 
 def _path(raw: Mapping[str, Any], key: str) -> str | None:

@@ -16,7 +16,6 @@ from .wire.calls import flows
 from .wire.calls.base import NOW, Call, Command, Operation
 from .wire.calls.reading import get_job
 from .wire.connections import Connection, get_connection
-from .wire.keys import connection_key
 
 T = TypeVar("T")
 
@@ -176,10 +175,7 @@ class FlowProducer:
         queues = {one.queue.keys.base: one.queue for one in all_of_them}
         unknown = [queue for queue in queues.values() if not queue._registered]
         if unknown:
-            yield [
-                Command(("SADD", connection_key(one.keys.prefix, "queues"), one.name))
-                for one in unknown
-            ]
+            yield [command for one in unknown for command in one._introduction()]
             for queue in unknown:
                 queue._registered = True
         for one in all_of_them:

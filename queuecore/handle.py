@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from . import conf
 from .errors import InvalidOption
 from .wire.calls.base import Call, Command, Operation
+from .wire.calls.steering import set_max_events
 from .wire.connections import Connection, get_connection
-from .wire.keys import Keys
+from .wire.keys import Keys, connection_key
 
 T = TypeVar("T")
 
@@ -37,6 +39,16 @@ class Handle:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r} on {self.alias!r}>"
+
+    def _introduction(self) -> list[Call[Any] | Command[Any]]:
+        """What is sent before the first job: that there is such a queue, and how it is set up."""
+        known: Command[Any] = Command(
+            ("SADD", connection_key(self.keys.prefix, "queues"), self.name)
+        )
+        most = conf.get_settings().max_events
+        if most is None:
+            return [known]
+        return [known, set_max_events(self.keys, most, where_absent=True)]
 
     def _run(self, operation: Operation[T] | Call[T] | Command[T]) -> T:
         return self.connection.run(operation)

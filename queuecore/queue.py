@@ -27,9 +27,9 @@ from .schedulers import Schedulers
 from .steering import Steering
 from .wire import codec
 from .wire.calls.adding import BATCH, NewJob, add_jobs
-from .wire.calls.base import NOW, Command, Operation
+from .wire.calls.base import NOW, Operation
 from .wire.connections import aliases, get_connection
-from .wire.keys import SUFFIXES, Keys, connection_key
+from .wire.keys import SUFFIXES, Keys
 from .wire.lanes import Lanes
 
 
@@ -217,7 +217,7 @@ class Queue(Steering, Getters, Schedulers):
     def _add(self, prepared: list[NewJob]) -> Operation[list[Job]]:
         now = yield NOW
         if not self._registered:
-            yield Command(("SADD", connection_key(self.keys.prefix, "queues"), self.name))
+            yield self._introduction()
             self._registered = True
         jobs: list[Job] = []
         for start in range(0, len(prepared), BATCH):

@@ -28,7 +28,7 @@ from .wire import codec
 from .wire.calls import scheduling
 from .wire.calls.base import NOW, Argument, Command, Operation
 from .wire.calls.scheduling import ALL_TAKEN, NextRun, Record
-from .wire.keys import SUFFIXES, connection_key
+from .wire.keys import SUFFIXES
 
 if TYPE_CHECKING:
     from .queue import Queue
@@ -204,7 +204,7 @@ class Schedulers(Handle):
         now = yield NOW
         if repeat.end is not None and repeat.end < now:
             raise InvalidOption("end_date must lie in the future")
-        yield Command(("SADD", connection_key(self.keys.prefix, "queues"), self.name))
+        yield self._introduction()
         template = run.opts
         record = _record(run.name, repeat, template, run.data)
         due = None

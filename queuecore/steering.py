@@ -267,6 +267,19 @@ class Steering(Handle):
         """See :meth:`trim_events`."""
         return await self._arun(steering.trim_events(self.keys, checked_whole(length, "length")))
 
+    def set_max_events(self, length: int) -> None:
+        """Let the queue keep about so many events from now on, whoever writes them.
+
+        ``get_meta().max_events`` tells how many; a queue that nobody gave a number keeps 10,000, or
+        ``MAX_EVENTS`` of the settings. A ``Queue`` of BullMQ's writes its own number when it is
+        made (its option ``streams.events.maxLen``): the last one holds.
+        """
+        self._run(steering.set_max_events(self.keys, checked_whole(length, "length")))
+
+    async def aset_max_events(self, length: int) -> None:
+        """See :meth:`set_max_events`."""
+        await self._arun(steering.set_max_events(self.keys, checked_whole(length, "length")))
+
     def _add_job_log(self, job_id: str, row: str, keep_logs: int) -> Call[int]:
         keep = checked_whole(keep_logs, "keep_logs")
         return jobs.add_log(self.keys, known_id(job_id), [log_row(row)], keep)

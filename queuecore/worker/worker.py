@@ -68,14 +68,12 @@ jobs_logger = logging.getLogger("queuecore.jobs")
 LANES = 2
 # The most outcomes, and the most claims, of one call: some milliseconds of the server's time.
 BATCH = 200
-# A limited queue is looked at again after this at the latest, since the limit may be lifted
-# (BullMQ's maximumRateLimitDelay is 30); the same where others use up the global concurrency, since
-# not every client tells when it frees a slot. In seconds.
-_LONGEST_LIMIT = 5.0
+# Others may use up the global concurrency, and not every client tells when it frees a slot: then
+# this long until the next look, in seconds.
+_MAXED = 1.0
 # After a processor has met a limit, until the server says how long it holds; and at least, so that
 # a job whose limit is over already does not come back at once for ever.
 _SHORTEST_LIMIT = 0.1
-_MAXED = 1.0
 # How long it is at least remembered that a job's name was unknown; in seconds.
 _UNKNOWN_MEMORY = 24 * 3600
 # How often a scheduler's next run is asked for whose script fails.
@@ -416,7 +414,7 @@ class Worker(Control):
         if claim.limit_ttl:
             if self._limit is not None:
                 self._limit.cancel()
-            seconds = min(claim.limit_ttl / 1000, _LONGEST_LIMIT)
+            seconds = min(claim.limit_ttl / 1000, self.settings.maximum_rate_limit_delay)
             self._limit = self._loop.call_later(seconds, self._limit_over)
         if want:
             got = len(claim.jobs)

@@ -405,3 +405,16 @@ async def test_a_worker_that_finds_itself_limited_tells_the_next(
             await queue.aadd("x")
             await finished(queue, 1, 3)
     assert (len(counting.starts), len(other.starts)) == (0, 1)
+
+
+@pytest.mark.parity("Worker.maximumRateLimitDelay")
+async def test_a_limit_that_is_lifted_is_noticed_after_the_longest_delay(
+    queue: Queue, redis_client: redis.Redis
+) -> None:
+    counting = Counting()
+    await queue.aadd_bulk([JobSpec("x") for _ in range(2)])
+    limiter = RateLimit(1, 600)
+    async with working(counting, limiter=limiter, maximum_rate_limit_delay=0.2):
+        await finished(queue, 1)
+        await queue.aremove_rate_limit_key()
+        await finished(queue, 2, 4)

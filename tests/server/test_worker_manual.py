@@ -43,7 +43,7 @@ def test_jobs_are_claimed_and_ended_by_hand(
     invariants.check(redis_client, "q", idle=True)
 
 
-@pytest.mark.parity("Worker.getNextJob")
+@pytest.mark.parity("Worker.getNextJob", "Worker.drainDelay")
 def test_it_waits_for_a_job_and_not_for_ever(queue: Queue) -> None:
     worker = Worker("q", drain_delay=0.2)
     begun = time.monotonic()

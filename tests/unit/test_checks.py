@@ -121,6 +121,7 @@ def test_they_are_registered() -> None:
         ({"DASHBOARD": 3}, "QUEUECORE['DASHBOARD'] must be a dict, not int"),
         ({"REPEAT_STRATEGY": 3}, "QUEUECORE['REPEAT_STRATEGY'] must be a dotted path, not 3"),
         ({"TELEMETRY": 3}, "QUEUECORE['TELEMETRY'] must be a dotted path, not 3"),
+        ({"MAX_EVENTS": -1}, "QUEUECORE['MAX_EVENTS'] must be a whole number of at least 0"),
         # What belongs to one job
         ({"DEFAULT_JOB_OPTIONS": {"job_id": "a"}}, "every add after the first would add nothing"),
         ({"DEFAULT_JOB_OPTIONS": {"job_id": None}}, "has 'job_id', which belongs to one job"),

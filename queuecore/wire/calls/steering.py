@@ -113,6 +113,12 @@ def trim_events(keys: Keys, length: int) -> Command[int]:
     return Command(("XTRIM", keys.events, "MAXLEN", "~", length))
 
 
+def set_max_events(keys: Keys, length: int, *, where_absent: bool = False) -> Command[None]:
+    """Let the event stream be cut to about *length* entries by whoever writes to it."""
+    word = "HSETNX" if where_absent else "HSET"
+    return Command((word, keys.meta, "opts.maxLenEvents", length), _nothing)
+
+
 def number(answer: bytes | str | None) -> int | None:
     """A whole number that somebody wrote into `meta`; what is none counts as absent."""
     try:
