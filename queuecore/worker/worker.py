@@ -166,6 +166,8 @@ class Worker(Control):
         self._in_flight = 0
         # Something may be ready to be claimed: set by the marker, and by a claim that was filled.
         self._hungry = True
+        # The marker was taken, and no claim has been sent for it yet.
+        self._marked = False
         # Runs while the queue's rate limit holds: nothing is claimed before it is over.
         self._limit: asyncio.TimerHandle | None = None
         self._next_due = 0
@@ -246,6 +248,7 @@ class Worker(Control):
             runs=lambda: [] if settings.skip_lock_renewal else list(self._runs.values()),
             token=self._token,
             lost=lambda run: _call_in(loop, self._lost, run),
+            renewed=lambda ids: self._emit("locks_renewed", ids),
             look=LoopWatch(queue.name, lambda: list(self._runs.values())).look,
         )
         renewer.start()
@@ -296,6 +299,8 @@ class Worker(Control):
         if not self._closing:
             self._emit("closing")
         self._closing = True
+        if self._checks is not None:
+            self._checks.stop()
         if self._closed is None or self._changed is None or self._done is None:
             return  # not begun
         timeout = self.settings.shutdown_timeout if timeout is None else timeout
@@ -370,7 +375,7 @@ class Worker(Control):
             return 0
         # Spent when the call is sent, not when it is answered: a sign that comes while a call is
         # under way is for the next one.
-        self._hungry = False
+        self._hungry = self._marked = False
         self._reserved += want
         return want
 
@@ -380,6 +385,8 @@ class Worker(Control):
         return self._done.is_set()
 
     async def _idle(self) -> None:
+        if self._marked and self._changed is not None:
+            self._changed.set()  # this lane was woken for the marker, and may not claim any more
         future = self._loop.create_future()
         self._idle_lanes.append(future)
         await future
@@ -717,15 +724,18 @@ class Worker(Control):
         assert self._changed is not None
         pace = Pace()
         while not self._closing and not self._ending():
-            # Not while a claim is under way: its answer tells until when to wait.
-            if self._hungry or self._reserved or not self._may_claim():
-                self._changed.clear()
-                await self._changed.wait()
-                continue
             try:
-                taken = await self._marker.wait(self._next_due)
-                if taken and not self._may_claim():
+                if self._marked and not self._may_claim():
+                    # Taken, but a limit or a pause came, or the slots are full: another's turn.
+                    self._marked = False
                     await self._marker.put()
+                # Not while a claim is under way: its answer tells until when to wait.
+                if self._hungry or self._reserved or not self._may_claim():
+                    self._changed.clear()
+                    await self._changed.wait()
+                    continue
+                self._marked = await self._marker.wait(self._next_due)
+                if self._marked and not self._may_claim():
                     continue
                 pace.reset()
             except QueueCoreError as error:

@@ -111,3 +111,45 @@ async def test_a_worker_named_in_any_letters(queue: Queue, redis_client: redis.R
         names = [one["name"] for one in redis_client.client_list()]
         assert f"{BLOCKED}:w:w_rker_1_" in names
     assert (await queue.aget_job(job.id)).processed_by == "wörker 1\n"
+
+
+@pytest.mark.parametrize("why", ["a pause", "a limit", "closing"])
+async def test_a_marker_that_is_not_followed_by_a_claim_goes_on(
+    queue: Queue, redis_client: redis.Redis, why: str
+) -> None:
+    """The worker has just taken it when it is paused, limited or closed."""
+
+    async def elsewhere(job: Job) -> None:
+        ran.append(job.id)
+
+    ran: list[str] = []
+    async with working(work, drain_delay=60) as first:
+        await until(lambda: blocked(redis_client) == 1)
+        loop, take = asyncio.get_running_loop(), first._marker.wait
+
+        def stop() -> None:
+            if why == "a pause":
+                first._paused = True
+            elif why == "closing":
+                closing.append(loop.create_task(first.close()))
+            else:
+                first._limit = loop.call_later(60, first._limit_over)
+
+        async def take_and_stop(next_due: int) -> bool:
+            taken = await take(next_due)
+            if armed:
+                loop.call_soon(stop)  # before any lane is told
+            return taken
+
+        armed: list[bool] = []
+        closing: list[asyncio.Task[None]] = []
+        first._marker.wait = take_and_stop  # type: ignore[method-assign]
+        await queue.aadd("x")  # ends the wait that is under way
+        await finished(queue, 1)
+        await until(lambda: blocked(redis_client) == 1)
+        async with working(elsewhere, drain_delay=60):
+            await until(lambda: blocked(redis_client) == 2)
+            armed.append(True)
+            await queue.aadd("x")
+            await finished(queue, 2, 3)
+    assert ran == ["2"]
