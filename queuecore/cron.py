@@ -61,17 +61,17 @@ def next_run(pattern: str, tz: str | None, after: int) -> int | None:
     """
     from croniter import CroniterBadDateError, croniter  # takes 0.1 s to import
 
-    expression, hourly = _expression(pattern)
+    fields, hourly = expression(pattern)
     zone = time_zone(tz)
     start = datetime.fromtimestamp(after / 1000, UTC).astimezone(zone)
     try:
         if hourly:
-            found = croniter(expression, start, second_at_beginning=True).get_next(datetime)
+            found = croniter(fields, start, second_at_beginning=True).get_next(datetime)
             return _ms(found)
         # Fixed hours: walk the clock on the wall.
         wall = start.replace(tzinfo=None)
         while True:
-            wall = croniter(expression, wall, second_at_beginning=True).get_next(datetime)
+            wall = croniter(fields, wall, second_at_beginning=True).get_next(datetime)
             # The first of two equal hours; 02:30 where clocks skip it is 03:30.
             found = wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
             if found > start:
@@ -95,7 +95,7 @@ def checked_pattern(pattern: object) -> str:
             f"the pattern {pattern!r} has {len(pattern.split())} fields; it needs 5 (minute hour "
             f"day month weekday), or 6 with the seconds first, or is one of {', '.join(ALIASES)}"
         )
-    _expression(pattern)
+    expression(pattern)
     return pattern
 
 
@@ -123,7 +123,7 @@ def time_zone(name: str | None) -> tzinfo:
 
 
 @lru_cache(maxsize=1024)
-def _expression(pattern: str) -> tuple[str, bool]:
+def expression(pattern: str) -> tuple[str, bool]:
     """The pattern for croniter, and whether it means every hour."""
     if len(pattern) > _LONGEST:
         raise InvalidOption(f"a cron pattern has at most {_LONGEST} characters")
