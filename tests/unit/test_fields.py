@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from queuecore.fields import Fields
+from queuecore.job.fields import Fields
 
 
 def fields(**written: Any) -> Fields:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from .wire.calls.base import text
-from .wire.codec import loads
+from ..wire.calls.base import text
+from ..wire.codec import loads
 
 
 class Fields:
