@@ -19,6 +19,7 @@ from ..queue import Queue
 from .execute import Executor, Run
 from .hooks import EVENTS, Hooks
 from .manual import Manual
+from .stalled import StalledChecks
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -27,6 +28,8 @@ class Control:
     """The part of a :class:`queuecore.Worker` that steers it."""
 
     queue: Queue
+    settings: conf.WorkerSettings
+    _checks: StalledChecks | None = None
     _hooks: Hooks
     _manual: Manual
     _executor: Executor | None
@@ -45,9 +48,9 @@ class Control:
         A plain function is called in a thread of its own, where it may block and use the ORM, a
         coroutine function in the event loop; what it raises is logged. The events, and what they
         are called with: ``active`` (job), ``completed`` (job, result), ``failed`` (job, error),
-        ``progress`` (job, progress), ``stalled`` (job id), ``lock_renewal_failed`` (job id),
-        ``error`` (error), ``drained``, ``ready``, ``paused``, ``resumed``, ``closing`` and
-        ``closed`` (nothing).
+        ``progress`` (job, progress), ``stalled`` (job id), ``locks_renewed`` (job ids),
+        ``lock_renewal_failed`` (job id), ``error`` (error), ``drained``, ``ready``, ``paused``,
+        ``resumed``, ``closing`` and ``closed`` (nothing).
 
         Raises:
             ConfigurationError: there is no such event, or *function* cannot be called.
@@ -89,13 +92,35 @@ class Control:
         Args:
             block: wait for a job, for ``drain_delay`` of the settings at most.
 
-        Returns None if there is none, or while a rate limit holds.
+        Returns None if there is none; at once, too, while a rate limit holds
+        (:meth:`Queue.get_rate_limit_ttl` tells for how long) or this worker is paused or closed.
         """
-        return self.queue._run(self._manual.fetch(block))
+        return None if self._at_rest() else self.queue._run(self._manual.fetch(block))
 
     async def aget_next_job(self, *, block: bool = True) -> Job | None:
         """See :meth:`get_next_job`."""
-        return await self.queue._arun(self._manual.fetch(block))
+        return None if self._at_rest() else await self.queue._arun(self._manual.fetch(block))
+
+    def start_stalled_check_timer(self) -> None:
+        """Look for jobs of dead workers from now on, now and every ``stalled_interval``.
+
+        A running worker does so anyway; this is for a program that only gets jobs itself. A thread
+        of its own checks until :meth:`close`; it ends with the process. Does nothing for a worker
+        with ``skip_stalled_check``, or one that is closed (BullMQ ``startStalledCheckTimer``).
+        """
+        settings = self.settings
+        if settings.skip_stalled_check or self._closing or self._checks is not None:
+            return
+        self._checks = StalledChecks(
+            self.queue.connection,
+            self.queue.keys,
+            settings.stalled_interval,
+            settings.max_stalled_count,
+        )
+        self._checks.start()
+
+    def _at_rest(self) -> bool:
+        return self._paused or self._closing
 
     def is_running(self) -> bool:
         """Whether the worker has begun and is not being closed."""

@@ -23,8 +23,8 @@ logger = logging.getLogger("queuecore.worker")
 
 # BullMQ's events of a worker, in snake_case; a class processor hears `x` by its method `on_x`.
 EVENTS = (
-    "active", "completed", "failed", "progress", "stalled", "lock_renewal_failed", "error",
-    "drained", "ready", "paused", "resumed", "closing", "closed",
+    "active", "completed", "failed", "progress", "stalled", "locks_renewed",
+    "lock_renewal_failed", "error", "drained", "ready", "paused", "resumed", "closing", "closed",
 )  # fmt: skip
 # What hooks that still wait or run get when the worker ends.
 _PATIENCE = 5.0

@@ -34,6 +34,7 @@ class LockRenewer(threading.Thread):
         runs: gives the runs of now; called in this thread.
         token: gives a run's lock token.
         lost: called in this thread with a run whose job another worker holds.
+        renewed: called in this thread with the ids of the jobs whose locks were renewed.
         look: called in this thread before each renewal.
     """
 
@@ -47,6 +48,7 @@ class LockRenewer(threading.Thread):
         runs: Callable[[], list[Run]],
         token: Callable[[Run], str],
         lost: Callable[[Run], None],
+        renewed: Callable[[list[str]], None],
         look: Callable[[], None],
     ) -> None:
         super().__init__(name=f"queuecore-locks-{keys.name}", daemon=True)
@@ -57,6 +59,7 @@ class LockRenewer(threading.Thread):
         self._runs = runs
         self._token = token
         self._lost = lost
+        self._tell = renewed
         self._look = look
         self._renewed: dict[Run, float] = {}
         self._stopping = threading.Event()
@@ -101,12 +104,16 @@ class LockRenewer(threading.Thread):
                 for run in batch
             ]
             answers = self._connection.run(extend_locks(self._keys, self._duration, locks))
+            held = []
             for run, answer in zip(batch, answers, strict=True):
                 if answer == 0:
                     self._lost(run)
                 elif answer != 3:  # 3: it runs on, and is tried again with the next look
                     renewed[run] = now
+                    held.append(run.job.id)
                     # 2: taken again, which writes no mark.
                     run.confirmed = run.confirmed or answer == 1
+            if held:
+                self._tell(held)
         if not runs:
             self._connection.close()

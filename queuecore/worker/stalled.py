@@ -1,10 +1,11 @@
-"""Looks for jobs whose worker died, and lets them run again."""
+"""Looks for jobs whose worker died, and lets them run again: a running worker, or a thread."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import random
+import threading
 from collections.abc import Callable
 
 from ..errors import QueueCoreError
@@ -34,13 +35,58 @@ async def watch(
             logger.debug("the stalled check of %s failed: %s", keys.name, error)
             await asyncio.sleep(random.uniform(0.05, min(2.0, interval)))
             continue
+        _report(keys, recovered, failing)
         for id in recovered:
-            verdict = "fails now" if id in failing else "runs again"
-            logger.warning("job %s of %s was left by its worker and %s", id, keys.name, verdict)
             tell(id)
-        # Not earlier, since the server would refuse it and a whole interval were lost; a little
-        # later at times, so that the check does not hang on one of the workers.
-        await asyncio.sleep(interval * random.uniform(1, 1.05))
+        await asyncio.sleep(_pause(interval))
+
+
+class StalledChecks(threading.Thread):
+    """The same checks, for a program that has no running worker (``startStalledCheckTimer``)."""
+
+    def __init__(
+        self, connection: Connection, keys: Keys, interval: float, max_stalled: int
+    ) -> None:
+        super().__init__(name=f"queuecore-stalled-{keys.name}", daemon=True)
+        self._connection = connection.sibling()
+        self._keys = keys
+        self._interval = interval
+        self._max_stalled = max_stalled
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        """Check now and every interval, until :meth:`stop`."""
+        wait = 0.0
+        while not self._stopping.wait(wait):
+            try:
+                _report(
+                    self._keys,
+                    *self._connection.run(_check(self._keys, self._interval, self._max_stalled)),
+                )
+                wait = _pause(self._interval)
+            except QueueCoreError as error:
+                logger.debug("the stalled check of %s failed: %s", self._keys.name, error)
+                wait = random.uniform(0.05, min(2.0, self._interval))
+        self._connection.close()
+
+    def stop(self) -> None:
+        """End the thread with its present check."""
+        self._stopping.set()
+
+
+def _report(keys: Keys, recovered: list[str], failing: list[str]) -> None:
+    for id in recovered:
+        verdict = "fails now" if id in failing else "runs again"
+        logger.warning("job %s of %s was left by its worker and %s", id, keys.name, verdict)
+
+
+def _pause(interval: float) -> float:
+    """Until the next check.
+
+    Not earlier, since the server would refuse it and a whole interval were lost; a little later at
+    times, so that the check does not hang on one of the workers.
+    """
+    return interval * random.uniform(1, 1.05)
 
 
 def _check(keys: Keys, interval: float, max_stalled: int) -> Operation[tuple[list[str], list[str]]]:

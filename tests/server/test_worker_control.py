@@ -284,6 +284,24 @@ async def test_listeners_hear_of_a_lost_lock(queue: Queue, redis_client: redis.R
         await until(lambda: told == [job.id])
 
 
+@pytest.mark.parity("Worker.on(locksRenewed)")
+async def test_listeners_hear_of_renewed_locks(queue: Queue) -> None:
+    told: list[list[str]] = []
+    go = asyncio.Event()
+
+    async def wait(job: Job) -> None:
+        await go.wait()
+
+    added = await queue.aadd_bulk([JobSpec("n") for _ in range(2)])
+    options: dict[str, Any] = {"lock_duration": 0.4, "lock_renew_time": 0.05}
+    async with working(wait, **options) as worker:
+        worker.on("locks_renewed", told.append)
+        ids = {job.id for job in added}
+        await until(lambda: {id for some in told for id in some} == ids)
+        go.set()
+        await finished(queue, 2)
+
+
 @pytest.mark.parity("Worker.on(error)")
 async def test_listeners_hear_what_the_server_refuses(
     queue: Queue, redis_client: redis.Redis, caplog: pytest.LogCaptureFixture

@@ -12,7 +12,7 @@ from queuecore import Job, JobSpec, Queue, RateLimit, Worker
 from queuecore.errors import ConfigurationError, InvalidOption, LockLost
 from tests import invariants
 from tests.server.conftest import Do
-from tests.server.working import finished
+from tests.server.working import finished, until
 
 
 @pytest.mark.parity("Worker.getNextJob", "Job.moveToCompleted", "Job.moveToFailed")
@@ -167,3 +167,40 @@ async def test_what_was_got_by_hand_is_not_handed_back_by_a_worker_that_closes(
     await mine.amove_to_completed("mine")
     assert await mine.aget_state() == "completed"
     await queue.connection.aclose()
+
+
+@pytest.mark.parity("Worker.startStalledCheckTimer")
+async def test_a_program_without_a_running_worker_recovers_jobs(
+    queue: Queue, redis_client: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = await queue.aadd("n")
+    worker = Worker("q", lock_duration=0.3, stalled_interval=0.2)
+    assert (held := await worker.aget_next_job()) is not None
+    idle = Worker("q", skip_stalled_check=True)
+    idle.start_stalled_check_timer()
+    assert idle._checks is None
+    worker.start_stalled_check_timer()
+    thread = worker._checks
+    worker.start_stalled_check_timer()
+    assert worker._checks is thread
+    await until(lambda: redis_client.lrange("bull:q:wait", 0, -1) == [job.id])
+    assert "was left by its worker and runs again" in caplog.text
+    with pytest.raises(LockLost):
+        await held.amove_to_completed()
+    again = await worker.aget_next_job()
+    assert again is not None
+    await again.amove_to_completed()
+    await worker.close()
+    await until(lambda: thread is not None and not thread.is_alive())
+    worker.start_stalled_check_timer()
+    assert worker._checks is thread
+    assert await worker.aget_next_job() is None
+
+
+async def test_a_paused_worker_gets_no_job(queue: Queue) -> None:
+    await queue.aadd("n")
+    worker = Worker("q", drain_delay=60)
+    await worker.pause()
+    assert await worker.aget_next_job() is None
+    worker.resume()
+    assert await worker.aget_next_job() is not None
