@@ -97,6 +97,7 @@ def viewer(request: HttpRequest) -> Viewer:
         payload=access.can(request.user, "view_payload"),
         language=get_language() or settings.LANGUAGE_CODE,
         mount=mount(),
+        audit=access.can(request.user, "view_audit"),
     )
 
 

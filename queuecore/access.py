@@ -88,6 +88,7 @@ class Rights:
     view: bool = False
     payload: bool = False
     scope: Scope = Scope(())
+    audit: bool = False
 
 
 class Access:
@@ -133,7 +134,8 @@ class Access:
         if not self.can(user, "view", None, None):
             return Rights()
         payload = self.can(user, "view_payload", None, None)
-        return Rights(view=True, payload=payload, scope=self.scope(user))
+        audit = self.can(user, "view_audit", None, None)
+        return Rights(view=True, payload=payload, scope=self.scope(user), audit=audit)
 
 
 _MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
@@ -152,7 +154,7 @@ def _rights_by_model(users: Sequence[Any]) -> dict[Any, Rights]:
         name = get_user_model()._meta.get_field("user_permissions").related_query_name()
         grouped = get_user_model()._meta.get_field("groups").related_query_name()
         watched = Permission.objects.filter(
-            content_type__app_label="queuecore", codename__in=("view", "view_payload")
+            content_type__app_label="queuecore", codename__in=("view", "view_payload", "view_audit")
         )
         for path in (name, f"group__{grouped}"):
             rows = watched.filter(Q((f"{path}__in", ordinary)))
@@ -168,12 +170,13 @@ def _rights_by_model(users: Sequence[Any]) -> dict[Any, Rights]:
         if not user.is_active:
             rights[user.pk] = Rights()
         elif user.is_superuser:
-            rights[user.pk] = Rights(view=True, payload=True, scope=Scope())
+            rights[user.pk] = Rights(view=True, payload=True, scope=Scope(), audit=True)
         elif "view" in held[user.pk]:
             rights[user.pk] = Rights(
                 view=True,
                 payload="view_payload" in held[user.pk],
                 scope=_scope(scopes[user.pk]),
+                audit="view_audit" in held[user.pk],
             )
         else:
             rights[user.pk] = Rights()

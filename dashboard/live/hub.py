@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
@@ -29,6 +29,7 @@ from queuecore.models import QueueScope
 from .fragments import fragments
 from .outbox import Outbox
 from .rights import Identity, recheck
+from .sources import SOURCES, Source
 from .state import (
     ConnectionState,
     LiveState,
@@ -287,8 +288,10 @@ class _Follower:
         self._watch = self._inspector.watch()
         self._connection = hub.state[alias]
         self._changed: set[str] = set()
+        self._sources = _Sources(hub, alias, self.look_at)
         self._wake = asyncio.Event()
         self._read = asyncio.Event()
+        self._kinds: set[str] = set()
         self._everything = True
         self._event_ids: dict[str, str] = {}
         #: Whether it still reads; it ends when nobody looks any more.
@@ -298,6 +301,11 @@ class _Follower:
     def look_soon(self) -> None:
         """Read everything that is shown now, for somebody who has just come."""
         self._everything = True
+        self._wake.set()
+
+    def look_at(self, kind: str) -> None:
+        """Tell what the source of *kind* has read."""
+        self._kinds.add(kind)
         self._wake.set()
 
     async def _run(self) -> None:
@@ -310,11 +318,15 @@ class _Follower:
                 begun = loop.time()
                 everything = self._everything or begun - read_all >= PERIOD_S
                 changed, self._changed = self._changed, set()
+                kinds, self._kinds = self._kinds, set()
                 self._everything = False
                 if everything:
                     read_all = begun
                 was_away = self._connection.error
-                concerned = [group for group in groups if everything or self._fits(group, changed)]
+                self._sources.read(groups)
+                concerned = [
+                    group for group in groups if self._fits(group, everything, changed, kinds)
+                ]
                 if concerned:
                     await self._look(concerned, None if everything else changed)
                     self._hub.tell(concerned, self._connection)
@@ -329,11 +341,13 @@ class _Follower:
         finally:
             # Before the first wait: who comes from now on needs another one.
             self.runs = False
-            await _end([sleeper])
+            await _end([sleeper, *self._sources.tasks.values()])
             await self._watch.close()
 
-    def _fits(self, group: _Group, changed: set[str]) -> bool:
-        return bool(changed) and (not group.topic.queue or group.topic.queue in changed)
+    def _fits(self, group: _Group, everything: bool, changed: set[str], kinds: set[str]) -> bool:
+        if group.topic.kind in SOURCES:
+            return group.topic.kind in kinds or not group.sent
+        return everything or (bool(changed) and group.topic.queue in ({""} | changed))
 
     async def _rest(self, seconds: float) -> None:
         if seconds > 0:
@@ -383,6 +397,48 @@ class _Follower:
                 self._wake.set()
             else:
                 self._read.set()
+
+
+class _Sources:
+    """Reads what open topics need beyond queues, each in its own time and in no other's way."""
+
+    def __init__(self, hub: Hub, alias: str, told: Callable[[str], None]) -> None:
+        self.tasks: dict[str, asyncio.Task[None]] = {}
+        self._hub = hub
+        self._alias = alias
+        self._told = told
+        self._due: dict[str, float] = {}
+        self._known: dict[str, set[tuple[Topic, tuple[str, ...]]]] = {}
+
+    def read(self, groups: Iterable[_Group]) -> None:
+        """Begin to read what is due, and at once what somebody has just opened."""
+        asked: dict[str, set[tuple[Topic, tuple[str, ...]]]] = {}
+        for group in groups:
+            source = SOURCES.get(group.topic.kind)
+            if source and (source.by_connection or self._alias == aliases()[0]):
+                asked.setdefault(group.topic.kind, set()).add((group.topic, group.ids))
+        now = asyncio.get_running_loop().time()
+        for kind, topics in asked.items():
+            running = kind in self.tasks and not self.tasks[kind].done()
+            new = not topics <= self._known.get(kind, set())
+            if not running and (new or self._due.get(kind, 0.0) <= now):
+                self._due[kind] = now + SOURCES[kind].period
+                self._known[kind] = topics
+                self.tasks[kind] = asyncio.create_task(self._ask(kind, SOURCES[kind], topics))
+
+    async def _ask(
+        self, kind: str, source: Source, topics: set[tuple[Topic, tuple[str, ...]]]
+    ) -> None:
+        place = self._hub.state[self._alias] if source.by_connection else self._hub.state
+        alias = self._alias if source.by_connection else ""
+        try:
+            place.extra[kind] = await source.aread(alias, list(topics))
+        except QueueCoreError:
+            return  # the server is away, as the reader finds out by itself
+        except Exception:
+            logger.exception("what %s shows could not be read", kind)
+            return
+        self._told(kind)
 
 
 async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:

@@ -72,7 +72,7 @@ def recheck(identities: Collection[Identity]) -> dict[Identity, Viewer | int]:
 
 
 def _viewer(identity: Identity, rights: access.Rights) -> Viewer:
-    return Viewer(rights.scope, rights.payload, identity.language, identity.mount)
+    return Viewer(rights.scope, rights.payload, identity.language, identity.mount, rights.audit)
 
 
 def _language(asked: str) -> str:

@@ -30,6 +30,8 @@ from queuecore.inspect import (
     aliases,
 )
 
+from .sources import SOURCES
+
 #: Seconds after which queues are looked for, workers listed and the server asked again.
 NAMES_S, SERVER_S, WORKERS_S = 2.0, 5.0, 10.0
 #: The last lines of a job's log that a page shows.
@@ -38,12 +40,31 @@ LOG_LINES = 200
 IDS, ID_LENGTH = 100, 1_000
 
 
+#: The topics there are, and the parts of their texts; the last part is the rest, colons and all.
+FORMS: dict[str, tuple[str, ...]] = {
+    "overview": (),
+    "queue": ("alias", "queue"),
+    "jobs": ("alias", "queue", "state"),
+    "job": ("alias", "queue", "id"),
+    "schedulers": (),
+    "scheduler": ("alias", "queue", "id"),
+    "workers": (),
+    "worker": ("alias", "id"),
+    "operations": (),
+    "operation": ("id",),
+    "system": ("alias",),
+    "audit": (),
+}
+#: Topics about every queue there is.
+_WIDE = ("overview", "schedulers", "workers", "system")
+
+
 @dataclass(frozen=True, slots=True)
 class Topic:
     """What a page shows, as it is subscribed to.
 
-    As text: ``overview``, ``queue:<alias>:<name>``, ``jobs:<alias>:<name>:<state>`` or
-    ``job:<alias>:<queue>:<id>``; the id is the rest, colons and all.
+    As text the kind and its parts, joined by colons: ``overview``, ``queue:<alias>:<name>``,
+    ``jobs:<alias>:<name>:<state>``, ``job:<alias>:<queue>:<id>``; see :data:`FORMS`.
     """
 
     kind: str
@@ -53,37 +74,35 @@ class Topic:
     id: str = ""
 
     def __str__(self) -> str:
-        parts = (self.kind, self.alias, self.queue, self.state or self.id)
-        return ":".join(part for part in parts if part)
+        return ":".join([self.kind, *(getattr(self, name) for name in FORMS[self.kind])])
 
     @classmethod
     def parse(cls, text: str) -> Topic | None:
         """Read the text of a topic; None if it is none."""
-        kind, *names = text.split(":", 3)
-        topic = None
-        if kind == "overview" and not names:
-            topic = cls(kind)
-        elif kind == "queue" and len(names) == 2:
-            topic = cls(kind, *names)
-        elif kind == "jobs" and len(names) == 3 and names[2] in STATES:
-            topic = cls(kind, names[0], names[1], state=names[2])
-        elif kind == "job" and len(names) == 3:
-            topic = cls(kind, names[0], names[1], id=names[2])
-        return topic if topic and all(names) else None
+        kind = text.partition(":")[0]
+        form = FORMS.get(kind)
+        if form is None:
+            return None
+        parts = text.split(":", len(form))[1:]
+        if len(parts) != len(form) or not all(parts) or (not form and text != kind):
+            return None
+        topic = cls(kind, **dict(zip(form, parts, strict=True)))
+        return topic if not topic.state or topic.state in STATES else None
 
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
     """A class of viewers: everybody in it gets the same fragments.
 
-    ``payload``: may see data, results, logs and errors of jobs. ``mount``: the path under which
-    the dashboard is mounted, for links.
+    ``payload``: may see data, results, logs and errors of jobs; ``audit``: what was done by whom.
+    ``mount``: the path under which the dashboard is mounted, for links.
     """
 
     scope: access.Scope
     payload: bool
     language: str
     mount: str
+    audit: bool = False
 
     def allows(self, alias: str, queue: str) -> bool:
         """Whether the queue may be seen."""
@@ -91,9 +110,14 @@ class Viewer:
 
     def may_watch(self, topic: Topic) -> bool:
         """Whether the topic exists for this viewer; nobody learns why it does not."""
-        if topic.kind == "overview":
-            return True
-        return topic.alias in aliases() and self.allows(topic.alias, topic.queue)
+        if topic.kind == "audit":
+            return self.audit
+        if topic.kind == "system":
+            # The server belongs to nobody's queue: it is shown to those who see every queue.
+            return topic.alias in aliases() and self.scope.patterns is None
+        if topic.alias and topic.alias not in aliases():
+            return False
+        return not topic.queue or self.allows(topic.alias, topic.queue)
 
 
 def viewer_of(user: Any, language: str, mount: str) -> Viewer:
@@ -103,6 +127,7 @@ def viewer_of(user: Any, language: str, mount: str) -> Viewer:
         payload=access.can(user, "view_payload"),
         language=language,
         mount=mount,
+        audit=access.can(user, "view_audit"),
     )
 
 
@@ -121,6 +146,7 @@ class ConnectionState:
     ``read_at`` is the server's time of the last good read; ``error`` a sentence while the server
     is away, and the values are then as old as ``read_at``. A row or job that is None is gone.
     ``newer``: how many jobs stand before the first row of a list, by (queue, state, that id).
+    ``extra``: what a topic's own source has read, by the topic's kind (:mod:`.sources`).
     """
 
     alias: str
@@ -134,6 +160,7 @@ class ConnectionState:
     jobs: dict[tuple[str, str], JobDetail | None] = field(default_factory=dict)
     logs: dict[tuple[str, str], LogPage] = field(default_factory=dict)
     newer: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
 
     def take(self, reading: Reading) -> None:
         """Put what was read in the place of what was known."""
@@ -159,9 +186,13 @@ class ConnectionState:
 
 
 class LiveState:
-    """What is known of all connections, in the order of the settings."""
+    """What is known of all connections, in the order of the settings.
+
+    ``extra``: what sources have read that belong to no connection, by the kind of topic.
+    """
 
     def __init__(self) -> None:
+        self.extra: dict[str, Any] = {}
         self.connections = {alias: ConnectionState(alias, history_of(alias)) for alias in aliases()}
 
     def __getitem__(self, alias: str) -> ConnectionState:
@@ -250,9 +281,9 @@ def wants_of(
     before: dict[tuple[str, str, str], None] = {}
     everything = False
     for topic, ids in asked:
-        if topic.kind == "overview":
-            everything = True
-        elif topic.alias == alias:
+        if topic.kind in _WIDE:
+            everything = everything or topic.alias in ("", alias)
+        elif topic.alias == alias and topic.queue:
             queues.add(topic.queue)
             if topic.kind == "jobs" and ids:
                 rows.setdefault(topic.queue, {}).update(dict.fromkeys(ids))
@@ -292,32 +323,20 @@ def _jobs(
 def read(topic: Topic, ids: Sequence[str] = ()) -> LiveState:
     """Read what *topic* shows; a connection that is away says so in its ``error``."""
     state = LiveState()
+    source = SOURCES.get(topic.kind)
     for connection in _concerned(state, topic):
         facts = facts_of(connection.alias)
         wants = wants_of(connection.alias, [(topic, ids)], facts, fresh=True)
         try:
             reading = Inspector(connection.alias).read(wants)
             connection.history.refresh()
+            take(connection, facts, wants, reading)
+            if source and source.by_connection:
+                connection.extra[topic.kind] = source.read(connection.alias, [(topic, ids)])
         except QueueCoreError as error:
             connection.fail(error)
-        else:
-            take(connection, facts, wants, reading)
-    return state
-
-
-async def aread(topic: Topic, ids: Sequence[str] = ()) -> LiveState:
-    """See :func:`read`."""
-    state = LiveState()
-    for connection in _concerned(state, topic):
-        facts = facts_of(connection.alias)
-        wants = wants_of(connection.alias, [(topic, ids)], facts, fresh=True)
-        try:
-            reading = await Inspector(connection.alias).aread(wants)
-            await connection.history.arefresh()
-        except QueueCoreError as error:
-            connection.fail(error)
-        else:
-            take(connection, facts, wants, reading)
+    if source and not source.by_connection:
+        state.extra[topic.kind] = source.read("", [(topic, ids)])
     return state
 
 
@@ -329,6 +348,6 @@ def take(connection: ConnectionState, facts: Facts, wants: Wants, reading: Readi
 
 
 def _concerned(state: LiveState, topic: Topic) -> list[ConnectionState]:
-    if topic.kind == "overview":
+    if topic.kind in _WIDE and not topic.alias:
         return list(state.connections.values())
     return [state[topic.alias]] if topic.alias in state.connections else []

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
-from ..live.fragments import PERIODS, default_period
+from ..live.series import PERIODS, default_period
 from ..live.state import LiveState
 
 

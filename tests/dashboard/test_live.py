@@ -14,7 +14,7 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 
 from dashboard.asgi import live
-from dashboard.live import asgi, consumer, hub, outbox
+from dashboard.live import asgi, consumer, hub, outbox, sources
 from queuecore import access
 from queuecore.models import QueueScope
 from queuecore.wire.connections import get_connection
@@ -924,3 +924,62 @@ def test_polling_tells_that_the_server_is_away(viewer, settings):
     body = client.get("/live/poll/", {"topic": "overview"}).json()
     assert "cannot be reached" in body["connections"]["default"]["error"]
     assert body["at"] == 0
+
+
+@pytest.fixture
+def source(fragments, monkeypatch):
+    """A source of the topic `audit` that counts its reads, and fragments that show its value."""
+    reads = []
+
+    def read(asked):
+        reads.append([str(topic) for topic, _ids in asked])
+        return len(reads)
+
+    monkeypatch.setitem(sources.SOURCES, "audit", sources.of_database(0.3, read))
+    make = hub.fragments
+
+    def shown(state, topic, viewer, ids):
+        if topic.kind != "audit":
+            return make(state, topic, viewer, ids)
+        return {"reads": hub.Patch(text=str(state.extra["audit"]))} if state.extra else {}
+
+    monkeypatch.setattr(hub, "fragments", shown)
+    return reads
+
+
+async def test_a_source_is_read_for_all_at_once_and_only_while_somebody_looks(pages, source):
+    user = await sync_to_async(make_user)("olga", "view", "view_audit")
+    one, other = await pages(user), await pages(user)
+    for page in (one, other):
+        await page.subscribe("audit")
+    await one.until(lambda page: int(page.shown.get("reads", 0)) >= 3)
+    await other.until(lambda page: int(page.shown.get("reads", 0)) >= 3)
+    assert len(source) < 10  # not one for each of them
+    assert set(map(tuple, source)) == {("audit",)}
+    for page in (one, other):
+        await page.send("unsubscribe", topic="audit")
+    await asyncio.sleep(1.5)
+    seen = len(source)
+    await asyncio.sleep(1)
+    assert len(source) == seen
+
+
+async def test_what_was_done_is_shown_to_those_who_may_see_it(pages, source, viewer):
+    page = await pages(viewer)
+    await page.subscribe("audit")
+    await page.until(lambda page: {"topic": "audit", "gone": True} in page.messages)
+    assert not source
+
+
+async def test_a_source_that_breaks_stops_nobody(pages, source, monkeypatch, caplog, redis_client):
+    def broken(asked):
+        raise ValueError("no such table")
+
+    monkeypatch.setitem(sources.SOURCES, "audit", sources.of_database(0.3, broken))
+    redis_client.hset("bull:emails:meta", "version", "bullmq:6.7.0")
+    page = await pages(await sync_to_async(make_user)("olga", "view", "view_audit"))
+    await page.subscribe("audit")
+    await page.subscribe("queue:default:emails")
+    await page.until(lambda page: "default:emails" in page.shown)
+    assert "what audit shows could not be read" in caplog.text
+    caplog.clear()

@@ -129,7 +129,7 @@ def test_a_class_of_the_project_decides_everything(user, settings):
     assert not access.can(user, "view")
     assert access.rights([user, otto]) == {
         user.pk: access.Rights(),
-        otto.pk: access.Rights(True, True, access.Scope((("default", "only"),))),
+        otto.pk: access.Rights(True, True, access.Scope((("default", "only"),)), audit=True),
     }
 
 
@@ -144,7 +144,7 @@ def test_a_wrong_class_is_an_error_that_says_so(user, settings, path):
 def crowd():
     """Users of every kind: direct and group permissions, scopes, superuser, inactive, nothing."""
     make = get_user_model().objects.create_user
-    viewers = allow(Group.objects.create(name="viewers"), "view")
+    viewers = allow(Group.objects.create(name="viewers"), "view", "view_audit")
     scoped = allow(Group.objects.create(name="scoped"), "view", "view_payload")
     QueueScope.objects.create(group=scoped, pattern="mail-*")
     users = [make(name) for name in ("direct", "grouped", "scoped", "both", "super", "gone", "no")]
@@ -162,7 +162,7 @@ def crowd():
 def test_rights_of_many_agree_with_asking_one_by_one(crowd):
     one_by_one = {user.pk: access.Access()._one(user) for user in crowd}
     assert access.rights(crowd) == one_by_one
-    assert len(set(one_by_one.values())) == 4
+    assert len(set(one_by_one.values())) == 6
 
 
 def test_rights_of_many_cost_the_same_number_of_queries(crowd, django_assert_num_queries):

@@ -1,0 +1,45 @@
+"""A list of jobs: the counts of its tabs, the rows on screen, how many are new."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.utils.translation import gettext as _
+
+from ... import links
+from ...draw import job_cells, minichart, states, values
+from ..state import LiveState, Patch, Topic, Viewer
+from .base import Patches, cell
+
+
+def patches(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]) -> Patches:
+    if topic.alias not in state.connections or not viewer.allows(topic.alias, topic.queue):
+        return {}
+    connection = state.connections[topic.alias]
+    patches: Patches = {}
+    snapshot = connection.queues.get(topic.queue)
+    if snapshot is not None:
+        for name in states.STATES:
+            count = values.number(snapshot.counts.get(name, 0))
+            patches[f"tab-{name}"] = cell(f"tab-{name}", count)
+    for job_id in ids:
+        if (topic.queue, job_id) not in connection.rows:
+            continue
+        row = connection.rows[topic.queue, job_id]
+        cells = (
+            job_cells.gone(topic.state)
+            if row is None
+            else job_cells.cells(row, topic.state, payload=viewer.payload)
+        )
+        for name, body in cells.items():
+            id = links.dom_id("j", job_id, name)
+            patches[id] = cell(id, body)
+    newer = connection.newer.get((topic.queue, topic.state, ids[0] if ids else ""), 0)
+    words = _("+%(count)s new") % {"count": "999+" if newer > 999 else newer} if newer > 0 else ""
+    patches["jobs-newer"] = Patch(text=words)
+    if topic.state in ("completed", "failed"):
+        metric = "done_rate" if topic.state == "completed" else "failed_rate"
+        series = connection.history.series(metric, queue=topic.queue, seconds=3_600, step=60)
+        times = connection.history.times(3_600, 60)
+        patches["jobs-chart"] = Patch(html=minichart.minichart(series, times, topic.state))
+    return patches

@@ -1,0 +1,51 @@
+"""Sources: what a topic shows beyond its queues and jobs, and how often that is read.
+
+A fragments module that needs one registers it. Its value lies in ``state[alias].extra[kind]``, or
+in ``state.extra[kind]`` where it belongs to no connection. It is read once for all who look: by a
+page when it is asked for, by the hub every ``period`` seconds while somebody has it open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from channels.db import database_sync_to_async
+
+if TYPE_CHECKING:
+    from .state import Topic
+
+#: The topics of one kind that are open now, each with the ids on screen.
+Asked = Sequence[tuple["Topic", Sequence[str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Reads one kind of topic; ``read(alias, asked)`` and its async twin give the same value.
+
+    ``alias`` is empty without ``by_connection``.
+    """
+
+    period: float
+    read: Callable[[str, Asked], Any]
+    aread: Callable[[str, Asked], Awaitable[Any]]
+    by_connection: bool = True
+
+
+SOURCES: dict[str, Source] = {}
+
+
+def register(kind: str, source: Source) -> Source:
+    """Let *source* serve the topics of *kind*."""
+    SOURCES[kind] = source
+    return source
+
+
+def of_database(period: float, read: Callable[[Asked], Any]) -> Source:
+    """Make a source of a function that asks the database."""
+
+    def ask(alias: str, asked: Asked) -> Any:
+        return read(asked)
+
+    return Source(period, ask, database_sync_to_async(ask), by_connection=False)
