@@ -56,6 +56,8 @@ class WorkerSettings:
     ``backoff_strategy``: dotted path of a function ``(attempts_made, name, error, job)`` that
     gives the seconds before the next try, for backoffs of a custom name.
     ``remove_on_complete``, ``remove_on_fail``: retention of jobs that name none of their own.
+    ``heartbeat``: how often a process says which workers it has and how they are, and hears what it
+    is told from afar, at most every 30 s; None switches that off.
     ``name``: stored as ``processedBy`` with each job this process runs.
     ``unknown_job_delay``, ``unknown_job_limit``: how long and how often a job whose name no
     processor takes is handed back before it fails.
@@ -76,6 +78,7 @@ class WorkerSettings:
     backoff_strategy: str | None = None
     remove_on_complete: Any = None
     remove_on_fail: Any = None
+    heartbeat: float | None = 2.0
     name: str = ""
     unknown_job_delay: float = 30.0
     unknown_job_limit: int = 10
@@ -90,6 +93,8 @@ class WorkerSettings:
                 )
         for name, shortest in _SECONDS.items():
             object.__setattr__(self, name, _seconds(name, getattr(self, name), shortest))
+        if self.heartbeat is not None and self.heartbeat > 30:
+            raise ConfigurationError(f"heartbeat must be at most 30 s, not {self.heartbeat:g}")
         if self.renew_after > self.lock_duration / 2:
             raise ConfigurationError(
                 "lock_renew_time must be at most half of lock_duration, so that a lock is renewed "
@@ -125,9 +130,10 @@ _SECONDS = {
     "drain_delay": 0.01,
     "maximum_rate_limit_delay": 0.01,
     "shutdown_timeout": 0,
+    "heartbeat": 0.1,
     "unknown_job_delay": 0,
 }
-_OPTIONAL = ("max_started_attempts", "lock_renew_time")
+_OPTIONAL = ("max_started_attempts", "lock_renew_time", "heartbeat")
 
 
 @dataclass(frozen=True, slots=True)

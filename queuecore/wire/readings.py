@@ -237,11 +237,11 @@ def row(answer: Sequence[Any]) -> JobRow | None:
         finished_on=moment(integer(finished)),
         due=due_moment(score) if state == "delayed" else None,
         delay_ms=integer(delay) or 0,
-        initial_delay_ms=_number(options.get("delay")) or 0,
+        initial_delay_ms=json_integer(options.get("delay")) or 0,
         priority=integer(priority) or 0,
         attempts_made=integer(made_old if made_old is not None else made) or 0,
         attempts_started=integer(started) or 0,
-        max_attempts=_number(options.get("attempts")),
+        max_attempts=json_integer(options.get("attempts")),
         progress=cut(progress, PREVIEW_LENGTH),
         failed_reason=cut(reason, REASON_LENGTH),
         reason_size=reason_size,
@@ -342,7 +342,7 @@ def integer(value: Any) -> int | None:
     return number if abs(number) < 10**18 else None
 
 
-def _number(value: Any) -> int | None:
+def json_integer(value: Any) -> int | None:
     """A number from JSON as a whole one; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None

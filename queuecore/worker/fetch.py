@@ -36,6 +36,11 @@ class Marker:
         self._key = keys.marker
         self._drain_delay = drain_delay
 
+    @property
+    def client_id(self) -> int | None:
+        """The socket's id in the server's list of clients, once it is known."""
+        return self._client_id
+
     async def wait(self, next_due: int) -> bool:
         """Block until the marker says that something may be ready, or the wait is over.
 

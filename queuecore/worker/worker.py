@@ -47,7 +47,7 @@ from ..wire.calls.working import (
     count_unknown,
     hand_back,
 )
-from . import finish, stalled
+from . import finish, presence, stalled
 from .advance import advance
 from .blocked import LoopWatch
 from .complaints import Complaints
@@ -160,6 +160,8 @@ class Worker(Control):
         )
         self._number = 0
         self._runs: dict[str, Run] = {}
+        # Jobs completed and failed, as the server has acknowledged them.
+        self._completed = self._failed = 0
         self._outcomes: deque[tuple[Run, Outcome, Any]] = deque()
         self._busy = 0
         self._reserved = 0
@@ -252,6 +254,7 @@ class Worker(Control):
             look=LoopWatch(queue.name, lambda: list(self._runs.values())).look,
         )
         renewer.start()
+        leave = presence.enter(self)
         lanes = [asyncio.create_task(self._lane(number)) for number in range(1, LANES + 1)]
         helpers = [asyncio.create_task(self._wait_for_work())]
         if not settings.skip_stalled_check:
@@ -286,6 +289,7 @@ class Worker(Control):
             finally:
                 await renewer.close()
                 await self._executor.close()
+                await leave()
 
     async def close(self, timeout: float | None = None) -> None:
         """Claim nothing more, let running jobs finish, hand back the others, and end ``arun``.
@@ -647,6 +651,10 @@ class Worker(Control):
                     run.job.id, self.queue.name, _REFUSED.get(code, f"got code {code}"),
                 )  # fmt: skip
                 continue
+            if outcome.kind == "c":
+                self._completed += 1
+            elif outcome.kind == "f":
+                self._failed += 1
             if isinstance(value, BaseException):
                 _log(run, outcome, value)
             if run.entry is not None:

@@ -1,0 +1,271 @@
+"""What worker processes say of themselves, and what they are told, as values.
+
+Like everything that is read, records are taken for hostile: what cannot be understood becomes
+nothing, an empty text or 0; texts are cut, numbers bounded, lists counted out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from .calls.base import text
+from .codec import dumps
+from .readings import decoded, integer, json_integer, moment
+
+Health = Literal["ok", "late", "lost"]
+State = Literal["running", "paused", "draining", "closing"]
+Verb = Literal["pause", "resume", "drain"]
+
+STATES: tuple[State, ...] = ("running", "paused", "draining", "closing")
+VERBS: tuple[Verb, ...] = ("pause", "resume", "drain")
+#: After so many heartbeats that did not come a process is late, and lost.
+LATE_BEATS, LOST_BEATS = 5, 15
+#: Milliseconds between two heartbeats: what a record may claim.
+SHORTEST_MS, LONGEST_MS = 100, 30_000
+
+MOST_WORKERS, MOST_JOBS, MOST_MINUTES, MOST_ANSWERS = 500, 100, 60, 20
+_HOST, _NAME, _ID, _VERSION = 200, 300, 1_000, 40
+_ID_PATTERN = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True, slots=True)
+class FleetJob:
+    """A job that a worker runs, and since when."""
+
+    id: str
+    name: str
+    since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class FleetWorker:
+    """One worker: one queue in one process.
+
+    ``process``: its process's id. ``busy``: jobs that run; ``jobs`` are the longest of them.
+    ``done``, ``failed``: since it began, and in the last minute. ``client_id``: of its connection
+    in the server's CLIENT LIST, 0 if it has none yet.
+    """
+
+    id: str
+    process: str
+    queue: str
+    name: str
+    state: State
+    concurrency: int
+    busy: int
+    jobs: tuple[FleetJob, ...]
+    done: int
+    failed: int
+    done_per_minute: int
+    failed_per_minute: int
+    client_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class FleetProcess:
+    """One process that works queues of a connection, as it last described itself.
+
+    ``health``: ``ok``, ``late`` or ``lost``, by the age of its last ``heartbeat``; ``age_s``: that
+    age at the time of reading. ``memory``: resident bytes. ``cpu``: cores in use lately. ``lag_ms``
+    and ``worst_lag_ms``: how long its event loop made a call wait, the last time and the worst of
+    a minute. ``answers``: orders that it has carried out, by id, and how each ended.
+    """
+
+    id: str
+    host: str
+    pid: int
+    health: Health
+    heartbeat: datetime | None
+    age_s: float
+    every_s: float
+    started: datetime | None
+    memory: int
+    cpu: float
+    lag_ms: int
+    worst_lag_ms: int
+    queuecore: str
+    python: str
+    django: str
+    workers: tuple[FleetWorker, ...]
+    answers: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class FleetMinute:
+    """One minute of a worker and its process; ``busy``: the most jobs that ran at a time."""
+
+    at: datetime
+    done: int
+    failed: int
+    busy: int
+    memory: int
+    cpu: float
+    lag_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What *workers* of one process are to do, until the server's time *until* (ms)."""
+
+    id: str
+    verb: Verb
+    workers: tuple[str, ...]
+    until: int = 0
+
+
+def is_id(value: str) -> bool:
+    """Whether *value* can be the id of a process, a worker or an order: 32 hex digits."""
+    return bool(_ID_PATTERN.fullmatch(value))
+
+
+def heartbeats(answer: Sequence[Any] | None) -> list[tuple[str, int]]:
+    """Decode the index: process ids and times (ms)."""
+    flat = answer or ()
+    found = []
+    for member, score in zip(flat[::2], flat[1::2], strict=False):
+        at, id = integer(score), text(member)
+        if is_id(id) and at is not None:
+            found.append((id, at))
+    return found
+
+
+def process(id: str, beat: int, now: int, record: bytes) -> FleetProcess | None:
+    """Decode the record of process *id*, last heard at *beat*; None where it is none."""
+    value = decoded(record)
+    if not isinstance(value, dict):
+        return None
+    every = min(max(_count(value, "every"), SHORTEST_MS), LONGEST_MS)
+    age = max(now - beat, 0)
+    late = age > every * LATE_BEATS
+    answers = {
+        order: _cut(answer, _VERSION)
+        for order, answer in _pairs(value.get("answers"))
+        if is_id(order) and isinstance(answer, str)
+    }
+    workers = (_worker(id, one) for one in _list(value, "workers", MOST_WORKERS))
+    return FleetProcess(
+        id=id,
+        host=_text(value, "host", _HOST),
+        pid=_count(value, "pid"),
+        health="lost" if age > every * LOST_BEATS else "late" if late else "ok",
+        heartbeat=moment(beat),
+        age_s=age / 1000,
+        every_s=every / 1000,
+        started=_moment(value.get("started")),
+        memory=_count(value, "memory"),
+        cpu=_share(value.get("cpu")),
+        lag_ms=_count(value, "lag"),
+        worst_lag_ms=_count(value, "worst_lag"),
+        queuecore=_text(value, "queuecore", _VERSION),
+        python=_text(value, "python", _VERSION),
+        django=_text(value, "django", _VERSION),
+        workers=tuple(one for one in workers if one is not None),
+        answers=answers,
+    )
+
+
+def _worker(process: str, value: Any) -> FleetWorker | None:
+    if not isinstance(value, dict):
+        return None
+    id, queue, state = value.get("id"), value.get("queue"), value.get("state")
+    if not (isinstance(id, str) and is_id(id) and isinstance(queue, str) and queue):
+        return None
+    return FleetWorker(
+        id=id,
+        process=process,
+        queue=queue[:_ID],
+        name=_text(value, "name", _NAME),
+        state=state if state in STATES else "running",
+        concurrency=_count(value, "concurrency"),
+        busy=_count(value, "busy"),
+        jobs=tuple(
+            FleetJob(_cut(one[0], _ID), _cut(one[1], _NAME), _moment(one[2]))
+            for one in _list(value, "jobs", MOST_JOBS)
+            if isinstance(one, list) and len(one) == 3 and isinstance(one[0], str) and one[0]
+        ),
+        done=_count(value, "done"),
+        failed=_count(value, "failed"),
+        done_per_minute=_count(value, "done_minute"),
+        failed_per_minute=_count(value, "failed_minute"),
+        client_id=_count(value, "client"),
+    )
+
+
+def minutes(worker: str, record: bytes) -> list[FleetMinute]:
+    """Decode the last minutes of *worker* from its process's record of them, oldest first."""
+    value = decoded(record)
+    found = []
+    for one in value[-MOST_MINUTES:] if isinstance(value, list) else ():
+        if not isinstance(one, dict) or (at := _moment(one.get("at"))) is None:
+            continue
+        own = one["workers"].get(worker) if isinstance(one.get("workers"), dict) else None
+        if isinstance(own, list) and len(own) == 3:
+            done, failed, busy = (max(json_integer(figure) or 0, 0) for figure in own)
+            memory, lag = _count(one, "memory"), _count(one, "lag")
+            cpu = _share(one.get("cpu"))
+            found.append(FleetMinute(at, done, failed, busy, memory, cpu, lag))
+    return found
+
+
+def encoded(order: Order) -> bytes:
+    """*order* as it lies in the list of a process."""
+    return dumps(
+        {
+            "id": order.id,
+            "verb": order.verb,
+            "workers": list(order.workers),
+            "until": order.until,
+        }
+    )
+
+
+def orders(answer: Sequence[Any] | None) -> list[Order]:
+    """Decode the orders of a process; what is none is passed over."""
+    found = []
+    for one in answer or ():
+        value = decoded(one) if isinstance(one, bytes) and len(one) < 64 * 1024 else None
+        if not isinstance(value, dict):
+            continue
+        id, verb, until = value.get("id"), value.get("verb"), json_integer(value.get("until"))
+        if isinstance(id, str) and is_id(id) and verb in VERBS and until is not None:
+            named = _list(value, "workers", MOST_WORKERS)
+            workers = tuple(one for one in named if isinstance(one, str))
+            found.append(Order(id, verb, workers, until))
+    return found
+
+
+def _list(value: dict[str, Any], name: str, most: int) -> list[Any]:
+    found = value.get(name)
+    return found[:most] if isinstance(found, list) else []
+
+
+def _pairs(value: Any) -> list[tuple[str, Any]]:
+    return list(value.items())[-MOST_ANSWERS:] if isinstance(value, dict) else []
+
+
+def _text(value: dict[str, Any], name: str, most: int) -> str:
+    return _cut(value.get(name), most)
+
+
+def _cut(value: Any, most: int) -> str:
+    if not isinstance(value, str):
+        return ""
+    return value if len(value) <= most else value[: most - 1] + "…"
+
+
+def _count(value: dict[str, Any], name: str) -> int:
+    return max(json_integer(value.get(name)) or 0, 0)
+
+
+def _share(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 10_000:
+        return 0.0
+    return round(float(value), 3)
+
+
+def _moment(value: Any) -> datetime | None:
+    return moment(json_integer(value))
