@@ -106,6 +106,10 @@ class SchedulerBusy(QueueCoreError):
     """A scheduler finds no moment for its next run: jobs of the next ones are there already."""
 
 
+class SchedulerNotFound(QueueCoreError, LookupError):
+    """There is no scheduler of this id in the queue, or it is not paused as it should be."""
+
+
 class UnknownCode(QueueCoreError):
     """A script answered a code that this version does not know."""
 

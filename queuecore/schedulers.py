@@ -8,12 +8,13 @@ and whichever worker starts that run adds the next one, one of Node's as well as
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from . import conf
-from .errors import InvalidOption, SchedulerBusy
+from .errors import InvalidOption, SchedulerBusy, SchedulerNotFound
+from .fires import upcoming
 from .handle import WIRE_VERSION, Handle, known_id
 from .job import Job
 from .options import (
@@ -26,8 +27,9 @@ from .options import (
 from .repeat import OF_A_RUN, Repeat, as_dict, checked_repeat, number, run_opts
 from .wire import codec
 from .wire.calls import scheduling
+from .wire.calls.adding import NewJob
 from .wire.calls.base import NOW, Argument, Command, Operation
-from .wire.calls.scheduling import ALL_TAKEN, NextRun, Record
+from .wire.calls.scheduling import ALL_TAKEN, LEGACY, NextRun, Record
 from .wire.keys import SUFFIXES
 
 if TYPE_CHECKING:
@@ -46,7 +48,8 @@ class JobScheduler:
     ``every`` and ``offset`` (seconds): when it runs. ``limit``: runs in all. ``iteration_count``:
     runs made so far, the next one among them. ``data``, ``opts``: what its jobs get; ``opts`` as
     BullMQ writes them. ``legacy``: a repeatable job of BullMQ 5, see
-    :meth:`Schedulers.migrate_repeatable_jobs`.
+    :meth:`Schedulers.migrate_repeatable_jobs`. ``paused_at``: since when it is paused; ``next`` is
+    then the run that was taken away.
     """
 
     key: str
@@ -63,6 +66,20 @@ class JobScheduler:
     data: Any = None
     opts: Any = None
     legacy: bool = False
+    paused_at: datetime | None = None
+
+    @property
+    def repeat(self) -> Repeat:
+        """When it runs, as the wire says it."""
+        return Repeat(
+            pattern=self.pattern,
+            every=None if self.every is None else round(self.every * 1000),
+            tz=self.tz,
+            limit=self.limit,
+            start=_ms(self.start_date),
+            end=_ms(self.end_date),
+            offset=None if self.offset is None else round(self.offset * 1000),
+        )
 
 
 class Schedulers(Handle):
@@ -184,6 +201,103 @@ class Schedulers(Handle):
         """See :meth:`remove_job_scheduler`."""
         return await self._arun(scheduling.remove_job_scheduler(self.keys, _known(scheduler_id)))
 
+    def pause_job_scheduler(self, scheduler_id: str) -> bool:
+        """Let a scheduler make no runs until it is resumed; whether there is one (ours alone).
+
+        Its delayed run goes; one that is ready or runs is not touched. BullMQ knows no pause: its
+        getters do not see the scheduler meanwhile, and an upsert by anybody ends the pause.
+
+        Raises:
+            InvalidOption: it is a repeatable job of BullMQ 5.
+        """
+        return self._run(self._pause_job_scheduler(scheduler_id))
+
+    async def apause_job_scheduler(self, scheduler_id: str) -> bool:
+        """See :meth:`pause_job_scheduler`."""
+        return await self._arun(self._pause_job_scheduler(scheduler_id))
+
+    def resume_job_scheduler(self, scheduler_id: str) -> Job:
+        """Let a paused scheduler go on; its next run, the first after now (ours alone).
+
+        What was due during the pause is not made up for.
+
+        Raises:
+            SchedulerNotFound: none of this id is paused.
+            InvalidOption: its end or its limit is reached.
+        """
+        return self._run(self._resume_job_scheduler(scheduler_id))
+
+    async def aresume_job_scheduler(self, scheduler_id: str) -> Job:
+        """See :meth:`resume_job_scheduler`."""
+        return await self._arun(self._resume_job_scheduler(scheduler_id))
+
+    def get_paused_job_schedulers(self, start: int = 0, end: int = -1) -> list[JobScheduler]:
+        """The schedulers that are paused, the one paused first at the front (ours alone).
+
+        Args:
+            start, end: the range, both included, counted from 0; -1 is the last.
+        """
+        return self._run(self._get_paused_job_schedulers(start, end))
+
+    async def aget_paused_job_schedulers(self, start: int = 0, end: int = -1) -> list[JobScheduler]:
+        """See :meth:`get_paused_job_schedulers`."""
+        return await self._arun(self._get_paused_job_schedulers(start, end))
+
+    def run_job_scheduler(self, scheduler_id: str) -> Job:
+        """Add one job as the scheduler would, now; the schedule is not touched (ours alone).
+
+        The job has an id of its own and counts towards no limit. Works for a paused one, too.
+
+        Raises:
+            SchedulerNotFound: there is none of this id.
+        """
+        return self._run(self._run_job_scheduler(scheduler_id))
+
+    async def arun_job_scheduler(self, scheduler_id: str) -> Job:
+        """See :meth:`run_job_scheduler`."""
+        return await self._arun(self._run_job_scheduler(scheduler_id))
+
+    def change_job_scheduler(
+        self,
+        scheduler_id: str,
+        *,
+        pattern: str | None = None,
+        every: Seconds | None = None,
+        tz: str | None = None,
+        limit: int | None = None,
+        start_date: datetime | None = None,
+        end_date: datetime | None = None,
+        offset: Seconds | None = None,
+    ) -> Job:
+        """Change when a scheduler runs; its jobs stay as they are; its next run (ours alone).
+
+        As an upsert that names the same jobs: see :meth:`upsert_job_scheduler` for the arguments. A
+        paused scheduler goes on with it.
+
+        Raises:
+            SchedulerNotFound: there is none of this id.
+            InvalidOption: the schedule makes no sense, or it is a repeatable job of BullMQ 5.
+            SchedulerBusy: the next moments have runs already.
+        """
+        repeat = checked_repeat(pattern, every, tz, limit, start_date, end_date, offset, False)
+        return self._run(self._change_job_scheduler(scheduler_id, repeat))
+
+    async def achange_job_scheduler(
+        self,
+        scheduler_id: str,
+        *,
+        pattern: str | None = None,
+        every: Seconds | None = None,
+        tz: str | None = None,
+        limit: int | None = None,
+        start_date: datetime | None = None,
+        end_date: datetime | None = None,
+        offset: Seconds | None = None,
+    ) -> Job:
+        """See :meth:`change_job_scheduler`."""
+        repeat = checked_repeat(pattern, every, tz, limit, start_date, end_date, offset, False)
+        return await self._arun(self._change_job_scheduler(scheduler_id, repeat))
+
     def migrate_repeatable_jobs(self) -> list[str]:
         """Make schedulers of the repeatable jobs of BullMQ 5; their ids.
 
@@ -199,14 +313,22 @@ class Schedulers(Handle):
     # The operations
 
     def _upsert(
-        self, id: str, repeat: Repeat, run: NextRun, immediately: bool = False, count: int = 1
+        self,
+        id: str,
+        repeat: Repeat,
+        run: NextRun,
+        immediately: bool = False,
+        count: int = 1,
+        due: int | None = None,
     ) -> Operation[Job]:
+        """Put a scheduler down; *due*: when one that runs every so often runs next."""
         now = yield NOW
         if repeat.end is not None and repeat.end < now:
             raise InvalidOption("end_date must lie in the future")
         yield self._introduction()
         template = run.opts
         record = _record(run.name, repeat, template, run.data)
+        begin = due if due is not None else repeat.start
         due = None
         if repeat.pattern is not None:
             due = now if immediately else repeat.first(now, run.name)
@@ -222,7 +344,7 @@ class Schedulers(Handle):
                 due=due,
                 every=repeat.every,
                 offset=repeat.offset,
-                start=repeat.start,
+                start=begin,
             )
             if isinstance(answer, tuple):
                 return self._job_of(run, id, answer, now)
@@ -256,6 +378,77 @@ class Schedulers(Handle):
         first, last = checked_place(start, "start"), checked_place(end, "end")
         records = yield from scheduling.get_job_schedulers(self.keys, first, last, bool(asc))
         return [found for found in map(_scheduler, records) if found is not None]
+
+    def _pause_job_scheduler(self, scheduler_id: str) -> Operation[bool]:
+        now = yield NOW
+        answer = yield scheduling.pause_job_scheduler(self.keys, _known(scheduler_id), now)
+        if answer == LEGACY:
+            raise InvalidOption(
+                f"{scheduler_id!r} is a repeatable job of BullMQ 5, which cannot be paused: make a "
+                "scheduler of it by migrate_repeatable_jobs() first"
+            )
+        return bool(answer == 1)
+
+    def _resume_job_scheduler(self, scheduler_id: str) -> Operation[Job]:
+        found = yield from scheduling.get_paused_job_scheduler(self.keys, _known(scheduler_id))
+        if found is None:
+            raise SchedulerNotFound(f"no scheduler {scheduler_id!r} of {self.name!r} is paused")
+        _, record = found
+        repeat = Repeat.read(record[2])
+        count = number(record[2].get("count")) or 1
+        if repeat.limit is not None and count > repeat.limit:
+            raise InvalidOption(f"scheduler {scheduler_id!r} has made all of its runs")
+        due = None
+        if repeat.every:
+            now = yield NOW
+            # On the beat that it had; without a run before, the script would begin a new one.
+            due = next(upcoming(replace(repeat, end=None), "", now, record[1]), None)
+            if repeat.start is not None and due is not None:
+                due = max(due, repeat.start)
+        return (yield from self._upsert(record[0], repeat, _run_of(record), count=count, due=due))
+
+    def _get_paused_job_schedulers(self, start: int, end: int) -> Operation[list[JobScheduler]]:
+        first, last = checked_place(start, "start"), checked_place(end, "end")
+        found = yield from scheduling.get_paused_job_schedulers(self.keys, first, last)
+        return [read_scheduler(record, since) for since, record in found]
+
+    def _any_record(self, scheduler_id: str) -> Operation[Record]:
+        """The record of a scheduler, paused or not."""
+        id = _known(scheduler_id)
+        record = yield from scheduling.get_job_scheduler(self.keys, id)
+        if record is None:
+            paused = yield from scheduling.get_paused_job_scheduler(self.keys, id)
+            if paused is None:
+                raise SchedulerNotFound(f"there is no scheduler {id!r} of queue {self.name!r}")
+            record = paused[1]
+        return record
+
+    def _run_job_scheduler(self, scheduler_id: str) -> Operation[Job]:
+        record = yield from self._any_record(scheduler_id)
+        run = _run_of(record)
+        if "ic" not in record[2]:  # a repeatable job of BullMQ 5
+            data, encoded = yield from scheduling.get_pending_run(self.keys, record[0], record[1])
+            said = as_dict(_loads(encoded))
+            run.data = data
+            run.opts = {name: value for name, value in said.items() if name not in OF_A_RUN}
+            run.name = run.name or as_dict(_legacy_fields(record[0])).get("name", "")
+        opts = {**run.opts, "attempts": run.opts.get("attempts", 0)}
+        for wrong in ("deduplication", "parent", "jobId", "delay"):
+            opts.pop(wrong, None)
+        # No id is given: the queue's own numbers are nobody else's.
+        job = NewJob("", run.name, run.data, codec.dumps(opts), 0, 0, run.priority, run.lifo)
+        (made,) = yield from cast("Queue", self)._add([job])
+        yield scheduling.remember_hand_run(self.keys, record[0], made.id)
+        return made
+
+    def _change_job_scheduler(self, scheduler_id: str, repeat: Repeat) -> Operation[Job]:
+        record = yield from self._any_record(scheduler_id)
+        if "ic" not in record[2]:
+            raise InvalidOption(
+                f"{scheduler_id!r} is a repeatable job of BullMQ 5: make it a scheduler by "
+                "migrate_repeatable_jobs() first"
+            )
+        return (yield from self._upsert(record[0], repeat, _run_of(record)))
 
     def _migrate_repeatable_jobs(self) -> Operation[list[str]]:
         records = yield from scheduling.get_job_schedulers(self.keys, 0, -1, True)
@@ -345,6 +538,25 @@ def _known(scheduler_id: Any) -> str:
     return known_id(scheduler_id)
 
 
+def _run_of(record: Record) -> NextRun:
+    """What the runs of a scheduler get, as its record says."""
+    said = record[2]
+    opts = as_dict(_loads(said.get("opts")))
+    return NextRun(
+        said.get("name", ""),
+        said.get("data", "{}").encode("utf-8", "backslashreplace"),
+        opts,
+        number(opts.get("priority")) or 0,
+        opts.get("lifo") is True,
+    )
+
+
+def read_scheduler(record: Record, paused_since: int) -> JobScheduler:
+    """The record of a scheduler that is paused."""
+    found = _scheduler(record) or JobScheduler(record[0], "", None)
+    return replace(found, paused_at=_time(paused_since))
+
+
 def _scheduler(record: Record) -> JobScheduler | None:
     """A record as a value; None where there is nothing but an id."""
     key, due, fields = record
@@ -387,6 +599,10 @@ def _time(ms: int | None) -> datetime | None:
         return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC)
     except (ValueError, OverflowError, OSError):
         return None
+
+
+def _ms(moment: datetime | None) -> int | None:
+    return None if moment is None else round(moment.timestamp() * 1000)
 
 
 def _loads(value: Any) -> Any:

@@ -1,11 +1,12 @@
 -- Remove a scheduler and its next run, if that is not ready to run yet.
 --
--- KEYS: repeat, delayed, events
+-- KEYS: repeat, delayed, events, paused, aside, pauses
 -- ARGV: base, scheduler
 -- Returns: 1, or 0 if there was none
 -- Errors: none
 -- Follows: BullMQ removeJobScheduler, removeRepeatable
 --
+-- paused, aside: where it stands if it is paused (see pause_job_scheduler).
 -- Repeatable jobs of BullMQ 5 with ":" in their keys have runs with a hash in their ids: those are
 -- looked for among the jobs that are due at that moment.
 --- @include "includes/delete_job"
@@ -13,8 +14,11 @@
 local rcall = redis.call
 local base, scheduler = ARGV[1], ARGV[2]
 local due = rcall('ZSCORE', KEYS[1], scheduler)
+local paused = rcall('ZREM', KEYS[4], scheduler)
+rcall('DEL', KEYS[5])
+rcall('HDEL', KEYS[6], scheduler)
 if not due then
-  return 0
+  return paused
 end
 local runs = { 'repeat:' .. scheduler .. ':' .. due }
 if string.find(scheduler, ':', 1, true) then

@@ -1,6 +1,6 @@
 -- Add a scheduler with its next run, or change it: the run that waits is replaced.
 --
--- KEYS: repeat, id, delayed, prioritized, events
+-- KEYS: repeat, id, delayed, prioritized, events, paused, aside, pauses
 -- ARGV: base, version, scheduler, now, next, every, offset, start, priority, lifo, name, data, opts,
 --   quoted, record... (field and value in turn)
 -- Returns: {id of the next run, its delay}, or a code
@@ -11,6 +11,8 @@
 -- opts: the run's options up to the last brace; quoted: its id as JSON up to the time in it.
 -- Where BullMQ would write over a run of that moment that is finished, this answers -10.
 -- Carrying it out twice ends in the same scheduler and run.
+-- One that was paused (see pause_job_scheduler) goes on counting from there; pauses: the last pause of each
+-- scheduler, so that what was due meanwhile is not taken for missed.
 --- @include "includes/text"
 --- @include "includes/get_target"
 --- @include "includes/get_max_events"
@@ -27,6 +29,10 @@ local prefix = 'repeat:' .. scheduler .. ':'
 local target, blocked, _, meta = get_target(base)
 local previous = rcall('ZSCORE', KEYS[1], scheduler)
 local kept = rcall('HMGET', record, 'every', 'offset', 'ic')
+local aside = not previous and rcall('ZSCORE', KEYS[6], scheduler)
+if aside then
+  kept = rcall('HMGET', KEYS[7], 'every', 'offset', 'ic')
+end
 local place
 if previous and rcall('EXISTS', base .. prefix .. previous) == 1 then
   if rcall('ZSCORE', KEYS[3], prefix .. previous) then
@@ -78,6 +84,13 @@ if place then
 end
 
 rcall('DEL', record)
+if aside then
+  rcall('HSET', KEYS[8], scheduler, aside .. ':' .. text(now))
+  rcall('EXPIRE', KEYS[8], 2592000)
+end
+if rcall('ZREM', KEYS[6], scheduler) == 1 then
+  rcall('DEL', KEYS[7])
+end
 rcall('ZADD', KEYS[1], text(due), scheduler)
 rcall('HSET', record, 'ic', kept[3] or '1', unpack(ARGV, 15))
 if offset then

@@ -141,6 +141,25 @@ class Keys:
         """The receipt of a lane's last call; *kind* is ``call`` (workers) or ``add``."""
         return f"{self.own}{kind}:{owner}:{lane}"
 
+    @cached_property
+    def paused_schedulers(self) -> str:
+        """The schedulers that are paused, by when that was."""
+        return self.own + "paused-schedulers"
+
+    @cached_property
+    def scheduler_pauses(self) -> str:
+        """From when to when each scheduler was paused last."""
+        return self.own + "scheduler-pauses"
+
+    def paused_scheduler(self, scheduler: str) -> str:
+        """The record of a scheduler that is paused."""
+        return f"{self.own}paused-scheduler:{scheduler}"
+
+    @cached_property
+    def hand_runs(self) -> str:
+        """The last runs of schedulers that somebody asked for."""
+        return self.own + "hand-runs"
+
     def qc(self, suffix: str) -> str:
         """A key of our own beside this queue's."""
         return self.own + suffix

@@ -13,6 +13,7 @@ from queuecore.wire.calls import (
     inspecting,
     jobs,
     keeping,
+    matching,
     moving,
     reading,
     removing,
@@ -40,6 +41,11 @@ def call_of(operation: Generator[Any, Any, Any], *answers: Any) -> Call[Any]:
     return request
 
 
+ASIDE = {
+    "paused": K.paused_schedulers,
+    "aside": K.paused_scheduler("s"),
+    "pauses": K.scheduler_pauses,
+}
 RUN = scheduling.NextRun("welcome", b"{}", {"attempts": 1}, 2, True, "dedup")
 
 # A call, and what it passes under each name of the header that is not just a key of the queue.
@@ -131,6 +137,7 @@ SAMPLES: list[tuple[Call[Any], dict[str, Any]]] = [
             "opts": b'{"attempts":1',
             "quoted": b'"repeat:s:',
             "record...": ["name", "welcome", "every", 60],
+            **ASIDE,
         },
     ),
     (
@@ -156,7 +163,26 @@ SAMPLES: list[tuple[Call[Any], dict[str, Any]]] = [
     ),
     (
         scheduling.remove_job_scheduler(K, "s"),
-        {"scheduler": "s"},
+        {"scheduler": "s", **ASIDE},
+    ),
+    (
+        scheduling.pause_job_scheduler(K, "s", 1000),
+        {
+            "scheduler": "s",
+            "now": 1000,
+            "paused": K.paused_schedulers,
+            "aside": K.paused_scheduler("s"),
+        },
+    ),
+    (
+        scheduling.get_scheduler_runs(K, "s", [900, 950], 100),
+        {
+            "hand": K.hand_runs,
+            "scheduler": "s",
+            "deep": inspecting.DEEP,
+            "depth": 100,
+            "times...": [900, 950],
+        },
     ),
     (moving.promote(K, "7"), {"id": "7"}),
     (
@@ -268,6 +294,10 @@ SAMPLES: list[tuple[Call[Any], dict[str, Any]]] = [
             "limit": 10,
         },
     ),
+    (
+        inspecting.get_lost_jobs(K),
+        {"look": inspecting.LOCKS, "most": inspecting.LOST_JOBS},
+    ),
     (inspecting.get_job_rows(K, ["7", "8"]), {"deep": inspecting.DEEP, "ids...": ["7", "8"]}),
     (
         inspecting.get_job(K, "7"),
@@ -289,6 +319,29 @@ SAMPLES: list[tuple[Call[Any], dict[str, Any]]] = [
             "stop": 9,
             "line_cut": inspecting.LINE_BYTES,
             "most": inspecting.LOG_BYTES,
+        },
+    ),
+    (
+        matching.match_slice(
+            K,
+            "failed",
+            matching.Search("failed", [("name", "=", "x")], ("5", "+inf"), "7"),
+            "5~OA",
+            most=3,
+            falling=True,
+        ),
+        {
+            "jobs": K.failed,
+            "state": "failed",
+            "kind": "falling",
+            "low": "5",
+            "high": "+inf",
+            "at": "5",
+            "mark": b"8",
+            "slice": matching.SLICE,
+            "most": 3,
+            "only": "7",
+            "conditions...": ["name", "=", "x"],
         },
     ),
     (

@@ -127,6 +127,9 @@ def obliterate(keys: Keys, force: bool) -> Operation[None]:
             (keys.base, BATCH, int(force)),
             lambda answer: _obliterated(answer, keys),
         )
+    aside = yield Command(("ZRANGE", keys.paused_schedulers, 0, -1))
+    own = (keys.paused_schedulers, keys.scheduler_pauses, keys.hand_runs)
+    yield Command(("DEL", *own, *(keys.paused_scheduler(text(one)) for one in aside)))
 
 
 def _obliterated(answer: int, keys: Keys) -> int:

@@ -10,9 +10,12 @@ from typing import Any
 from ..codec import dumps
 from ..keys import Keys
 from .base import Argument, Call, Command, Operation, text
+from .inspecting import DEEP
 
 # The codes by which the scripts say that a moment is taken.
 TAKEN, ALL_TAKEN = -10, -11
+# The code by which a script says that a scheduler is a repeatable job of BullMQ 5.
+LEGACY = -12
 # Records read in one pipeline.
 BATCH = 500
 
@@ -73,7 +76,16 @@ def upsert_job_scheduler(
         args += (field, value)
     return Call(
         "upsert_job_scheduler",
-        (keys.repeat, keys.id, keys.delayed, keys.prioritized, keys.events),
+        (
+            keys.repeat,
+            keys.id,
+            keys.delayed,
+            keys.prioritized,
+            keys.events,
+            keys.paused_schedulers,
+            keys.paused_scheduler(scheduler),
+            keys.scheduler_pauses,
+        ),
         args,
         lambda answer: answer if isinstance(answer, int) else (text(answer[0]), int(answer[1])),
         repeatable=True,
@@ -126,9 +138,87 @@ def remove_job_scheduler(keys: Keys, scheduler: str) -> Call[bool]:
     """Remove a scheduler and its next run; whether there was one (``removeJobScheduler``)."""
     return Call(
         "remove_job_scheduler",
-        (keys.repeat, keys.delayed, keys.events),
+        (
+            keys.repeat,
+            keys.delayed,
+            keys.events,
+            keys.paused_schedulers,
+            keys.paused_scheduler(scheduler),
+            keys.scheduler_pauses,
+        ),
         (keys.base, scheduler),
         lambda answer: bool(answer == 1),
+    )
+
+
+def pause_job_scheduler(keys: Keys, scheduler: str, now: int) -> Call[int]:
+    """Put a scheduler aside: 1, 0 if there is none, or the code ``LEGACY``."""
+    return Call(
+        "pause_job_scheduler",
+        (
+            keys.repeat,
+            keys.delayed,
+            keys.events,
+            keys.paused_schedulers,
+            keys.paused_scheduler(scheduler),
+        ),
+        (keys.base, scheduler, now),
+        int,
+        repeatable=True,
+    )
+
+
+def get_paused_job_scheduler(keys: Keys, scheduler: str) -> Operation[tuple[int, Record] | None]:
+    """A scheduler that is paused: since when, and its record as it was; None if it is not."""
+    since, flat = yield [
+        Command(("ZSCORE", keys.paused_schedulers, scheduler)),
+        Command(("HGETALL", keys.paused_scheduler(scheduler)), tolerant=True),
+    ]
+    if since is None:
+        return None
+    said = fields(flat)
+    return int(float(since)), (scheduler, _whole(said.get("due")), said)
+
+
+def get_paused_job_schedulers(
+    keys: Keys, start: int, end: int
+) -> Operation[list[tuple[int, Record]]]:
+    """The schedulers in a range of those that are paused, the one paused first at the front."""
+    flat = yield Command(("ZRANGE", keys.paused_schedulers, start, end, "WITHSCORES"))
+    found = [(text(id), int(float(since))) for id, since in _pairs(flat)]
+    paused: list[tuple[int, Record]] = []
+    for first in range(0, len(found), BATCH):
+        batch = found[first : first + BATCH]
+        hashes = yield [
+            Command(("HGETALL", keys.paused_scheduler(id)), tolerant=True) for id, _ in batch
+        ]
+        for (id, since), hash in zip(batch, hashes, strict=True):
+            said = fields(hash)
+            paused.append((since, (id, _whole(said.get("due")), said)))
+    return paused
+
+
+def remember_hand_run(keys: Keys, scheduler: str, job_id: str) -> list[Call[Any] | Command[Any]]:
+    """Note that somebody asked for this run; the last 200 of a month are remembered."""
+    key = keys.hand_runs
+    return [
+        # Twice does no harm: a job is shown once.
+        Command(("LPUSH", key, f"{job_id}:{scheduler}"), tolerant=True),
+        Command(("LTRIM", key, 0, 199), tolerant=True),
+        Command(("EXPIRE", key, 30 * 86_400), tolerant=True),
+    ]
+
+
+def get_scheduler_runs(
+    keys: Keys, scheduler: str, times: Sequence[int], depth: int = 0
+) -> Call[list[list[str]]]:
+    """The kept runs that were due at *times*, and others among the last *depth* that finished."""
+    return Call(
+        "get_scheduler_runs",
+        (keys.completed, keys.failed, keys.active, keys.hand_runs),
+        (keys.base, scheduler, DEEP, depth, *times),
+        lambda answer: [[text(value) for value in row] for row in answer],
+        repeatable=True,
     )
 
 
@@ -182,6 +272,13 @@ def plain_id(key: str) -> str:
 def fields(flat: Any) -> dict[str, str]:
     """The flat names and values of a record; empty where it is none."""
     return {text(name): text(value) for name, value in _pairs(flat or [])}
+
+
+def _whole(value: str | None) -> int:
+    try:
+        return int(float(value or 0))
+    except (ValueError, OverflowError):
+        return 0
 
 
 def _pairs(flat: Sequence[Any]) -> list[tuple[Any, Any]]:
