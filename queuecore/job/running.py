@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import conf
 from ..errors import InvalidOption, JobCancelled, LockLost
@@ -14,6 +14,9 @@ from ..wire.calls.base import NOW, Call, Operation
 from ..wire.calls.working import HeldLock, extend_locks
 from ..wire.codec import dumps
 from .snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from .job import Job
 
 
 class Running(Snapshot):
@@ -115,31 +118,46 @@ class Running(Snapshot):
 
     # By a program that got it from `Worker.get_next_job`
 
-    def move_to_completed(self, result: Any = None, token: str | None = None) -> None:
+    def move_to_completed(
+        self, result: Any = None, token: str | None = None, *, fetch_next: bool = False
+    ) -> Job | None:
         """Complete a job that this program got itself (BullMQ ``moveToCompleted``).
+
+        Args:
+            token: the lock's, where another object or process got the job; None is its own.
+            fetch_next: claim the next job by the same call and return it, None if there is none.
 
         Raises:
             LockLost: another worker has the job.
             PendingChildren, FailedChildren: it cannot complete; its lock is still held.
             InvalidOption: it was not got by ``Worker.get_next_job``.
         """
-        self.queue._run(self._move_to_completed(result, token))
+        return self.queue._run(self._move_to_completed(result, token, fetch_next))
 
-    async def amove_to_completed(self, result: Any = None, token: str | None = None) -> None:
+    async def amove_to_completed(
+        self, result: Any = None, token: str | None = None, *, fetch_next: bool = False
+    ) -> Job | None:
         """See :meth:`move_to_completed`."""
-        await self.queue._arun(self._move_to_completed(result, token))
+        return await self.queue._arun(self._move_to_completed(result, token, fetch_next))
 
-    def move_to_failed(self, error: BaseException | str, token: str | None = None) -> None:
+    def move_to_failed(
+        self, error: BaseException | str, token: str | None = None, *, fetch_next: bool = False
+    ) -> Job | None:
         """Let a job that this program got itself fail, or be tried again (``moveToFailed``).
+
+        Args:
+            token, fetch_next: as of :meth:`move_to_completed`.
 
         Raises:
             LockLost, InvalidOption: as :meth:`move_to_completed`.
         """
-        self.queue._run(self._move_to_failed(error, token))
+        return self.queue._run(self._move_to_failed(error, token, fetch_next))
 
-    async def amove_to_failed(self, error: BaseException | str, token: str | None = None) -> None:
+    async def amove_to_failed(
+        self, error: BaseException | str, token: str | None = None, *, fetch_next: bool = False
+    ) -> Job | None:
         """See :meth:`move_to_failed`."""
-        await self.queue._arun(self._move_to_failed(error, token))
+        return await self.queue._arun(self._move_to_failed(error, token, fetch_next))
 
     def extend_lock(self, duration: Seconds | None = None, token: str | None = None) -> None:
         """Hold the job for *duration* from now on (BullMQ ``extendLock``).
@@ -210,12 +228,18 @@ class Running(Snapshot):
                 self.token = held
         return waits
 
-    def _move_to_completed(self, result: Any, token: str | None) -> Operation[None]:
-        yield from self._manual().completed(self, result, token)
+    def _move_to_completed(
+        self, result: Any, token: str | None, fetch_next: bool
+    ) -> Operation[Job | None]:
+        found: Job | None = yield from self._manual().completed(self, result, token, fetch_next)
+        return found
 
-    def _move_to_failed(self, error: BaseException | str, token: str | None) -> Operation[None]:
+    def _move_to_failed(
+        self, error: BaseException | str, token: str | None, fetch_next: bool
+    ) -> Operation[Job | None]:
         raised = error if isinstance(error, BaseException) else Exception(error)
-        yield from self._manual().failed(self, raised, token)
+        found: Job | None = yield from self._manual().failed(self, raised, token, fetch_next)
+        return found
 
     def _manual(self) -> Any:
         if self.queue._manual is None:

@@ -64,18 +64,9 @@ class Manual:
         while True:
             claim, token = yield from self._call([], 1)
             now = yield NOW
-            for claimed in claim.jobs:
-                job = Job.from_flat(self._queue, claimed.id, claimed.fields, token)
-                if claim.begun:
-                    job._begun(claim.begun, self._options.name)
-                if job.repeat_job_key is not None:
-                    yield from self._advance(job)
-                refused = job.deferred_failure
-                if refused is None and self._max_starts and job.attempts_started > self._max_starts:
-                    refused = "job started more than allowable limit"
-                if refused is None:
-                    return job
-                yield from self.failed(job, UnrecoverableError(refused), None)
+            job = yield from self._taken(claim, token)
+            if job is not None:
+                return job
             if claim.jobs:
                 continue
             left = deadline - time.monotonic()
@@ -88,24 +79,72 @@ class Manual:
             left = min(max(left, _SHORTEST_WAIT), _LONGEST_WAIT)
             yield Command(("BZPOPMIN", self._queue.keys.marker, f"{left:.3f}"))
 
-    def completed(self, job: Job, value: Any, token: str | None) -> Operation[None]:
-        """Complete *job* with *value*."""
+    def completed(
+        self, job: Job, value: Any, token: str | None, fetch_next: bool = False
+    ) -> Operation[Job | None]:
+        """Complete *job* with *value*; gives the next one if *fetch_next*."""
         owner, number = _parts(job, token)
         outcome = finish.completed(job, number, value, self._retention)
-        yield from self._end(job, owner, outcome, b"returnvalue")
+        return (yield from self._end(job, owner, outcome, b"returnvalue", fetch_next))
 
-    def failed(self, job: Job, error: BaseException, token: str | None) -> Operation[None]:
+    def failed(
+        self, job: Job, error: BaseException, token: str | None, fetch_next: bool = False
+    ) -> Operation[Job | None]:
         """Let *job* fail with *error*, or be tried again where tries are left."""
         owner, number = _parts(job, token)
         outcome = finish.failed(job, number, error, self._retention, self._strategy)
-        yield from self._end(job, owner, outcome, b"failedReason")
+        return (yield from self._end(job, owner, outcome, b"failedReason", fetch_next))
 
-    def _end(self, job: Job, owner: str, outcome: Outcome, field: bytes) -> Operation[None]:
-        claim, _ = yield from self._call([outcome], 0, owner)
+    def _end(
+        self, job: Job, owner: str, outcome: Outcome, field: bytes, fetch_next: bool
+    ) -> Operation[Job | None]:
+        lane = self._lane_of(owner) if fetch_next else None
+        claim, token = yield from self._call([outcome], 1 if lane else 0, owner, lane)
         if claim.late:
             raise LockLost(f"job {job.id} of queue {self._queue.name} runs elsewhere")
-        check(claim.codes.get(0), queue=self._queue.name, id=job.id, state="active")
+        if (code := claim.codes.get(0)) and claim.jobs:
+            # Who is told of the error gets no job, so nobody would work what was claimed besides.
+            number = int(token.rpartition(":")[2])
+            back = [
+                finish.put_back(Job.from_flat(self._queue, one.id, one.fields, token), number)
+                for one in claim.jobs
+            ]
+            yield from self._call(back, 0, owner)
+        check(code, queue=self._queue.name, id=job.id, state="active")
         job._ended(outcome.attempts.rstrip("!"), field, outcome.value)
+        if not fetch_next:
+            return None
+        found = yield from self._taken(claim, token)
+        if found is None and (claim.jobs or lane is None):
+            found = yield from self.fetch(block=False)
+        return found
+
+    def _taken(self, claim: Claim, token: str) -> Operation[Job | None]:
+        """The job of a claim of one; None if there is none, or it must not run and was failed."""
+        for claimed in claim.jobs:
+            job = Job.from_flat(self._queue, claimed.id, claimed.fields, token)
+            if claim.begun:
+                job._begun(claim.begun, self._options.name)
+            if job.repeat_job_key is not None:
+                yield from self._advance(job)
+            refused = job.deferred_failure
+            if refused is None and self._max_starts and job.attempts_started > self._max_starts:
+                refused = "job started more than allowable limit"
+            if refused is None:
+                return job
+            yield from self.failed(job, UnrecoverableError(refused), None)
+        return None
+
+    def _lane_of(self, owner: str) -> _Lane | None:
+        """The lane that claimed, if it is free: one call then finishes and claims by its token."""
+        for lane in list(self._free):
+            if lane.worker == owner:
+                try:
+                    self._free.remove(lane)
+                except ValueError:  # another thread has it by now
+                    return None
+                return lane
+        return None
 
     def _advance(self, job: Job) -> Operation[None]:
         try:
@@ -117,10 +156,14 @@ class Manual:
             )  # fmt: skip
 
     def _call(
-        self, outcomes: list[Outcome], claim: int, owner: str = ""
+        self, outcomes: list[Outcome], claim: int, owner: str = "", lane: _Lane | None = None
     ) -> Operation[tuple[Claim, str]]:
-        """One call of a free lane; its answer, and the token of what it claimed."""
-        lane = self._free.pop() if self._free else _Lane(self._queue)
+        """One call of *lane*, or a free one; its answer, and the token of what it claimed."""
+        if lane is None:
+            try:
+                lane = self._free.pop()
+            except IndexError:
+                lane = _Lane(self._queue)
         lane.number = number = lane.number + 1
         # What is finished holds the token of the lane that claimed it.
         options = replace(self._options, worker=owner or lane.worker)

@@ -337,3 +337,19 @@ async def test_what_a_listener_raises_is_logged(
         assert await job.aresult(4) == "done"
     assert "broken of " in caplog.text
     assert "a listener's own fault" in caplog.text
+
+
+async def test_another_thread_pauses_and_closes_a_worker(queue: Queue) -> None:
+    async def nothing(job: Job) -> None:
+        return None
+
+    loop = asyncio.get_running_loop()
+    async with working(nothing) as worker:
+        await queue.aadd("n")
+        await finished(queue, 1)
+        await asyncio.to_thread(lambda: asyncio.run(worker.pause()))
+        assert worker.is_paused()
+        await asyncio.to_thread(
+            lambda: asyncio.run_coroutine_threadsafe(worker.close(), loop).result(10)
+        )
+        assert not worker.is_running()

@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from queuecore import Job, JobSpec, Queue, RateLimit, Worker
-from queuecore.errors import ConfigurationError, InvalidOption, LockLost
+from queuecore.errors import ConfigurationError, InvalidOption, LockLost, PendingChildren
 from tests import invariants
 from tests.server.conftest import Do
 from tests.server.working import finished, until
@@ -175,7 +175,8 @@ async def test_a_program_without_a_running_worker_recovers_jobs(
 ) -> None:
     job = await queue.aadd("n")
     worker = Worker("q", lock_duration=0.3, stalled_interval=0.2)
-    assert (held := await worker.aget_next_job()) is not None
+    held = await worker.aget_next_job()
+    assert held is not None
     idle = Worker("q", skip_stalled_check=True)
     idle.start_stalled_check_timer()
     assert idle._checks is None
@@ -204,3 +205,74 @@ async def test_a_paused_worker_gets_no_job(queue: Queue) -> None:
     assert await worker.aget_next_job() is None
     worker.resume()
     assert await worker.aget_next_job() is not None
+
+
+@pytest.mark.parity("Job.moveToCompleted", "Job.moveToFailed")
+def test_the_end_of_a_job_gives_the_next(queue: Queue, redis_client: redis.Redis, do: Do) -> None:
+    queue.add_bulk([JobSpec("n") for _ in range(3)])
+    worker = Worker("q", name="anna")
+    job = do(worker.get_next_job)
+    calls = redis_client.info("commandstats")["cmdstat_evalsha"]["calls"]
+    second = do(job.move_to_completed, fetch_next=True)
+    assert redis_client.info("commandstats")["cmdstat_evalsha"]["calls"] == calls + 1
+    assert (second.id, second.attempts_started, second.processed_by) == ("2", 1, "anna")
+    third = do(second.move_to_failed, "boom", fetch_next=True)
+    assert redis_client.get("bull:q:3:lock") == third.token != second.token
+    assert do(third.move_to_completed, fetch_next=True) is None
+    assert queue.get_job_counts("completed", "failed") == {"completed": 2, "failed": 1}
+    invariants.check(redis_client, "q", idle=True)
+
+
+def test_a_job_that_cannot_complete_gives_no_other(
+    queue: Queue, redis_client: redis.Redis, do: Do
+) -> None:
+    queue.add("n")
+    worker = Worker("q")
+    parent = do(worker.get_next_job)
+    Queue("children").add("child", parent=parent)
+    other = queue.add("n")
+    with pytest.raises(PendingChildren):
+        do(parent.move_to_completed, fetch_next=True)
+    assert other.get_state() == "waiting"
+    assert redis_client.get(f"bull:q:{parent.id}:lock") == parent.token
+    nearly = do(worker.get_next_job)
+    assert (nearly.id, nearly.attempts_made) == (other.id, 0)
+    invariants.check(redis_client, "q")
+
+
+def test_what_must_not_run_is_passed_over(queue: Queue, redis_client: redis.Redis, do: Do) -> None:
+    queue.add_bulk([JobSpec("n") for _ in range(3)])
+    job = do(Worker("q").get_next_job)
+    redis_client.hset("bull:q:2", "defa", "a child failed")
+    assert do(job.move_to_completed, fetch_next=True).id == "3"
+    assert queue.get_job("2").failed_reason == "a child failed"
+
+
+def test_another_process_ends_a_job_by_its_token(
+    queue: Queue, redis_client: redis.Redis, do: Do
+) -> None:
+    queue.add_bulk([JobSpec("n") for _ in range(3)])
+    job = do(Worker("q").get_next_job)
+    other = Worker("q")  # knows nothing but id and token
+    same = other.queue.get_job(job.id)
+    assert same is not None
+    with pytest.raises(InvalidOption, match="token"):
+        do(same.move_to_completed)
+    following = do(same.move_to_completed, "there", job.token, fetch_next=True)
+    assert following.id == "2"
+    assert job.result() == "there"
+    last = do(other.queue.get_job(following.id).move_to_failed, "no", following.token)
+    assert last is None
+    assert queue.get_job_counts("completed", "failed") == {"completed": 1, "failed": 1}
+    invariants.check(redis_client, "q")
+
+
+def test_a_limit_gives_none_at_once(queue: Queue, do: Do) -> None:
+    queue.add_bulk([JobSpec("n") for _ in range(2)])
+    worker = Worker("q", limiter=RateLimit(1, 60), drain_delay=60)
+    job = do(worker.get_next_job)
+    begun = time.monotonic()
+    assert do(job.move_to_completed, fetch_next=True) is None
+    assert do(worker.get_next_job) is None
+    assert time.monotonic() - begun < 5
+    assert 50 < queue.get_rate_limit_ttl(1) <= 60
