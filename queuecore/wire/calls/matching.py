@@ -1,0 +1,117 @@
+"""Looking at jobs a slice at a time, for those that fit."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..keys import Keys
+from .base import Call, Command, text
+
+# Jobs that one call looks at: about a thousandth of a second on the server.
+SLICE = 200
+EVERYTHING = ("-inf", "+inf")
+
+#: Where the jobs of a state stand, in the order of their pages.
+PLACES = {
+    "waiting": ("wait", "paused"),
+    "active": ("active",),
+    "prioritized": ("prioritized",),
+    "delayed": ("delayed",),
+    "waiting-children": ("waiting-children",),
+    "completed": ("completed",),
+    "failed": ("failed",),
+}
+LISTS = frozenset({"wait", "paused", "active"})
+
+Condition = tuple[str, str, str | int]
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What is looked for: see `lua/match_jobs.lua` for the conditions.
+
+    ``window``: scores, both included. ``only``: this id alone, empty for all.
+    """
+
+    state: str
+    conditions: Sequence[Condition] = ()
+    window: tuple[str, str] = EVERYTHING
+    only: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One look at ``looked`` jobs: ``passed`` of ``total`` so far; ``place`` is where it ended."""
+
+    ids: list[str]
+    total: int
+    passed: int
+    looked: int
+    more: bool
+    place: str
+
+
+def match_slice(
+    keys: Keys, suffix: str, search: Search, place: str, *, most: int, falling: bool
+) -> Call[Slice]:
+    """Look at up to ``SLICE`` more jobs of ``keys[suffix]`` from *place* on; find at most *most*.
+
+    Raises:
+        ValueError: *place* is none.
+    """
+    at, last = _read_place(place)
+    kind = "list" if suffix in LISTS else "falling" if falling else "rising"
+    return Call(
+        "match_jobs",
+        (keys[suffix],),
+        (
+            keys.base,
+            search.state,
+            kind,
+            *search.window,
+            at,
+            last,
+            SLICE,
+            most,
+            search.only,
+            *(part for condition in search.conditions for part in condition),
+        ),
+        _slice,
+        repeatable=True,
+    )
+
+
+def length(keys: Keys, suffix: str, search: Search) -> Command[int]:
+    """How many jobs of ``keys[suffix]`` lie in the window; the conditions are not looked at."""
+    key = keys[suffix]
+    args = ("LLEN", key) if suffix in LISTS else ("ZCOUNT", key, *search.window)
+    return Command(args, lambda answer: answer or 0, tolerant=True)
+
+
+def _slice(answer: list[Any]) -> Slice:
+    total, passed, looked, more, at, last, *ids = answer
+    encoded = base64.urlsafe_b64encode(_bytes(last)).decode().rstrip("=")
+    place = f"{text(at)}~{encoded}"
+    return Slice([text(one) for one in ids], total, passed, looked, more == 1, place)
+
+
+def _bytes(value: bytes | str) -> bytes:
+    return value.encode() if isinstance(value, str) else value
+
+
+def _read_place(place: str) -> tuple[str, bytes]:
+    if not place:
+        return "", b""
+    at, mark, encoded = place.partition("~")
+    try:
+        float(at)
+        last = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
+    except (ValueError, binascii.Error):
+        mark = ""
+    if not mark:
+        raise ValueError(f"{place[:80]!r} is no place in a list of jobs")
+    return at, last
