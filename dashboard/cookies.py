@@ -9,8 +9,10 @@ from . import links
 
 NAME = "queuecore_dashboard"
 THEME, DENSITY, KEYS, PINS = f"{NAME}_theme", f"{NAME}_density", f"{NAME}_keys", f"{NAME}_pins"
+ZONE = f"{NAME}_zone"
 THEMES = ("system", "light", "dark")
 DENSITIES = ("comfortable", "compact")
+ZONES = ("local", "utc", "relative")
 MAX_PINS = 8
 _YEAR = 365 * 24 * 3600
 

@@ -12,7 +12,7 @@ from django.urls.converters import get_converters
 from .actions import cleanings, pauses, preferences, promotions, removals, retries
 from .links import NameConverter
 from .live import views as live_views
-from .pages import confirm, elsewhere, job, jobs, overview, queue, queues, session
+from .pages import confirm, elsewhere, job, jobs, overview, palette, queue, queues, session
 
 app_name = "queuecore_dashboard"
 
@@ -47,6 +47,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("logout/", session.logout, name="logout"),
     path("preferences/", preferences.preferences, name="preferences"),
     path("go/", elsewhere.go, name="go"),
+    path("go/suggest/", palette.suggest, name="suggest"),
     path("live/poll/", live_views.poll, name="live_poll"),
     path("queues/", queues.queues, name="queues"),
     path("", include(_connection)),

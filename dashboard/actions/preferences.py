@@ -1,4 +1,4 @@
-"""Preferences of this browser: theme, density, shortcuts, pinned queues. Kept in cookies."""
+"""Preferences of this browser, kept in cookies: theme, density, shortcuts, zone, pinned queues."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ _CHOICES = {
     "theme": (cookies.THEME, cookies.THEMES),
     "density": (cookies.DENSITY, cookies.DENSITIES),
     "keys": (cookies.KEYS, ("on", "off")),
+    "zone": (cookies.ZONE, cookies.ZONES),
 }
 
 

@@ -7,14 +7,10 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import Resolver404, resolve
 from django.utils.http import urlencode
 
-from queuecore.errors import ServerUnavailable
-from queuecore.inspect import Inspector
-
 from .. import links
 from ..guard import guarded
 from ..live.state import Topic, read
-
-_MOST_QUEUES = 200  # in which an id is looked up, one small request each
+from .palette import jobs_of_id, shown_queues
 
 
 @guarded("GET", "POST")
@@ -39,28 +35,12 @@ def go(request: HttpRequest) -> HttpResponse:
     """Lead to the queue of that name, else to the job of that id, else to the queues that match."""
     seen = request.viewer  # type: ignore[attr-defined]
     text = request.GET.get("q", "").strip()[:300]
-    state = read(Topic("overview"))
-    shown = [
-        (alias, name)
-        for alias, connection in state.connections.items()
-        for name in connection.queues
-        if seen.allows(alias, name)
-    ]
+    shown = shown_queues(read(Topic("overview")), seen)
     for alias, name in shown:
         if name == text:
             return HttpResponseRedirect(links.queue_url(seen.mount, alias, name))
-    if text and " " not in text:
-        # The queue one comes from first: ids are counted per queue, so many have a job 17.
-        here = (request.GET.get("alias", ""), request.GET.get("queue", ""))
-        for alias, name in sorted(shown[:_MOST_QUEUES], key=lambda pair: pair != here):
-            if _has(alias, name, text):
-                return HttpResponseRedirect(links.job_url(seen.mount, alias, name, text))
+    here = (request.GET.get("alias", ""), request.GET.get("queue", ""))
+    for alias, name in jobs_of_id(shown, text, here):
+        return HttpResponseRedirect(links.job_url(seen.mount, alias, name, text))
     query = f"?{urlencode({'q': text})}" if text else ""
     return HttpResponseRedirect(f"{seen.mount}queues/{query}")
-
-
-def _has(alias: str, queue: str, job_id: str) -> bool:
-    try:
-        return Inspector(alias).rows(queue, [job_id])[0] is not None
-    except ServerUnavailable:
-        return False

@@ -10,7 +10,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render as django_render
 from django.utils import timezone
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from queuecore import __version__, access
 from queuecore.errors import ServerUnavailable
@@ -30,13 +30,25 @@ ACTIONS = ("retry", "promote", "remove", "bulk", "pause_queue", "clean_queue")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One entry of the rail: only pages that exist have one."""
+    """One page of the rail: ``needs`` is the permission without which it is not there.
+
+    ``letter`` leads to it after a ``g``; ``short`` ones stand in the phone's bar, the others behind
+    its "More".
+    """
 
     key: str
     icon: str
-    word: str
-    href: str
-    count: str = ""
+    word: Any
+    path: str
+    letter: str
+    needs: str = "view"
+    short: bool = False
+
+
+PLACES = (
+    Place("overview", "overview", gettext_lazy("Overview"), "", "o", short=True),
+    Place("queues", "queues", gettext_lazy("Queues"), "queues/", "q", short=True),
+)
 
 
 def shell(
@@ -75,7 +87,8 @@ def shell(
         "environment_note": settings.environment_note,
         "servers": _servers(state) if sees else [],
         "away": _away(state) if sees else [],
-        "places": _places(at, counts),
+        "places": [place for place in PLACES if access.can(request.user, place.needs)],
+        "counts": counts,
         "pinned": pinned,
         "may": may,
         "once": secrets.token_urlsafe(12),
@@ -98,6 +111,7 @@ def preferences(request: HttpRequest) -> dict[str, Any]:
         "theme": cookies.choice(request, cookies.THEME, cookies.THEMES),
         "density": cookies.choice(request, cookies.DENSITY, cookies.DENSITIES),
         "keys": cookies.choice(request, cookies.KEYS, ("on", "off")),
+        "zone": cookies.choice(request, cookies.ZONE, cookies.ZONES),
     }
 
 
@@ -108,13 +122,6 @@ def show(
     response = django_render(request, f"queuecore_dashboard/{template}", context, status=status)
     flash.clear(request, response)
     return response
-
-
-def _places(at: str, counts: dict[str, str]) -> list[Place]:
-    return [
-        Place("overview", "overview", _("Overview"), at),
-        Place("queues", "queues", _("Queues"), f"{at}queues/", counts.get("queues", "")),
-    ]
 
 
 def _rail(request: HttpRequest, state: LiveState) -> tuple[list[dict[str, Any]], dict[str, str]]:

@@ -94,3 +94,9 @@ def exact(count: float) -> str:
 def known(patches: Mapping[str, Patch], id: str) -> bool:
     """Whether there is a live value of that id."""
     return id in patches
+
+
+@register.filter
+def count_of(counts: Mapping[str, str], key: str) -> str:
+    """The count beside an entry of the rail; nothing where there is none."""
+    return counts.get(key, "")

@@ -46,9 +46,7 @@ function tick(range) {
 }
 
 function go(letter) {
-  const place = { o: "overview", q: "queues" }[letter];
-  const index = { overview: 0, queues: 1 }[place];
-  document.querySelectorAll(".rail > ul a")[index]?.click();
+  if (/^[a-z]$/.test(letter)) document.querySelector(`.rail [data-place="${letter}"]`)?.click();
 }
 
 document.addEventListener("keydown", (event) => {
@@ -75,15 +73,4 @@ document.addEventListener("keydown", (event) => {
   }
   event.preventDefault();
   command();
-});
-
-// ⌘K and Ctrl K are no single letters: they work whatever was chosen.
-document.addEventListener("keydown", (event) => {
-  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
-    const find = document.getElementById("find");
-    if (!find) return;
-    event.preventDefault();
-    find.focus();
-    find.select();
-  }
 });

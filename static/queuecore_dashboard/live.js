@@ -102,7 +102,8 @@ function take(message) {
   }
   for (const [alias, known] of Object.entries(message.connections ?? {})) ages.set(alias, known);
   if (message.patches) {
-    const alias = message.topic.split(":")[1] ?? "";
+    // These name their connection; the others are about all of them.
+    const alias = /^(?:queue|jobs|job|scheduler|worker|system):([^:]+)/.exec(message.topic)?.[1] ?? "";
     for (const name of alias ? [alias] : ages.keys()) {
       const known = ages.get(name) ?? { error: null };
       if (!known.error) ages.set(name, { ...known, at: Math.max(known.at ?? 0, message.at) });

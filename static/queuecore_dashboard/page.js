@@ -48,6 +48,7 @@ function axisTimes() {
     text.textContent = at.toLocaleTimeString("en-GB", {
       hour: "2-digit",
       minute: "2-digit",
+      ...(root.dataset.zone === "utc" ? { timeZone: "UTC" } : {}),
       ...(seconds ? { second: "2-digit" } : {}),
     });
     text.dataset.shown = "";
@@ -83,16 +84,6 @@ document.addEventListener("click", (event) => {
       copy.dataset.copied = "";
       setTimeout(() => delete copy.dataset.copied, 1500);
     });
-  }
-
-  const find = event.target.closest("[data-open-find]");
-  if (find) {
-    const place = document.getElementById("queue-filter");
-    if (place) {
-      event.preventDefault();
-      event.stopPropagation();
-      place.focus();
-    }
   }
 
   for (const menu of document.querySelectorAll("details[data-menu][open]")) {
@@ -132,7 +123,7 @@ document.addEventListener("submit", (event) => {
 // What was chosen beside the theme comes back on the element that htmx does not replace.
 document.addEventListener("submit", (event) => {
   const button = event.submitter;
-  if (button && ["density", "keys"].includes(button.name)) root.dataset[button.name] = button.value;
+  if (button && ["density", "keys", "zone"].includes(button.name)) root.dataset[button.name] = button.value;
 }, true);
 
 // Of two pages that are under way the one asked for last stays, whichever comes last.

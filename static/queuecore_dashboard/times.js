@@ -31,6 +31,19 @@ function fill(element, shown) {
 
 const CLOCK = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
 
+// What the reader chose: the browser's own zone, UTC, or how long ago it was.
+function zone() {
+  return root.dataset.zone === "utc" ? { timeZone: "UTC" } : {};
+}
+
+function showAgo(element, seconds) {
+  const style = new Intl.RelativeTimeFormat(root.lang || "en", { numeric: "auto" });
+  const units = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
+  const [unit, size] = units.find((one) => Math.abs(seconds) >= one[1]) ?? units[3];
+  const text = style.format(Math.trunc(seconds / size), unit);
+  if (element.textContent !== text) element.textContent = text;
+}
+
 function showTime(element, now) {
   const at = new Date(element.dateTime);
   if (Number.isNaN(at.getTime())) return;
@@ -39,17 +52,19 @@ function showTime(element, now) {
     fill(element, pieces(Math.max(0, (now - at) / 1000)));
   } else if (kind === "until") {
     fill(element, pieces(Math.max(0, (at - now) / 1000)));
+  } else if (root.dataset.zone === "relative") {
+    showAgo(element, (at - now) / 1000);
   } else if (!element.hasAttribute("data-shown")) {
     const today = new Date(now);
     const sameDay = at.toDateString() === today.toDateString();
     const day = { day: "numeric", month: "short" };
     if (at.getFullYear() !== today.getFullYear()) day.year = "numeric";
     const format = kind === "date" || !sameDay ? { ...day, ...CLOCK } : CLOCK;
-    element.textContent = new Intl.DateTimeFormat(root.lang || "en", format).format(at);
+    element.textContent = new Intl.DateTimeFormat(root.lang || "en", { ...format, ...zone() }).format(at);
     element.setAttribute("data-shown", "");
   }
   if (!element.title) {
-    const whole = { dateStyle: "medium", timeStyle: "long" };
+    const whole = { dateStyle: "medium", timeStyle: "long", ...zone() };
     element.title = new Intl.DateTimeFormat(root.lang || "en", whole).format(at);
   }
 }

@@ -18,6 +18,7 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "jobs": ("GET", ()),
     "job": ("GET", ()),
     "go": ("GET", ()),
+    "suggest": ("GET", ()),
     "preferences": ("POST", ()),
     "confirm_pause": ("GET", ("pause_queue",)),
     "confirm_resume": ("GET", ("pause_queue",)),
@@ -45,38 +46,31 @@ JOBS = {
 }
 
 
+def _walk(patterns: list[URLPattern | URLResolver]) -> Iterator[URLPattern]:
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            yield from _walk(pattern.url_patterns)
+        else:
+            yield pattern
+
+
+#: Name -> the parts of its address, of all addresses; those below a connection once.
+PARTS = {str(one.name): set(one.pattern.converters) for one in reversed([*_walk(urls.urlpatterns)])}
+OF_A_QUEUE = [name for name in PAGES if "queue" in PARTS.get(name, ())]
+
+# What stands for the parts of addresses that are neither queue nor job.
+VALUES: dict[str, str] = {}
+
+
 def names() -> Iterator[str]:
-    """The names of all addresses, those below a connection once."""
-    seen = set()
-
-    def walk(patterns: list[URLPattern | URLResolver]) -> Iterator[str]:
-        for pattern in patterns:
-            if isinstance(pattern, URLResolver):
-                yield from walk(pattern.url_patterns)
-            elif pattern.name not in seen:
-                seen.add(pattern.name)
-                yield str(pattern.name)
-
-    return walk(urls.urlpatterns)
+    """The names of all addresses."""
+    yield from PARTS
 
 
 def address(name: str, queue: str = "emails", alias: str | None = None) -> str:
     """The address of *name* for the queue of the fixtures."""
-    kwargs = {"queue": queue, "job": JOBS.get(name, "failed-1")}
-    if alias is not None:
-        kwargs["alias"] = alias
-    needed = {
-        "job": ("queue", "job"),
-        "retry": ("queue", "job"),
-        "promote": ("queue", "job"),
-        "remove": ("queue", "job"),
-        "confirm_remove": ("queue", "job"),
-    }.get(name, ("queue",) if name in PAGES and name not in _WITHOUT_A_QUEUE else ())
-    given = {key: kwargs[key] for key in needed}
+    known = {**VALUES, "queue": queue, "job": JOBS.get(name, "failed-1")}
+    given = {part: known[part] for part in PARTS[name] if part != "alias"}
     if alias is not None and given:
         given["alias"] = alias
     return reverse(f"queuecore_dashboard:{name}", kwargs=given)
-
-
-_WITHOUT_A_QUEUE = {"overview", "queues", "go", "preferences"}
-OF_A_QUEUE = [name for name in PAGES if name not in _WITHOUT_A_QUEUE]
