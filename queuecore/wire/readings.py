@@ -150,6 +150,18 @@ class LogPage:
 
 
 @dataclass(frozen=True, slots=True)
+class LostJob:
+    """A job that is active without a lock. ``stalled_count``: how often that happened before."""
+
+    queue: str
+    id: str
+    name: str
+    since: datetime | None
+    processed_by: str
+    stalled_count: int
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerInfo:
     """One connection on which a worker waits for jobs; *name* is empty where it gave none."""
 
@@ -325,6 +337,19 @@ def server(answer: Any, latency_ms: float) -> ServerInfo:
         append_only=info.get("aof_enabled") == "1",
         latency_ms=latency_ms,
         info=info,
+    )
+
+
+def lost_job(queue: str, answer: Sequence[Any]) -> LostJob:
+    """Decode one answer of ``get_lost_jobs``."""
+    id, name, since, processed_by, stalled = answer
+    return LostJob(
+        queue,
+        text(id),
+        cut(name, NAME_LENGTH),
+        moment(integer(since)),
+        cut(processed_by, NAME_LENGTH),
+        max(integer(stalled) or 0, 0),
     )
 
 

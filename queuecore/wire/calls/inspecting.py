@@ -22,6 +22,8 @@ FIELD_BYTES = 2_048
 LONGEST_READ = 16 * 1024 * 1024
 # How many events of a second are read for queues whose jobs leave no other trace.
 MOST_EVENTS = 500
+# So many active jobs of a queue are looked at for their locks, and at most so many are told.
+LOCKS, LOST_JOBS = 200, 20
 # A state is looked for in a list of at most this many ids.
 DEEP = 1_000
 
@@ -104,6 +106,17 @@ def get_job(keys: Keys, job_id: str) -> Call[readings.JobDetail | None]:
         (keys.job(job_id), keys.lock(job_id), keys.logs(job_id)),
         (keys.base, job_id, LONGEST_READ, VALUE_BYTES, FIELD_BYTES),
         readings.detail,
+        repeatable=True,
+    )
+
+
+def get_lost_jobs(keys: Keys) -> Call[list[readings.LostJob]]:
+    """Jobs that are active without a lock, among those that run longest."""
+    return Call(
+        "get_lost_jobs",
+        (keys.active,),
+        (keys.base, LOCKS, LOST_JOBS),
+        lambda answer: [readings.lost_job(keys.name, one) for one in answer],
         repeatable=True,
     )
 

@@ -1,0 +1,238 @@
+"""Fleet: the processes that work the queues of a connection, and what they are told from afar.
+
+Ours say every few seconds how they are; of peers (Node and others) the server knows the connection
+alone. Orders are cooperative: a process hears them with its next heartbeat, within two seconds
+unless it was given another, and says in its record that it did. No process is ever killed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+from uuid import uuid4
+
+from .wire.attendance import (
+    FleetJob,
+    FleetMinute,
+    FleetProcess,
+    FleetWorker,
+    Order,
+    Verb,
+)
+from .wire.calls import attending, inspecting
+from .wire.calls.base import Call, Command, Operation
+from .wire.connections import get_connection
+from .wire.keys import Keys
+from .wire.readings import LostJob, WorkerInfo
+
+__all__ = [
+    "Fleet",
+    "FleetJob",
+    "FleetMinute",
+    "FleetProcess",
+    "FleetWorker",
+    "LostJob",
+    "Sent",
+    "WorkerInfo",
+    "peers_of",
+]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Orders that were sent: ``workers`` whose processes will hear them, ``missing`` that won't.
+
+    Missing are those that have ended, or whose process is lost. ``orders``: the id of the order by
+    process.
+    """
+
+    verb: Verb
+    workers: tuple[str, ...]
+    missing: tuple[str, ...]
+    orders: dict[str, str]
+
+
+class Fleet:
+    """The workers of one connection. Every method has an async twin, its name with an ``a``.
+
+    All raise :class:`queuecore.errors.ServerUnavailable` while the server is away.
+
+    Args:
+        alias: a key of ``QUEUECORE["CONNECTIONS"]``.
+
+    Raises:
+        ConfigurationError: there is no such connection.
+    """
+
+    def __init__(self, alias: str = "default") -> None:
+        self.alias = alias
+        self.connection = get_connection(alias)
+
+    def __repr__(self) -> str:
+        return f"<Fleet {self.alias!r}>"
+
+    def processes(self) -> list[FleetProcess]:
+        """The processes of ours that were heard of in the last 15 minutes, by host and process id.
+
+        At most 1,000, those heard last.
+        """
+        return self._run(self.read())
+
+    async def aprocesses(self) -> list[FleetProcess]:
+        """See :meth:`processes`."""
+        return await self._arun(self.read())
+
+    def workers(self) -> list[FleetWorker]:
+        """The workers of :meth:`processes`: one for each queue that a process works."""
+        return self._run(self._workers())
+
+    async def aworkers(self) -> list[FleetWorker]:
+        """See :meth:`workers`."""
+        return await self._arun(self._workers())
+
+    def peers(self) -> list[WorkerInfo] | None:
+        """The connections of other workers, Node's above all; None where the server tells nobody.
+
+        One costly command for the server (CLIENT LIST): ask at most every 10 seconds.
+        """
+        return self._run(self._peers())
+
+    async def apeers(self) -> list[WorkerInfo] | None:
+        """See :meth:`peers`."""
+        return await self._arun(self._peers())
+
+    def minutes(self, worker: str) -> list[FleetMinute]:
+        """The last minutes of a worker, at most 60, the oldest first; empty for an unknown one."""
+        return self._run(self.read_minutes(worker))
+
+    async def aminutes(self, worker: str) -> list[FleetMinute]:
+        """See :meth:`minutes`."""
+        return await self._arun(self.read_minutes(worker))
+
+    def lost_jobs(self, queues: Sequence[str]) -> list[LostJob]:
+        """Jobs of *queues* that are active without a lock: their worker has died, or let them go.
+
+        The stalled check of any worker of the queue recovers them. Looks at the 200 of a queue that
+        run longest, and returns at most 20 of each.
+        """
+        return self._run(self.read_lost_jobs(queues))
+
+    async def alost_jobs(self, queues: Sequence[str]) -> list[LostJob]:
+        """See :meth:`lost_jobs`."""
+        return await self._arun(self.read_lost_jobs(queues))
+
+    def pause(self, *workers: str) -> Sent:
+        """Let *workers* (ids) claim nothing more; what they run goes on."""
+        return self._run(self._order("pause", workers))
+
+    async def apause(self, *workers: str) -> Sent:
+        """See :meth:`pause`."""
+        return await self._arun(self._order("pause", workers))
+
+    def resume(self, *workers: str) -> Sent:
+        """Let *workers* (ids) that were paused claim jobs again."""
+        return self._run(self._order("resume", workers))
+
+    async def aresume(self, *workers: str) -> Sent:
+        """See :meth:`resume`."""
+        return await self._arun(self._order("resume", workers))
+
+    def drain(self, *workers: str) -> Sent:
+        """Let *workers* (ids) claim nothing more, finish what they run, and end; irrevocably.
+
+        A ``runworker`` whose last worker has ended ends with exit code 0; whether it is started
+        again is up to its supervisor.
+        """
+        return self._run(self._order("drain", workers))
+
+    async def adrain(self, *workers: str) -> Sent:
+        """See :meth:`drain`."""
+        return await self._arun(self._order("drain", workers))
+
+    def confirmed(self, sent: Sent) -> bool:
+        """Whether every process has carried out *sent*, or has ended since."""
+        return self._run(self._confirmed(sent))
+
+    async def aconfirmed(self, sent: Sent) -> bool:
+        """See :meth:`confirmed`."""
+        return await self._arun(self._confirmed(sent))
+
+    # The operations: one implementation for both twins
+
+    def read(self) -> Operation[list[FleetProcess]]:
+        """The operation behind :meth:`processes`."""
+        found = yield from attending.get_processes(self.connection.prefix)
+        return sorted(found, key=lambda one: (one.host, one.pid, one.id))
+
+    def read_minutes(self, worker: str) -> Operation[list[FleetMinute]]:
+        """The operation behind :meth:`minutes`."""
+        processes = yield from self.read()
+        for process in processes:
+            if any(one.id == worker for one in process.workers):
+                return (yield from attending.get_recent(self.connection.prefix, process.id, worker))
+        return []
+
+    def read_lost_jobs(self, queues: Sequence[str]) -> Operation[list[LostJob]]:
+        """The operation behind :meth:`lost_jobs`."""
+        keys = [Keys(self.connection.prefix, name) for name in dict.fromkeys(queues)]
+        found: list[LostJob] = []
+        for start in range(0, len(keys), _PIPELINE):
+            some = keys[start : start + _PIPELINE]
+            for one in (yield [inspecting.get_lost_jobs(each) for each in some]):
+                found += one
+        return found
+
+    def _workers(self) -> Operation[list[FleetWorker]]:
+        processes = yield from self.read()
+        return [worker for process in processes for worker in process.workers]
+
+    def _peers(self) -> Operation[list[WorkerInfo] | None]:
+        listed = yield inspecting.get_workers(self.connection.prefix)
+        processes = yield from self.read()
+        return peers_of(listed, processes)
+
+    def _order(self, verb: Verb, workers: Sequence[str]) -> Operation[Sent]:
+        processes = yield from self.read()
+        wanted = dict.fromkeys(workers)
+        reached: list[str] = []
+        orders: dict[str, str] = {}
+        for process in processes:
+            own = tuple(one.id for one in process.workers if one.id in wanted)
+            if own and process.health != "lost":
+                order = Order(uuid4().hex, verb, own)
+                yield from attending.give(self.connection.prefix, process.id, order)
+                orders[process.id] = order.id
+                reached += own
+        missing = tuple(one for one in wanted if one not in reached)
+        return Sent(verb, tuple(reached), missing, orders)
+
+    def _confirmed(self, sent: Sent) -> Operation[bool]:
+        processes = yield from self.read()
+        answers = {one.id: one.answers for one in processes}
+        return all(
+            process not in answers or order in answers[process]
+            for process, order in sent.orders.items()
+        )
+
+    def _run(self, operation: Operation[T] | Call[T] | Command[T]) -> T:
+        return self.connection.run(operation)
+
+    async def _arun(self, operation: Operation[T] | Call[T] | Command[T]) -> T:
+        return await self.connection.arun(operation)
+
+
+# Requests in one pipeline.
+_PIPELINE = 100
+
+
+def peers_of(
+    listed: Iterable[WorkerInfo] | None, processes: Iterable[FleetProcess]
+) -> list[WorkerInfo] | None:
+    """Those of the *listed* connections that belong to none of our *processes*."""
+    if listed is None:
+        return None
+    ours = {worker.client_id for process in processes for worker in process.workers}
+    return [one for one in listed if one.client_id not in ours]
