@@ -372,12 +372,12 @@ class Schedulers(Handle):
 
     def _get_job_scheduler(self, scheduler_id: str) -> Operation[JobScheduler | None]:
         record = yield from scheduling.get_job_scheduler(self.keys, _known(scheduler_id))
-        return None if record is None else _scheduler(record)
+        return None if record is None else read_record(record)
 
     def _get_job_schedulers(self, start: int, end: int, asc: bool) -> Operation[list[JobScheduler]]:
         first, last = checked_place(start, "start"), checked_place(end, "end")
         records = yield from scheduling.get_job_schedulers(self.keys, first, last, bool(asc))
-        return [found for found in map(_scheduler, records) if found is not None]
+        return [found for found in map(read_record, records) if found is not None]
 
     def _pause_job_scheduler(self, scheduler_id: str) -> Operation[bool]:
         now = yield NOW
@@ -454,7 +454,7 @@ class Schedulers(Handle):
         records = yield from scheduling.get_job_schedulers(self.keys, 0, -1, True)
         migrated: list[str] = []
         for record in records:
-            found = _scheduler(record)
+            found = read_record(record)
             if found is not None and found.legacy:
                 made = yield from self._migrate(found, record)
                 migrated += [made] if made else []
@@ -553,11 +553,11 @@ def _run_of(record: Record) -> NextRun:
 
 def read_scheduler(record: Record, paused_since: int) -> JobScheduler:
     """The record of a scheduler that is paused."""
-    found = _scheduler(record) or JobScheduler(record[0], "", None)
+    found = read_record(record) or JobScheduler(record[0], "", None)
     return replace(found, paused_at=_time(paused_since))
 
 
-def _scheduler(record: Record) -> JobScheduler | None:
+def read_record(record: Record) -> JobScheduler | None:
     """A record as a value; None where there is nothing but an id."""
     key, due, fields = record
     legacy = "ic" not in fields
