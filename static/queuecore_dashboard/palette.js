@@ -56,9 +56,9 @@ field?.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
-hits?.addEventListener("click", (event) => {
-  // The link itself goes on as every link does; the dialog must not stand in its way.
-  if (event.target.closest("a")) dialog.close();
+// Before anybody else hears of the click: the dialog must not stand in the way of what it opens.
+addEventListener("click", (event) => {
+  if (hits?.contains(event.target) && event.target.closest("a")) dialog.close();
 }, true);
 
 field?.addEventListener("input", () => {

@@ -169,6 +169,47 @@ def test_the_search_box_leads_to_queues_and_jobs(
         expect(page).to_have_url(visitor.url + address)
 
 
+def test_the_palette_leads_anywhere(ada: Callable[..., Visitor], emails: Queue) -> None:
+    visitor = ada()
+    visitor.go_until("/queues/", "emails")
+    page = visitor.go("/queues/emails/")
+    page.keyboard.press("Control+k")
+    field = page.locator("#palette-text")
+    expect(field).to_be_focused()
+    options = page.locator("#palette-hits [role=option]")
+    page.keyboard.type("failed-1")
+    expect(options).to_have_count(1)
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(f"{visitor.url}/queues/emails/jobs/failed-1/")
+    expect(page.locator("#palette")).not_to_be_visible()
+    page.keyboard.press("Control+k")
+    page.keyboard.type("pau")
+    expect(options.first).to_contain_text("Pause")
+    page.keyboard.press("Enter")
+    expect(page.locator("#dialog")).to_contain_text("Pause emails")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("zebra")
+    expect(page.locator("#palette-hits")).to_contain_text("Nothing is called zebra")
+    page.keyboard.press("Escape")
+    page.keyboard.press("g")
+    page.keyboard.press("q")
+    expect(page).to_have_url(f"{visitor.url}/queues/")
+
+
+def test_times_are_shown_as_chosen(ada: Callable[..., Visitor], emails: Queue) -> None:
+    page = ada(timezone_id="Asia/Tokyo").go("/queues/emails/jobs/failed-1/")
+    clock = page.locator('time[data-time="date"]').first
+    here = clock.inner_text()
+    choose = page.locator("details.menu")
+    for zone in ("UTC", "Ago"):
+        choose.locator("summary").click()
+        choose.get_by_role("button", name=zone).click()
+        expect(clock).not_to_have_text(here)
+        here = clock.inner_text()
+    expect(clock).to_contain_text(re.compile("ago|now"))
+
+
 def test_the_five_tasks_by_keyboard_alone(ada: Callable[..., Visitor], many: Queue) -> None:
     """Find a queue, see its failed jobs, tick and remove some, open one, retry it, pause."""
     visitor = ada()
@@ -264,8 +305,8 @@ def test_shortcuts_can_be_switched_off(ada: Callable[..., Visitor], emails: Queu
     page.keyboard.press("?")
     expect(page).to_have_title(re.compile("Queues"))
     expect(page.get_by_role("dialog")).to_have_count(0)
-    page.keyboard.press("Control+k")
-    expect(page.locator("#find")).to_be_focused()
+    page.keyboard.press("Control+k")  # no single letter
+    expect(page.locator("#palette-text")).to_be_focused()
 
 
 def test_letters_in_a_field_are_letters(ada: Callable[..., Visitor], emails: Queue) -> None:
