@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from inspect import isawaitable
 
 from ..errors import QueueCoreError
-from ..inspect import Inspector, QueueSnapshot
+from ..inspect import Inspector, QueueSnapshot, Wants
 from ..wire.calls.keeping import keep_history
 from ..wire.connections import aliases, get_connection
 from .history import History
@@ -32,6 +32,8 @@ Listener = Callable[[str, Mapping[str, QueueSnapshot], History], Awaitable[None]
 TICK_S = 1.0
 LEASE_MS = 5_000
 DISCOVERY_S = 5.0
+# How often the server is asked who waits for jobs, which is dear where it has many clients.
+WORKERS_S = 10.0
 LONGEST_PAUSE_S = 5.0
 # Every so many records name all queues.
 FULL_SECONDS, FULL_MINUTES = 60, 30
@@ -64,7 +66,8 @@ class Collector:
         self._inspector = Inspector(alias)
         self._token = uuid.uuid4().hex
         self._names: list[str] = []
-        self._names_until = 0.0
+        self._names_until = self._workers_until = 0.0
+        self._waited_on: set[str] = set()
         self._last: dict[str, QueueSnapshot] = {}
 
     async def run(self) -> None:
@@ -109,7 +112,7 @@ class Collector:
             await self.history.arefresh()
         now = asyncio.get_running_loop().time()
         if now >= self._names_until:
-            self._names = await self._inspector.adiscover()
+            self._names = await self._discover(now)
             self._names_until = now + DISCOVERY_S
         since = max((one.at for one in self._last.values()), default=self.history.latest_at)
         events = {name: one.event_id for name, one in self._last.items()}
@@ -124,6 +127,14 @@ class Collector:
             self.history.add(second, minute)
             self._last = snapshots
             await self._tell(snapshots)
+
+    async def _discover(self, now: float) -> list[str]:
+        listed = now >= self._workers_until
+        found = await self._inspector.aread(Wants(discover=True, workers=listed))
+        if listed:
+            self._workers_until = now + WORKERS_S
+            self._waited_on = {worker.queue for worker in found.workers or ()}
+        return sorted(self._waited_on.union(found.names or ()))
 
     def _second(self, at: int, snapshots: Mapping[str, QueueSnapshot]) -> Record | None:
         """What changed since the last record; None while its second is not over."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from queuecore import Queue
 from queuecore.wire.connections import get_connection
 from tests.server.hands import Hands
+from tests.server.processes import Start, starting
 from tests.servers import Server
 
 Do = Callable[..., Any]
@@ -40,3 +42,18 @@ def do(request: pytest.FixtureRequest, server: Server) -> Iterator[Do]:
 
         yield call
         runner.run(get_connection().aclose())
+
+
+@pytest.fixture
+def start(child_environment: dict[str, str], tmp_path: Path) -> Iterator[Start]:
+    """``start("emails", "--burst")`` starts ``runworker``; keywords are WORKER settings."""
+    yield from starting(child_environment, tmp_path)
+
+
+@pytest.fixture
+def other(settings: Any) -> Queue:
+    """The queue ``second`` of another connection, as the workers' settings name it."""
+    url = settings.QUEUECORE["CONNECTIONS"]["default"]["URL"]
+    connections = settings.QUEUECORE["CONNECTIONS"] | {"other": {"URL": url, "PREFIX": "second"}}
+    settings.QUEUECORE = settings.QUEUECORE | {"CONNECTIONS": connections}
+    return Queue("second", "other")

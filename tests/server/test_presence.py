@@ -379,3 +379,10 @@ def test_jobs_without_a_lock(do: Do, queue: Queue, hands: Any, redis_client: red
     assert found[0].since is not None
     redis_client.set("bull:p:active", "no list")
     assert do(Fleet().lost_jobs, ["p"]) == []
+
+
+def test_a_heartbeat_is_three_commands() -> None:
+    """Whatever the workers do; once a minute there are three more."""
+    for recent, count in ((None, 3), (b"[]", 6)):
+        requests = next(attending.beat("bull", P, b"{}", 1, recent))
+        assert len(requests) == count  # type: ignore[arg-type]

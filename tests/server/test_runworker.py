@@ -1,13 +1,11 @@
 """``manage.py runworker``: what it takes, what it says, and how it ends."""
 
-import json
 import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from typing import IO, Any
+from typing import Any
 
 import pytest
 import redis
@@ -15,82 +13,7 @@ import redis
 from queuecore import JobSpec, Queue
 from tests import invariants
 from tests.machine import ROOT
-
-Start = Callable[..., "Worker"]
-WARNINGS = ("-W", "error::RuntimeWarning")
-
-
-class Worker:
-    """One process of ``runworker``."""
-
-    def __init__(self, process: subprocess.Popen[str], log: IO[str]) -> None:
-        self.process = process
-        self._log = log
-
-    @property
-    def said(self) -> str:
-        self._log.seek(0)
-        return self._log.read()
-
-    def until(self, what: Callable[[], Any], timeout: float = 15) -> Any:
-        deadline = time.monotonic() + timeout
-        while not (found := what()):
-            assert self.process.poll() is None, f"ended with {self.process.poll()}: {self.said}"
-            assert time.monotonic() < deadline, self.said
-            time.sleep(0.01)  # between two looks; the deadline ends it
-        return found
-
-    def tell(self, number: signal.Signals) -> None:
-        self.process.send_signal(number)
-
-    def ends(self, timeout: float = 15) -> int:
-        """Its exit code."""
-        try:
-            return self.process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            pytest.fail(f"it lives on after {timeout} s: {self.said}")
-
-
-@pytest.fixture
-def start(child_environment: dict[str, str], tmp_path: Any) -> Iterator[Start]:
-    """``start("emails", "--burst")`` starts ``runworker``; keywords are WORKER settings."""
-    started: list[Worker] = []
-
-    def start(
-        *arguments: str, command: str = "runworker", apps: list[str] | None = None, **worker: Any
-    ) -> Worker:
-        environment = child_environment | {
-            "DJANGO_SETTINGS_MODULE": "tests.server.jobs.settings",
-            "QUEUECORE_TEST_WORKER": json.dumps(worker),
-        }
-        if apps is not None:
-            environment["QUEUECORE_TEST_APPS"] = json.dumps(apps)
-        log = (tmp_path / f"log-{len(started)}").open("w+")
-        process = subprocess.Popen(
-            [sys.executable, *WARNINGS, str(ROOT / "manage.py"), command, *arguments],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            text=True,
-        )
-        started.append(Worker(process, log))
-        return started[-1]
-
-    yield start
-    for worker in started:
-        worker.process.kill()
-        worker.process.wait()
-        worker._log.close()
-
-
-@pytest.fixture
-def other(settings: Any) -> Queue:
-    """The queue ``second`` of another connection, as the workers' settings name it."""
-    url = settings.QUEUECORE["CONNECTIONS"]["default"]["URL"]
-    connections = settings.QUEUECORE["CONNECTIONS"] | {"other": {"URL": url, "PREFIX": "second"}}
-    settings.QUEUECORE = settings.QUEUECORE | {"CONNECTIONS": connections}
-    return Queue("second", "other")
+from tests.server.processes import Start
 
 
 def count(client: redis.Redis, queue: str, state: str, prefix: str = "bull") -> int:
