@@ -14,6 +14,7 @@ from queuecore.wire.calls import (
     jobs,
     keeping,
     matching,
+    mending,
     moving,
     reading,
     removing,
@@ -223,8 +224,8 @@ SAMPLES: list[tuple[Call[Any], dict[str, Any]]] = [
             "count": 2,
             "bases...": [K.base, "other:r:"],
             "jobs...": [
-                *(1, "own", "welcome", b"{}", b"{}", 1000, 60, 2, "parent", "bull:p:1", "{}"),
-                *(2, "own", "welcome", b"{}", b"{}", 1000, 60, 2, "lifo", "bull:p:1", "{}"),
+                *(1, "own", "welcome", b"{}", b"{}", 1000, 60, 2, "parent", "bull:p:1", "{}", ""),
+                *(2, "own", "welcome", b"{}", b"{}", 1000, 60, 2, "lifo", "bull:p:1", "{}", ""),
             ],
         },
     ),
@@ -359,6 +360,41 @@ SAMPLES: list[tuple[Call[Any], dict[str, Any]]] = [
             "minute": "a minute",
         },
     ),
+    (
+        mending.check_state(K, "wait", 500),
+        {
+            "source": K.wait,
+            "state": "wait",
+            "kind": "list",
+            "start": 500,
+            "count": mending.SLICE,
+            "children": mending.CHILDREN,
+        },
+    ),
+    (mending.check_keys(K, ["7", "8"]), {"ids...": ["7", "8"]}),
+    (
+        mending.mend_ghosts(K, "failed", ["7"]),
+        {"source": K.failed, "kind": "zset", "longest": mending.STEPS, "ids...": ["7"]},
+    ),
+    (
+        mending.mend_orphans(K, 1000, ["7"], True),
+        {"now": 1000, "dry": 1, "longest": mending.STEPS, "ids...": ["7"]},
+    ),
+    (
+        mending.mend_twice(K, ["7"], False),
+        {"dry": 0, "longest": mending.STEPS, "ids...": ["7"]},
+    ),
+    (
+        mending.mend_locks(K, ["7"], False),
+        {"dry": 0, "longest": mending.STEPS, "ids...": ["7"]},
+    ),
+    (mending.mend_stalled(K, ["7"]), {"longest": mending.STEPS, "ids...": ["7"]}),
+    (mending.mend_markers(K, 1000, True), {"now": 1000, "dry": 1, "late": mending.LATE_MS}),
+    (
+        mending.mend_parents(K, 1000, ["7"]),
+        {"now": 1000, "children": mending.CHILDREN, "ids...": ["7"]},
+    ),
+    (mending.mend_deduplication(K, ["7"], True), {"dry": 1, "ids...": ["7"]}),
 ]
 SAMPLED = {call.script for call, _ in SAMPLES}
 

@@ -1,0 +1,71 @@
+-- Look at some jobs of one state for what cannot be.
+--
+-- KEYS: source
+-- ARGV: base, state, kind ("list" or "zset"), start, count, children
+-- Returns: {seen, ids (of a list; else none), kind, id, kind, id, ...}
+-- Errors: none
+-- Follows: no BullMQ operation
+--
+-- The kinds are those of queuecore/integrity.py: ghost, twice, lock, stalled, parent, child. Of a
+-- parent with more than `children` pending children these are not looked at. An id that begins with
+-- `0:` is no job but a marker of BullMQ 4.
+--- @include "includes/count_of"
+local rcall = redis.call
+local base, state, kind = ARGV[1], ARGV[2], ARGV[3]
+local first, count = tonumber(ARGV[4]), tonumber(ARGV[5])
+local read = kind == 'list' and 'LRANGE' or 'ZRANGE'
+local ids = redis.pcall(read, KEYS[1], first, first + count - 1)
+if ids.err then
+  return { 0, {} }
+end
+local others = {}
+for _, name in ipairs({ 'completed', 'failed', 'delayed', 'prioritized', 'waiting-children' }) do
+  if name ~= state then
+    others[#others + 1] = base .. name
+  end
+end
+
+local answer = { #ids, kind == 'list' and ids or {} }
+local function found(what, id)
+  answer[#answer + 1] = what
+  answer[#answer + 1] = id
+end
+
+local here = {}
+for i = 1, #ids do
+  local id = ids[i]
+  local job = base .. id
+  local locked = rcall('EXISTS', job .. ':lock') == 1
+  if rcall('EXISTS', job) == 0 then
+    if not locked and string.sub(id, 1, 2) ~= '0:' then
+      found('ghost', id)
+    end
+  else
+    local twice = here[id]
+    for j = 1, #others do
+      twice = twice or type(redis.pcall('ZSCORE', others[j], id)) == 'string'
+    end
+    if twice then
+      found('twice', id)
+    elseif state == 'active' and not locked then
+      found('stalled', id)
+    elseif state ~= 'active' and locked then
+      found('lock', id)
+    elseif state == 'waiting-children' then
+      local pending = count_of('SCARD', job .. ':dependencies')
+      if pending == 0 then
+        found('parent', id)
+      elseif pending <= tonumber(ARGV[6]) then
+        local lost = false
+        for _, child in ipairs(rcall('SMEMBERS', job .. ':dependencies')) do
+          lost = lost or rcall('EXISTS', child) == 0
+        end
+        if lost then
+          found('child', id)
+        end
+      end
+    end
+  end
+  here[id] = true
+end
+return answer
