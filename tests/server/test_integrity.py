@@ -397,7 +397,7 @@ async def test_a_repair_beside_busy_workers_loses_and_doubles_nothing(
     # A marker too many harms nobody; nothing else may ever be found on a queue that is well.
     assert {kind for one in mended for kind in one.kinds()} <= {"marker", "overdue"}
     assert runs == {f"j{n}": 2 if n % 7 == 0 else 1 for n in range(total)}
-    invariants.check(redis_client, "q")
+    invariants.check(redis_client, "q", tolerance=2_000)  # a busy loop sends its calls late
 
 
 async def test_real_damage_beside_busy_workers_is_mended_and_all_jobs_run(
@@ -423,7 +423,7 @@ async def test_real_damage_beside_busy_workers_is_mended_and_all_jobs_run(
     assert mended.kinds() == {"orphan": 60}
     assert runs == {f"j{n}": 1 for n in range(total)}
     assert (await integrity.acheck(["q"])).findings == []
-    invariants.check(redis_client, "q")
+    invariants.check(redis_client, "q", tolerance=2_000)  # a busy loop sends its calls late
 
 
 def test_a_check_lets_others_have_their_turn(queue: Queue, redis_client: Client) -> None:
