@@ -206,6 +206,7 @@ for i = 1, count do
             rcall('HDEL', job, 'sa')
           end
         else
+          rcall('ZADD', sets.f, now, id) -- at once: a child of it may fail behind it in this call
           rcall('HSET', job, 'failedReason', value, 'stacktrace', stack,
             'finishedOn', now, 'atm', attempts)
           rcall('HDEL', job, 'defa', 'sa')

@@ -61,10 +61,12 @@ class Hands:
             done.append(job)
         return done
 
+    def fail_together(self, *jobs: Job) -> None:
+        """Fail *jobs* for good in one call, in this order."""
+        self._call([_outcome(job, "f", "boom", "", f"{job.attempts_made + 1}!") for job in jobs], 0)
+
     def _end(self, job: Job, kind: str, value: Any, rule: str, attempts: str) -> None:
-        number = int(job.token.rpartition(":")[2])
-        stack = b"[]" if kind == "f" else b""
-        self._call([Outcome(job.id, number, kind, value, stack, rule, attempts)], 0)
+        self._call([_outcome(job, kind, value, rule, attempts)], 0)
 
     def _call(self, outcomes: list[Outcome], most: int) -> list[Job]:
         self.number += 1
@@ -77,3 +79,8 @@ class Hands:
         assert not answer.codes, answer.codes
         token = f"{self.name}:{self.number}"
         return [Job.from_flat(self.queue, one.id, one.fields, token) for one in answer.jobs]
+
+
+def _outcome(job: Job, kind: str, value: Any, rule: str, attempts: str) -> Outcome:
+    number = int(job.token.rpartition(":")[2])
+    return Outcome(job.id, number, kind, value, b"[]" if kind == "f" else b"", rule, attempts)

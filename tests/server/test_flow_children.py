@@ -107,6 +107,20 @@ def test_a_running_parent_is_told_by_its_hash(
     assert redis_client.hget(P, "defa") == "child bull:q:a failed"
 
 
+def test_a_parent_that_fails_in_the_call_of_its_child(
+    queue: Queue, hands: Hands, redis_client: redis.Redis
+) -> None:
+    """As in two calls: what has failed already is not told to fail once more when it is retried."""
+    queue.add("parent", job_id="P")
+    (parent,) = hands.claim()
+    queue.add("child", job_id="a", parent=parent, fail_parent_on_failure=True)
+    (child,) = hands.claim()
+    hands.fail_together(parent, child)
+    assert redis_client.zrange("bull:q:failed", 0, -1) == ["P", "a"]
+    assert redis_client.zrange("bull:q:P:unsuccessful", 0, -1) == ["bull:q:a"]
+    assert redis_client.hget("bull:q:P", "defa") is None
+
+
 def test_a_delayed_parent_fails_at_once(
     queue: Queue, hands: Hands, redis_client: redis.Redis
 ) -> None:
