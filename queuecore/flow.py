@@ -183,11 +183,13 @@ class FlowProducer:
         lanes = planned[0].queue._lanes
         lane = lanes.take()
         try:
-            yield flows.add_flow(
+            owners = yield flows.add_flow(
                 lane.receipt, lane.number, WIRE_VERSION, now, [one.node for one in all_of_them]
             )
         finally:
             lanes.give(lane)
+        for index, id in owners.items():
+            all_of_them[index].node.job.id = id
         return _nodes(planned, all_of_them)
 
     def _plan(
@@ -251,10 +253,10 @@ class FlowProducer:
                 "id": parent.node.job.id,
                 "queue": parent.queue.keys.qualified,
             }
-        if options.get("deduplication") is not None:
+        if options.get("deduplication") is not None and (parent is not None or job.children):
             raise InvalidOption(
-                "a job of a flow has no deduplication: one that stands for it would be in no flow; "
-                "give a job_id instead"
+                "a parent or a child has no deduplication: a job that stands for it would not be "
+                "of this flow; give a job_id instead"
             )
         queue = self._queue(job.queue, job.connection or self.alias)
         new = queue._prepare(job.name, job.data, options)

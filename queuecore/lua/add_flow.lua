@@ -1,9 +1,9 @@
 -- Add a flow: jobs of any queues of one server, parents that wait for their children, all or none.
 --
 -- KEYS: receipt
--- ARGV: number, version, now, queues, count, bases..., jobs... (11 each: index of its base, id, name,
---   data, opts, timestamp, delay, priority, kind, parent's key or "", its `parent` field)
--- Returns: {"ok"}, {"late"}, or a reason and the index of the job that cannot be added ("no parent",
+-- ARGV: number, version, now, queues, count, bases..., jobs... (12 each: index of its base, id, name,
+--   data, opts, timestamp, delay, priority, kind, parent's key or "", its `parent` field, rule)
+-- Returns: {"ok", index, id, ...} for jobs that others stand for, {"late"}, or a reason and the index of the job that cannot be added ("no parent",
 --   "other parent", "cycle"): then none is
 -- Errors: none
 -- Follows: BullMQ FlowProducer.add (addParentJob, addStandardJob, addDelayedJob, addPrioritizedJob,
@@ -11,6 +11,7 @@
 --
 -- kind: "parent" waits for its children, "lifo" runs before all that wait, "" neither. Parents stand
 -- before their children. A job that exists becomes the child it is to be, if no other job waits for it.
+-- rule: that of its deduplication, as JSON, or "": only for a job that has neither parent nor children.
 -- The receipt is that of add_jobs: a call that is repeated or late changes nothing.
 --- @include "includes/text"
 --- @include "includes/get_target"
@@ -19,6 +20,7 @@
 --- @include "includes/add_delay_marker"
 --- @include "includes/add_delayed"
 --- @include "includes/add_prioritized"
+--- @include "includes/deduplicate"
 --- @include "includes/check_child"
 --- @include "includes/adopt_child"
 local rcall = redis.call
@@ -29,7 +31,8 @@ local last = rcall('GET', KEYS[1])
 if last then
   local kept = cjson.decode(last)
   if kept[1] == tonumber(number) then
-    return { 'ok' }
+    kept[1] = 'ok'
+    return kept
   elseif kept[1] > tonumber(number) then
     return { 'late' }
   end
@@ -49,12 +52,17 @@ for i = 6, first - 1 do
   rcall('ZCARD', base .. 'waiting-children')
   rcall('XLEN', base .. 'events')
 end
-local above, made = {}, {}
+local above, made, rules = {}, {}, {}
 for i = 1, count do
-  local at = first + (i - 1) * 11
+  local at = first + (i - 1) * 12
   local queue = queues[tonumber(ARGV[at])]
   local job, parent_key = queue.base .. ARGV[at + 1], ARGV[at + 9]
   queue.added = queue.added + 1
+  if ARGV[at + 11] ~= '' then
+    rules[i] = cjson.decode(ARGV[at + 11])
+    rcall('GET', queue.base .. 'de:' .. rules[i].id)
+    rcall('LLEN', queue.base .. 'active')
+  end
   if parent_key ~= '' then
     local problem = check_child(job, parent_key, above, made)
     if problem then
@@ -69,14 +77,22 @@ for _, queue in ipairs(queues) do
   rcall('INCRBY', queue.base .. 'id', queue.added)
   queue.max_events = get_max_events(queue.base, queue.meta, ARGV[2])
 end
-local done = {}
+local done, answer = {}, { 'ok' }
 for i = 1, count do
-  local at = first + (i - 1) * 11
+  local at = first + (i - 1) * 12
   local queue, id, name = queues[tonumber(ARGV[at])], ARGV[at + 1], ARGV[at + 2]
   local timestamp, delay, priority, kind = ARGV[at + 5], ARGV[at + 6], ARGV[at + 7], ARGV[at + 8]
   local base, parent_key, parent = queue.base, ARGV[at + 9], ARGV[at + 10]
   local job, events = base .. id, base .. 'events'
-  if rcall('EXISTS', job) == 1 then
+  local fresh, owner = rcall('EXISTS', job) == 0, nil
+  if rules[i] and fresh then
+    local new = { name, ARGV[at + 3], ARGV[at + 4], timestamp, delay }
+    owner = deduplicate(base, id, rules[i], new, queue.max_events, {})
+  end
+  if owner then
+    answer[#answer + 1] = text(i)
+    answer[#answer + 1] = owner
+  elseif not fresh then
     local finished = parent_key ~= '' and adopt_child(base, id, parent_key, parent)
     if finished then
       done[parent_key] = finished
@@ -85,7 +101,9 @@ for i = 1, count do
   else
     rcall('HSET', job, 'name', name, 'data', ARGV[at + 3], 'opts', ARGV[at + 4],
       'timestamp', timestamp, 'delay', delay, 'priority', priority)
-    if parent_key ~= '' then
+    if rules[i] then
+      rcall('HSET', job, 'deid', rules[i].id)
+    elseif parent_key ~= '' then
       rcall('HSET', job, 'parentKey', parent_key, 'parent', parent)
       rcall('SADD', parent_key .. ':dependencies', job)
     end
@@ -125,5 +143,7 @@ for _, queue in ipairs(queues) do
   end
   rcall('XTRIM', queue.base .. 'events', 'MAXLEN', '~', queue.max_events)
 end
-rcall('SET', KEYS[1], '[' .. number .. ']', 'PX', 60000)
-return { 'ok' }
+answer[1] = tonumber(number)
+rcall('SET', KEYS[1], cjson.encode(answer), 'PX', 60000)
+answer[1] = 'ok'
+return answer

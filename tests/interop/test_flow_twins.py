@@ -14,7 +14,15 @@ from typing import Any
 import pytest
 import redis
 
-from queuecore import FlowJob, FlowProducer, Job, JobSpec, Queue, WaitingChildrenError
+from queuecore import (
+    Deduplication,
+    FlowJob,
+    FlowProducer,
+    Job,
+    JobSpec,
+    Queue,
+    WaitingChildrenError,
+)
 from queuecore.options import POLICIES
 from queuecore.wire.calls.base import Command
 from tests import invariants
@@ -51,6 +59,8 @@ class Spec:
         opts = {CAMEL.get(name, name): value for name, value in self.options.items()}
         if "delay" in opts:
             opts["delay"] *= 1000
+        if "deduplication" in opts:
+            opts["deduplication"] = {"id": "once"} | opts["deduplication"]
         if "parent" in opts:
             opts["parent"] = {"id": opts["parent"], "queue": f"{THEIRS}:parents"}
         return {
@@ -63,6 +73,13 @@ class Spec:
 
     def ours(self) -> FlowJob:
         options = dict(self.options)
+        if "deduplication" in options:
+            rule = dict(options["deduplication"])
+            if "ttl" in rule:
+                rule["ttl"] /= 1000
+            if "keepLastIfActive" in rule:
+                rule["keep_last_if_active"] = rule.pop("keepLastIfActive")
+            options["deduplication"] = Deduplication("once", **rule)
         if "parent" in options:
             options["parent"] = {"id": options["parent"], "queue": f"{OURS}:parents"}
         return FlowJob(
@@ -75,6 +92,12 @@ class Spec:
 
 
 P, A, B, C, BAD = (partial(Spec, id) for id in ("parent", "a", "b", "c", "bad"))
+
+
+def late(delay: int) -> dict[str, int]:
+    """Options of a job that runs late, if it does: Node writes a delay of 0 down."""
+    return {"delay": delay} if delay else {}
+
 
 # Each a list of steps: flows to add, or (their act, our act).
 SCRIPTS: dict[str, list[Any]] = {
@@ -112,6 +135,21 @@ SCRIPTS: dict[str, list[Any]] = {
     "a failed parent that is late": [P(BAD(**{FPOF: True}), delay=1000)],
     "two flows at once": [[P(A()), Spec("second", B(), C(queue="other"))]],
     "a flow below another": [P(A()), Spec("middle", B(), parent="parent")],
+    **{
+        f"no child, deduplicated{name}": [
+            A(deduplication=rule, **late(delay)),
+            B(deduplication=rule, **late(2 * delay)),
+            [P(C()), Spec("d", deduplication=rule), Spec("e", delay=3), Spec("a")],
+        ]
+        for name, rule, delay in (
+            ("", {}, 0),
+            (" for a time", {"ttl": 35_000}, 0),
+            (" for ever more time", {"ttl": 35_000, "extend": True}, 0),
+            (", the last one of those that are late", {"replace": True}, 4),
+            (", kept for when it runs", {"keepLastIfActive": True}, 0),
+            (", put off", {"reschedule": True}, 4),
+        )
+    },
     "a child that waits already": [A(), P(A(), B())],
     "a parent that is there already": [P(A()), P(B())],
     "a flow twice": [P(A(), B()), P(A(), B())],
@@ -236,6 +274,7 @@ PENDING = (
 )
 # Where BullMQ 5 does otherwise than 6, and we do as 6 does.
 SIX_ONLY = {
+    "no child, deduplicated, put off": "6.7 alone knows it",
     "a child whose parent was removed": "5 takes a parent that is gone for one that waits",
 }
 
@@ -245,7 +284,9 @@ def fields_of(client: redis.Redis, prefix: str, *, worked: bool) -> dict[str, An
     found: dict[str, Any] = {}
     for queue in QUEUES:
         held = dump(client, queue, prefix=prefix)
-        held["events"] = by_job(held.get("events", []))
+        events = held.get("events", [])
+        # 5 tells this besides `deduplicated`; 6 does no more.
+        held["events"] = by_job([one for one in events if one["event"] != "debounced"])
         if worked:
             held["events"].pop(None, None)  # `drained` is a matter of moments
             # What wakes workers, and what watches them: it depends on who slept last.

@@ -312,8 +312,8 @@ class TestRefusals:
                 "fail_parent_on_failure and remove_dependency_on_failure exclude each other",
             ),
             (parent(child(fail_parent_on_failure=1)), "must be True or False"),
-            (parent(child(deduplication=Deduplication("d"))), "no deduplication"),
-            (parent(child(), deduplication=Deduplication("d")), "no deduplication"),
+            (parent(child(deduplication=Deduplication("d"))), "a child has no deduplication"),
+            (parent(child(), deduplication=Deduplication("d")), "a parent or a child has no"),
             (parent(child(job_id="a"), child(job_id="a")), "child 1 and the flow, child 0 have"),
             (parent(FlowJob("m", queue="parents", job_id="P")), "child 0 and the flow have"),
             (parent(child(parent={"id": "x", "queue": "bull:q"})), "leave parent out"),
@@ -512,6 +512,29 @@ class TestTheParentOption:
     def test_what_is_no_parent(self, queue: Queue, parent: Any, words: str) -> None:
         with pytest.raises(InvalidOption, match=words):
             queue.add("x", parent=parent)
+
+    def test_a_lone_job_that_another_stands_for(
+        self, do: Do, producer: FlowProducer, queue: Queue, redis_client: redis.Redis
+    ) -> None:
+        rule = Deduplication("d")
+        first = do(producer.add, child(deduplication=rule))
+        assert first.job.deduplication_id == "d"
+        again, other = do(producer.add_bulk, [child(deduplication=rule), parent(child())])
+        assert again.job.id == first.job.id
+        assert other.job.get_state() == "waiting-children"
+        assert queue.get_waiting_count() == 2
+        invariants.check(redis_client, "q")
+
+    def test_a_repeat_of_the_call_gives_the_same_ids(
+        self, queue: Queue, redis_client: redis.Redis
+    ) -> None:
+        rule = {"id": "d"}
+        jobs = [NewJob(id, "n", b"{}", b"{}", 1, 0, 0, False, rule) for id in "abc"]
+        nodes = [flows.Node(queue.keys, job, False) for job in jobs]
+        for _ in range(2):
+            call = flows.add_flow("qc:receipt", 1, WIRE_VERSION, 1, nodes)
+            assert queue._run(call) == {1: "a", 2: "a"}
+        assert queue.get_waiting_count() == 1
 
     def test_deduplication_and_a_parent(self, queue: Queue) -> None:
         top = queue.add("p")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...errors import ParentNotFound
-from ..codec import loads
+from ..codec import dumps, loads
 from ..keys import Keys
 from .adding import NewJob, refused
 from .base import Argument, Call, Command, Operation, check, text
@@ -50,8 +50,10 @@ class Dependencies:
 
 def add_flow(
     receipt: str, number: int, version: str, now: int, nodes: Sequence[Node]
-) -> Call[None]:
+) -> Call[dict[int, str]]:
     """Add the jobs *nodes*, parents before their children, all or none (``FlowProducer.add``).
+
+    Gives by their index in *nodes* the ids of jobs that stand for deduplicated ones.
 
     Raises (when decoded):
         ParentNotFound, ParentConflict: nothing was added.
@@ -73,11 +75,14 @@ def add_flow(
             "parent" if node.is_parent else "lifo" if job.lifo else "",
             key,
             link,
+            dumps(job.deduplication) if job.deduplication else "",
         )
 
-    def decode(answer: list[bytes]) -> None:
+    def decode(answer: list[bytes]) -> dict[int, str]:
         if answer[0] != b"ok":
             raise refused(answer, [(node.job.id, node.job.parent) for node in nodes])
+        pairs = zip(answer[1::2], answer[2::2], strict=True)
+        return {int(index) - 1: text(owner) for index, owner in pairs}
 
     return Call(
         "add_flow",
