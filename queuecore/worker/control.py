@@ -7,7 +7,6 @@ workers of the queue go on. BullMQ's ``Worker`` has the same methods.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -16,10 +15,13 @@ from .. import conf
 from ..errors import ConfigurationError, did_you_mean
 from ..job import Job
 from ..queue import Queue
-from .execute import Executor, Run
+from .demand import Demand
+from .execute import Executor
 from .hooks import EVENTS, Hooks
 from .manual import Manual
+from .runs import Runs
 from .stalled import StalledChecks
+from .tasks import call_in
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -33,13 +35,10 @@ class Control:
     _hooks: Hooks
     _manual: Manual
     _executor: Executor | None
-    _runs: dict[str, Run]
+    _runs: Runs
+    _demand: Demand
     _loop: asyncio.AbstractEventLoop
     _begun: bool
-    _concurrency: int
-    _paused: bool
-    _closing: bool
-    _in_flight: int
     _listeners: dict[str, list[Callable[..., Any]]]
 
     def on(self, event: str, function: F | None = None) -> Any:
@@ -73,15 +72,15 @@ class Control:
 
         What runs beyond a smaller number is finished.
         """
-        return self._concurrency
+        return self._demand.concurrency
 
     @concurrency.setter
     def concurrency(self, value: int) -> None:
         checked = replace(conf.get_settings().worker, concurrency=value).concurrency
-        self._concurrency = checked
+        self._demand.concurrency = checked
         if self._executor is not None:
             self._executor.resize(checked)
-        self._in_loop(self._look_again)
+        self._in_loop(self._demand.look_again)
 
     def get_next_job(self, *, block: bool = True) -> Job | None:
         """Claim the next job, for a program that runs it itself (BullMQ ``getNextJob``).
@@ -109,7 +108,7 @@ class Control:
         with ``skip_stalled_check``, or one that is closed (BullMQ ``startStalledCheckTimer``).
         """
         settings = self.settings
-        if settings.skip_stalled_check or self._closing or self._checks is not None:
+        if settings.skip_stalled_check or self._demand.closing or self._checks is not None:
             return
         self._checks = StalledChecks(
             self.queue.connection,
@@ -120,15 +119,15 @@ class Control:
         self._checks.start()
 
     def _at_rest(self) -> bool:
-        return self._paused or self._closing
+        return self._demand.paused or self._demand.closing
 
     def is_running(self) -> bool:
         """Whether the worker has begun and is not being closed."""
-        return self._begun and not self._closing
+        return self._begun and not self._demand.closing
 
     def is_paused(self) -> bool:
         """Whether this worker is paused; see :meth:`pause`."""
-        return self._paused
+        return self._demand.paused
 
     async def pause(self, do_not_wait_active: bool = False) -> None:
         """Let this worker claim nothing more, until :meth:`resume`; other workers go on.
@@ -136,19 +135,19 @@ class Control:
         Args:
             do_not_wait_active: return at once, instead of when what runs has ended.
         """
-        if not self._paused:
-            self._paused = True
+        if not self._demand.paused:
+            self._demand.paused = True
             self._emit("paused")
         # A rare path, not worth an event.
-        while not do_not_wait_active and (self._runs or self._in_flight):  # noqa: ASYNC110
+        while not do_not_wait_active and (self._runs or self._demand.in_flight):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
     def resume(self) -> None:
         """Let this worker claim jobs again; may be called from any thread."""
-        if self._paused:
-            self._paused = False
+        if self._demand.paused:
+            self._demand.paused = False
             self._emit("resumed")
-            self._in_loop(self._look_again)
+            self._in_loop(self._demand.look_again)
 
     def cancel_job(self, job_id: str, reason: str | None = None) -> bool:
         """Cancel a job that this worker runs; whether it does (BullMQ ``cancelJob``).
@@ -165,24 +164,18 @@ class Control:
         if run is None or run.ended or run.lost or run.abandoned:
             return False
         self.queue._cancelled[run.job.token, job_id] = reason or "the job was cancelled"
-        self._in_loop(lambda: self._cancel(run))
+        self._in_loop(self._runs.cancel, run)
         return True
 
     def cancel_all_jobs(self, reason: str | None = None) -> int:
         """Cancel every job that this worker runs; how many (BullMQ ``cancelAllJobs``)."""
-        return sum(self.cancel_job(id, reason) for id in list(self._runs))
+        return sum(self.cancel_job(run.job.id, reason) for run in self._runs.now())
 
     def _emit(self, event: str, *arguments: Any) -> None:
         """Tell the hooks, from any thread."""
+        # Looked up in the loop: before the worker has begun there are no hooks.
         self._in_loop(lambda: self._hooks.tell(event, *arguments))
 
-    def _in_loop(self, function: Callable[[], None]) -> None:
+    def _in_loop(self, function: Callable[..., None], *arguments: Any) -> None:
         if self._begun:
-            with contextlib.suppress(RuntimeError):  # the loop has ended, and with it the worker
-                self._loop.call_soon_threadsafe(function)
-
-    def _look_again(self) -> None:
-        raise NotImplementedError
-
-    def _cancel(self, run: Run) -> None:
-        raise NotImplementedError
+            call_in(self._loop, function, *arguments)

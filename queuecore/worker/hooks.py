@@ -41,7 +41,7 @@ class Hooks:
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._instances = list(instances)
-        self._listeners = listeners
+        self.listeners = listeners
         self._thread = ThreadPoolExecutor(1, f"queuecore-{name}-hooks")
         self._pending: set[asyncio.Future[Any]] = set()
 
@@ -77,7 +77,7 @@ class Hooks:
         for instance in self._instances:
             if _has(instance, f"on_{event}"):
                 self._tell(getattr(instance, f"on_{event}"), *arguments)
-        for listener in self._listeners.get(event, ()):
+        for listener in self.listeners.get(event, ()):
             self._tell(listener, *arguments)
 
     async def close(self) -> None:
@@ -96,7 +96,7 @@ class Hooks:
                     logger.exception("teardown of %s failed", type(one).__qualname__)
             self.tell("closed")
             await self._settle()
-            if self._instances or self._listeners:
+            if self._instances or self.listeners:
                 await self._loop.run_in_executor(self._thread, database.close_thread)
         self._thread.shutdown(wait=False, cancel_futures=True)
 
@@ -111,10 +111,10 @@ class Hooks:
     def _wanted(self, event: str, run: Run) -> list[Callable[..., Any]]:
         """The hooks of the job's own processor, and the worker's."""
         instance = run.entry.instance if run.entry is not None else None
-        if instance is None and not self._listeners:
+        if instance is None and not self.listeners:
             return _NONE
         own = [getattr(instance, f"on_{event}")] if _has(instance, f"on_{event}") else []
-        return [*own, *self._listeners.get(event, ())]
+        return [*own, *self.listeners.get(event, ())]
 
     def _tell(self, hook: Callable[..., Any], *arguments: Any) -> None:
         task = asyncio.ensure_future(self._call(hook, *arguments))

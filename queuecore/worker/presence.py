@@ -109,8 +109,8 @@ class Presence(threading.Thread):
     def enter(self, worker: Worker) -> None:
         """Tell of *worker* from now on; called in its loop."""
         post = _Post(worker, asyncio.get_running_loop())
-        post.totals.append((time.monotonic(), worker._completed, worker._failed))
-        post.before = (worker._completed, worker._failed)
+        post.totals.append((time.monotonic(), worker._runs.completed, worker._runs.failed))
+        post.before = (worker._runs.completed, worker._runs.failed)
         self._posts[worker.id] = post
         self._woken.set()
 
@@ -219,7 +219,7 @@ class Presence(threading.Thread):
         posts = list(self._posts.values())
         workers = {}
         for post in posts:
-            done, failed = post.worker._completed, post.worker._failed
+            done, failed = post.worker._runs.completed, post.worker._runs.failed
             workers[post.worker.id] = [
                 done - post.before[0], failed - post.before[1], post.most
             ]  # fmt: skip
@@ -323,7 +323,7 @@ async def _nothing() -> None:
 
 def _told(post: _Post, clock: float, now: int, share: int) -> dict[str, Any]:
     worker = post.worker
-    done, failed = worker._completed, worker._failed
+    done, failed = worker._runs.completed, worker._runs.failed
     post.totals.append((clock, done, failed))
     while len(post.totals) > 2 and post.totals[1][0] <= clock - _MINUTE:
         post.totals.popleft()
@@ -350,7 +350,7 @@ def _told(post: _Post, clock: float, now: int, share: int) -> dict[str, Any]:
 
 
 def _running(worker: Worker) -> list[Run]:
-    return [run for run in list(worker._runs.values()) if not (run.ended or run.lost)]
+    return [run for run in worker._runs.now() if not (run.ended or run.lost)]
 
 
 def _state(post: _Post) -> str:

@@ -8,7 +8,8 @@ processor's own coroutine is caught where it runs, but one that it starts by ``g
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Generator, Iterable
+import contextlib
+from collections.abc import Callable, Coroutine, Generator, Iterable
 from typing import Any, cast
 
 
@@ -22,6 +23,14 @@ async def end(tasks: Iterable[asyncio.Future[Any]]) -> None:
         for task in left:
             task.cancel()
         await asyncio.wait(left, timeout=0.1)
+
+
+def call_in(
+    loop: asyncio.AbstractEventLoop, function: Callable[..., None], *arguments: Any
+) -> None:
+    """Let *loop* call *function*; may be called from any thread, and when the loop has ended."""
+    with contextlib.suppress(RuntimeError):  # the loop has ended, and with it the worker
+        loop.call_soon_threadsafe(function, *arguments)
 
 
 def guard(loop: asyncio.AbstractEventLoop) -> None:

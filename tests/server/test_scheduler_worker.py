@@ -54,7 +54,7 @@ async def test_other_jobs_are_not_asked_for(queue: Queue, monkeypatch: pytest.Mo
         asked.append(job.id)
         return advance(queue, job)
 
-    monkeypatch.setattr("queuecore.worker.worker.advance", noted)
+    monkeypatch.setattr("queuecore.worker.runs.advance", noted)
     for n in range(20):
         await queue.aadd("x", {"n": n})
     run = await queue.aupsert_job_scheduler("s", every=3600)

@@ -9,6 +9,7 @@ import redis
 
 from queuecore import Job, JobSpec, Queue, Worker
 from queuecore.wire.connections import get_connection
+from queuecore.worker.lanes import Lanes
 from tests import invariants
 from tests.server.working import fields, finished, until, working
 
@@ -264,11 +265,11 @@ async def test_a_part_that_dies_takes_the_worker_with_it(
     await queue.aadd("x")
     worker = Worker("q", slow)
 
-    async def dying() -> None:
+    async def dying(lanes: Lanes) -> None:
         await until(lambda: worker.running == 1)
         raise LookupError("a fault of our own")
 
-    monkeypatch.setattr(worker, "_wait_for_work", dying)
+    monkeypatch.setattr(Lanes, "wait_for_work", dying)
     with pytest.raises(LookupError, match="a fault of our own"):
         await asyncio.wait_for(worker.arun(), 5)
     # What ran is handed back all the same.

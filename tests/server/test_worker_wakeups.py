@@ -129,11 +129,11 @@ async def test_a_marker_that_is_not_followed_by_a_claim_goes_on(
 
         def stop() -> None:
             if why == "a pause":
-                first._paused = True
+                first._demand.paused = True
             elif why == "closing":
                 closing.append(loop.create_task(first.close()))
             else:
-                first._limit = loop.call_later(60, first._limit_over)
+                first._demand.limit(60)
 
         async def take_and_stop(next_due: int) -> bool:
             taken = await take(next_due)
