@@ -28,6 +28,6 @@ class QueueCoreConfig(AppConfig):
             ) from None
 
     def ready(self) -> None:
-        from . import checks
+        from . import checks, pauses  # noqa: F401 (it registers itself with the history)
 
         checks.register_all()

@@ -27,16 +27,27 @@ class Steering(Handle):
 
     # The whole queue
 
-    def pause(self) -> None:
+    def pause(self, *, reason: str = "", by: str = "", resume_at: datetime | None = None) -> None:
         """Let workers take no further job, until :meth:`resume` (BullMQ ``pause``).
 
         What runs is finished. Adds are accepted and wait.
-        """
-        self._run(steering.pause(self.keys))
 
-    async def apause(self) -> None:
+        Args:
+            reason: why, for those who find the queue paused.
+            by: who did it.
+            resume_at: when it is to go on by itself. The process that keeps the history sees to
+                it (:mod:`queuecore.history`): a worker of ``runworker``, or a web server.
+
+        Raises:
+            InvalidOption: a text is longer than 500 characters, or the time is not ahead.
+        """
+        self._run(self._pause(reason, by, resume_at))
+
+    async def apause(
+        self, *, reason: str = "", by: str = "", resume_at: datetime | None = None
+    ) -> None:
         """See :meth:`pause`."""
-        await self._arun(steering.pause(self.keys))
+        await self._arun(self._pause(reason, by, resume_at))
 
     def resume(self) -> None:
         """Let workers go on (BullMQ ``resume``)."""
@@ -279,6 +290,18 @@ class Steering(Handle):
     async def aset_max_events(self, length: int) -> None:
         """See :meth:`set_max_events`."""
         await self._arun(steering.set_max_events(self.keys, checked_whole(length, "length")))
+
+    def _pause(self, reason: str, by: str, resume_at: datetime | None) -> Operation[None]:
+        for what, value in (("reason", reason), ("by", by)):
+            if not isinstance(value, str) or len(value) > 500:
+                raise InvalidOption(f"{what} must be a text of at most 500 characters")
+        until = 0 if resume_at is None else epoch_ms(resume_at, "resume_at")
+        now = yield NOW
+        if until and until <= now:
+            raise InvalidOption(f"resume_at must lie ahead, not {resume_at!r}")
+        # First: a pause without its note would last until somebody comes.
+        yield steering.note_pause(self.keys, now, reason, by, until)
+        yield from steering.pause(self.keys)
 
     def _add_job_log(self, job_id: str, row: str, keep_logs: int) -> Call[int]:
         keep = checked_whole(keep_logs, "keep_logs")

@@ -1,12 +1,12 @@
 -- Read what is known of one queue at one moment.
 --
 -- KEYS: wait, paused, prioritized, active, delayed, waiting-children, completed, failed, meta, limiter,
---   metrics:completed, metrics:failed, events
+--   metrics:completed, metrics:failed, events, pause
 -- ARGV: base, since, until (ms; the window in which finished jobs are counted, empty: none),
 --   event (last id of the window before), most_events
 -- Returns: {8 sizes in the order of KEYS, paused, concurrency, max, duration, version, limiter, its ms,
 --   oldest timestamp, first score of delayed, completed and failed by the metrics, last event's id,
---   completed and failed within the window}
+--   completed and failed within the window, {since, reason, by, until} of a pause of ours}
 -- Errors: none
 -- Follows: BullMQ getCounts, getMetrics, getRateLimitTtl
 --
@@ -93,4 +93,6 @@ if ARGV[2] ~= '' and not (answer[18] and answer[19]) then
     answer[22] = math.max(answer[22], math.floor(seen.failed * share + 0.5))
   end
 end
+-- Beside a queue that is not paused it would speak of a pause that somebody else has ended.
+answer[23] = meta[1] and read_fields(KEYS[14], {'since', 'reason', 'by', 'until'}, 2000) or false
 return answer

@@ -142,6 +142,11 @@ class Keys:
         return f"{self.own}{kind}:{owner}:{lane}"
 
     @cached_property
+    def pause(self) -> str:
+        """Why the queue was paused, by whom, since when and until when."""
+        return self.own + "pause"
+
+    @cached_property
     def paused_schedulers(self) -> str:
         """The schedulers that are paused, by when that was."""
         return self.own + "paused-schedulers"

@@ -36,6 +36,16 @@ _LATEST_MS = 253_402_300_799_000
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """Why a queue is paused, as :meth:`queuecore.Queue.pause` was told; ``until``: when it ends."""
+
+    since: datetime | None
+    reason: str
+    by: str
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class QueueSnapshot:
     """One queue at the moment *at* (the server's time).
 
@@ -44,7 +54,8 @@ class QueueSnapshot:
     still holds, 0 if it does not. ``completed_total``, ``failed_total``: by BullMQ's metrics, None
     where the queue's workers keep none. ``event_id``: the last entry of the event stream, empty if
     there can be none. ``done``, ``lost``: jobs completed and failed within the window that was
-    asked for, where there are no metrics.
+    asked for, where there are no metrics. ``pause``: what is known of a pause, None if it was not
+    one of ours.
     """
 
     alias: str
@@ -64,6 +75,7 @@ class QueueSnapshot:
     at: datetime
     done: int = 0
     lost: int = 0
+    pause: Pause | None = None
 
     @property
     def waiting(self) -> int:
@@ -197,7 +209,7 @@ def snapshot(alias: str, name: str, now: int, answer: Sequence[Any]) -> QueueSna
     """Decode the answer of ``get_queue_snapshot``."""
     wait, stopped, prioritized, active, delayed, children, completed, failed = answer[:8]
     paused, concurrency, most, duration, version, limit, limit_ttl = answer[8:15]
-    oldest, due, done_total, failed_total, event_id, done, lost = answer[15:22]
+    oldest, due, done_total, failed_total, event_id, done, lost, pause = answer[15:23]
     limit_max, used = integer(most), integer(limit)
     limited = used is not None and (used >= MANUAL_LIMIT or (limit_max and used >= limit_max))
     return QueueSnapshot(
@@ -226,7 +238,13 @@ def snapshot(alias: str, name: str, now: int, answer: Sequence[Any]) -> QueueSna
         at=_now(now),
         done=done,
         lost=lost,
+        pause=_pause(pause) if pause else None,
     )
+
+
+def _pause(answer: Sequence[Any]) -> Pause:
+    since, reason, by, until = answer
+    return Pause(moment(integer(since)), whole(reason), whole(by), moment(integer(until) or None))
 
 
 def row(answer: Sequence[Any]) -> JobRow | None:

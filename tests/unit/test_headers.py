@@ -282,7 +282,13 @@ SAMPLES: list[tuple[Call[Any], dict[str, Any]]] = [
     (reading.is_finished(K, "7"), {"job": K.job("7"), "id": "7"}),
     (
         inspecting.get_queue_snapshot("default", K, 1000, 400, "5-1"),
-        {"since": 400, "until": 1000, "event": "5-1", "most_events": inspecting.MOST_EVENTS},
+        {
+            "pause": K.pause,
+            "since": 400,
+            "until": 1000,
+            "event": "5-1",
+            "most_events": inspecting.MOST_EVENTS,
+        },
     ),
     (
         inspecting.get_job_page(K, "waiting", 20, 10),

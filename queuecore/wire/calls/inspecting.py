@@ -60,6 +60,7 @@ def get_queue_snapshot(
             keys.metrics("completed"),
             keys.metrics("failed"),
             keys.events,
+            keys.pause,
         ),
         (keys.base, "" if since is None else since, now, event_id, MOST_EVENTS),
         lambda answer: readings.snapshot(alias, keys.name, now, answer),

@@ -5,12 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from ..keys import Keys
+from ..readings import integer
 from .base import Call, Command, Operation
 
 # Ids that one call moves between lists; a thousandth of a second or two on the server.
 BATCH = 4000
 # What the counter of a rate limit holds while somebody stopped the queue by hand (BullMQ's number).
 MANUAL_LIMIT = 9_007_199_254_740_991
+
+
+def note_pause(keys: Keys, now: int, reason: str, by: str, until: int) -> Command[None]:
+    """Keep why a queue is paused, by whom, and until when (ms; 0: until somebody resumes it)."""
+    note = ("since", now, "reason", reason, "by", by, "until", until)
+    return Command(("HSET", keys.pause, *note), _nothing)
 
 
 def pause(keys: Keys) -> Operation[None]:
@@ -37,6 +44,21 @@ def resume(keys: Keys) -> Operation[None]:
         )
     ):
         pass
+    yield Command(("DEL", keys.pause))
+
+
+def resume_due(keys: Keys, until: int) -> Operation[bool]:
+    """Resume the queue if it still is paused until *until* (ms); whether it was."""
+    if integer((yield Command(("HGET", keys.pause, "until")))) != until:
+        return False
+    yield from resume(keys)
+    return True
+
+
+def forget_pause(keys: Keys, since: int) -> Operation[None]:
+    """Forget the note of a pause that somebody else has ended."""
+    if integer((yield Command(("HGET", keys.pause, "since")))) == since:
+        yield Command(("DEL", keys.pause))
 
 
 def is_paused(keys: Keys) -> Command[bool]:
