@@ -49,6 +49,8 @@ __all__ = [
     "check_audit_keys",
     "client_ip",
     "entries",
+    "facts_of",
+    "head",
     "record",
     "signing_key",
     "verify",
@@ -82,6 +84,12 @@ _SIGNED = (
     "outcome",
     "result",
     "key_id",
+)
+
+# What the result of an action says again.
+_SAME = (
+    *("record", "actor", "actor_id", "ip", "action"),
+    *("connection", "queue", "target", "params", "reason"),
 )
 
 
@@ -204,6 +212,46 @@ async def arecord(
         await sync_to_async(entry._end)(error)
         raise
     await sync_to_async(entry._end)(None)
+
+
+def begin(
+    *,
+    actor: Any,
+    action: str,
+    ip: str = "",
+    alias: str = "",
+    queue: str = "",
+    target: str = "",
+    params: Mapping[str, Any] | None = None,
+    reason: str = "",
+    once: str | None = None,
+) -> str:
+    """Record an intent whose result comes later, perhaps from another process; its id for it.
+
+    See :func:`record`; :func:`end` writes the result.
+    """
+    entry = _new(actor, action, ip, alias, queue, target, params, reason, once)
+    entry._begin()
+    return entry.id
+
+
+def end(record: str, outcome: AuditEntry.Outcome, **facts: Any) -> None:
+    """Record the result of the action that :func:`begin` gave the id *record*, unless it has one.
+
+    Raises:
+        LookupError: there is no such intent.
+        InTransaction: the calling code has an open transaction.
+    """
+    # The head of the record belongs to one database: what is written is read there, too.
+    entries = AuditEntry.objects.using(router.db_for_write(AuditEntry)).filter(record=record)
+    intent = entries.filter(phase=AuditEntry.Phase.INTENT).first()
+    if intent is None:
+        raise LookupError(f"no audit entry begins the record {record!r}")
+    if entries.filter(phase=AuditEntry.Phase.RESULT).exists():
+        return
+    same = {name: getattr(intent, name) for name in _SAME}
+    phase = AuditEntry.Phase.RESULT
+    _append({**same, "phase": phase, "outcome": outcome, "result": _json(facts)})
 
 
 def client_ip(request: HttpRequest) -> str:
@@ -378,9 +426,13 @@ class Problem:
 
 @dataclass(slots=True)
 class Verification:
-    """What :func:`verify` found. ``unfinished`` are records whose result is missing."""
+    """What :func:`verify` found. ``unfinished`` are records whose result is missing.
+
+    ``first``: the number of the first entry that was looked at, 0 if there is none.
+    """
 
     entries: int = 0
+    first: int = 0
     problems: list[Problem] = field(default_factory=list)
     unfinished: list[str] = field(default_factory=list)
     anchor: Anchor | None = None
@@ -394,46 +446,54 @@ class Verification:
         self.problems.append(Problem(number, text))
 
 
-def verify(anchors: Iterator[Anchor] | list[Anchor] | tuple[Anchor, ...] = ()) -> Verification:
-    """Walk the whole record and compare it with itself, its head and *anchors*."""
+def verify(
+    anchors: Iterator[Anchor] | list[Anchor] | tuple[Anchor, ...] = (), *, last: int | None = None
+) -> Verification:
+    """Walk the record and compare it with itself, its head and *anchors*.
+
+    With *last*, only so many of its last entries (and those that the anchors name): what a page
+    can do while somebody waits.
+    """
     using = router.db_for_read(AuditEntry)
+    rows = AuditEntry.objects.using(using).order_by("number")
     wanted: dict[int, set[str]] = {}
     for anchor in anchors:
         wanted.setdefault(anchor.number, set()).add(anchor.mac)
     found = Verification()
     keys = _keys()
     open_records: dict[str, None] = {}
+    strays: dict[str, int] = {}
     number, mac = 0, ""
     # The head first: entries that arrive during the walk lie behind it.
     head = AuditHead.objects.using(using).filter(pk=1).first()
-    rows = AuditEntry.objects.using(using).order_by("number")
-    for entry in rows.iterator(chunk_size=1000):
+    if last is not None and head is not None:
+        before = rows.filter(number=head.number - last).first()
+        if before is not None:
+            number, mac = before.number, before.mac
+            for entry in rows.filter(number__in=wanted, number__lte=number):
+                _compare(found, entry, wanted)
+    start = number
+    for entry in rows.filter(number__gt=start).iterator(chunk_size=1000):
         found.entries += 1
+        found.first = found.first or entry.number
         if entry.number != number + 1:
             found.add(entry.number, _gap(number, entry.number))
         elif entry.previous != mac:
             found.add(entry.number, "does not follow the entry before: one of both was exchanged")
-        key = keys.get(entry.key_id)
-        if key is None:
-            found.add(
-                entry.number,
-                f"was signed with the key {entry.key_id!r}, which is not known: add it to "
-                "QUEUECORE['AUDIT_KEYS'] (or the old SECRET_KEY to SECRET_KEY_FALLBACKS)",
-            )
-        elif not hmac.compare_digest(_mac(entry, key), entry.mac):
-            found.add(entry.number, "was changed, or was not written by this site")
-        for mac_kept in wanted.pop(entry.number, ()):
-            if mac_kept != entry.mac:
-                found.add(entry.number, "is another entry than the anchor says")
+        _check_code(found, entry, keys)
+        _compare(found, entry, wanted)
         if entry.phase == AuditEntry.Phase.INTENT:
             open_records[entry.record] = None
         elif entry.record in open_records:
             del open_records[entry.record]
         else:
-            found.add(entry.number, "is a result without an intent")
+            strays[entry.record] = entry.number
         if head is not None and entry.number == head.number and entry.mac != head.mac:
             found.add(entry.number, "is not the entry on which the chain's head stands")
         number, mac = entry.number, entry.mac
+    begun = rows.filter(number__lte=start, phase=AuditEntry.Phase.INTENT, record__in=strays)
+    for record in strays.keys() - set(begun.values_list("record", flat=True)):
+        found.add(strays[record], "is a result without an intent")
     found.unfinished = list(open_records)
     if head is None and number:
         found.add(number, "is the last entry, but the chain's head is missing")
@@ -442,7 +502,44 @@ def verify(anchors: Iterator[Anchor] | list[Anchor] | tuple[Anchor, ...] = ()) -
     for cut in sorted(wanted):
         found.add(cut, "is known by an anchor, but is not in the record: its end was cut off")
     found.anchor = Anchor(number, mac) if number else None
+    found.problems.sort(key=lambda problem: problem.number)
     return found
+
+
+def _check_code(found: Verification, entry: AuditEntry, keys: dict[str, bytes]) -> None:
+    key = keys.get(entry.key_id)
+    if key is None:
+        found.add(
+            entry.number,
+            f"was signed with the key {entry.key_id!r}, which is not known: add it to "
+            "QUEUECORE['AUDIT_KEYS'] (or the old SECRET_KEY to SECRET_KEY_FALLBACKS)",
+        )
+    elif not hmac.compare_digest(_mac(entry, key), entry.mac):
+        found.add(entry.number, "was changed, or was not written by this site")
+
+
+def _compare(found: Verification, entry: AuditEntry, wanted: dict[int, set[str]]) -> None:
+    for mac in wanted.pop(entry.number, ()):
+        if mac != entry.mac:
+            found.add(entry.number, "is another entry than the anchor says")
+
+
+def head() -> Anchor | None:
+    """The record's end as an anchor; None while nothing is on record."""
+    row = AuditHead.objects.using(router.db_for_read(AuditHead)).filter(pk=1).first()
+    return Anchor(row.number, row.mac) if row is not None and row.mac else None
+
+
+def facts_of(found: Verification) -> dict[str, Any]:
+    """What the record of a verification says about it."""
+    return {
+        "intact": found.intact,
+        "entries": found.entries,
+        "first": found.first,
+        "last": found.anchor.number if found.anchor else 0,
+        "problems": [f"{one.number} {one.text}" for one in found.problems[:20]],
+        "count": len(found.problems),
+    }
 
 
 def _gap(before: int, after: int) -> str:

@@ -22,6 +22,8 @@ from .models import AuditEntry, AuditHead
 #: The outcome of an action whose result is not there: it runs now, or was cut short.
 OPEN = "open"
 OUTCOMES = (*AuditEntry.Outcome.values, OPEN)
+#: What a verification is called on record.
+VERIFY = "verify_audit"
 #: The most actions on one page, and how many entries back the words of the filters are looked for.
 MOST, RECENT = 200, 10_000
 
@@ -130,6 +132,12 @@ def page(
         found = found.filter(number__lt=before)
     rows = found.order_by("-number")[: _bounded(limit)]
     return [one for one in _actions(rows) if scope.allows(one.alias, one.queue)]
+
+
+def last_verification() -> Action | None:
+    """When the record was verified last, by page or command line, and what came of it."""
+    found = _of(AuditEntry.Phase.RESULT).filter(action=VERIFY, outcome=AuditEntry.Outcome.DONE)
+    return next(iter(_actions(found.order_by("-number")[:1])), None)
 
 
 def latest(limit: int = 1_000) -> list[AuditEntry]:

@@ -14,7 +14,7 @@ from django.core.exceptions import PermissionDenied
 from django.core.management import CommandError, call_command
 from django.db import connection, connections, models, transaction
 
-from queuecore import audit
+from queuecore import audit, audit_log
 from queuecore.models import AppendOnly, AuditEntry, AuditHead
 
 pytestmark = pytest.mark.django_db
@@ -189,6 +189,38 @@ def test_a_cut_short_action_is_named_and_is_no_tampering():
     assert found.unfinished == [entry.id]
 
 
+@pytest.mark.parametrize("last", [1, 2, 3, 5, 99])
+def test_only_the_last_entries_are_looked_at(last):
+    write(3)
+    with audit.record(actor="cli", action="retry") as one:
+        write(1)
+    found = audit.verify(last=last)
+    assert (found.problems, found.entries) == ([], min(last, 10))
+    assert found.first == max(1, 11 - last)
+    assert found.anchor.number == 10
+    assert one.id not in found.unfinished
+
+
+def test_a_part_finds_what_was_done_to_it_and_compares_every_anchor():
+    write(5)
+    early, late = (audit.Anchor(n, entries()[n - 1].mac) for n in (2, 9))
+    assert audit.verify([early, late], last=4).intact
+    wrong = audit.Anchor(2, "0" * 64)
+    assert [p.number for p in audit.verify([wrong], last=4).problems] == [2]
+    raw("UPDATE queuecore_auditentry SET actor = 'eve' WHERE number IN (3, 8)")
+    assert [p.number for p in audit.verify(last=4).problems] == [8]
+    raw("DELETE FROM queuecore_auditentry WHERE number = 9")
+    assert [p.number for p in audit.verify([late], last=4).problems] == [8, 9, 10, 10]
+    raw("DELETE FROM queuecore_auditentry WHERE number = 6")
+    assert not audit.verify(last=4).intact
+
+
+def test_the_head_is_the_end_of_an_intact_record():
+    assert audit.head() is None
+    write(2)
+    assert audit.head() == audit.verify().anchor
+
+
 CHANGES = {
     "at": lambda e: e.at + timedelta(microseconds=1),
     "phase": lambda e: "result" if e.phase == "intent" else "intent",
@@ -326,12 +358,23 @@ def test_the_command_exports_anchors_and_compares_with_them(tmp_path, capsys):
     call_command("verify_audit", "--export", str(file))
     write(1)
     call_command("verify_audit", "--anchors", str(file), "--export", str(file))
-    assert [line.split(":")[0] for line in file.read_text().splitlines()] == ["2", "4"]
-    assert "intact: 4 entries, last 4:" in capsys.readouterr().out
+    # Each verification is on record itself, behind what it looked at.
+    assert [line.split(":")[0] for line in file.read_text().splitlines()] == ["2", "6"]
+    assert "intact: 6 entries, last 6:" in capsys.readouterr().out
+    last = audit_log.last_verification()
+    assert (last.actor, last.number) == ("command line", 7)
+    assert last.result == {
+        "intact": True,
+        "entries": 6,
+        "first": 1,
+        "last": 6,
+        "problems": [],
+        "count": 0,
+    }
     raw("DELETE FROM queuecore_auditentry WHERE number > 2")
     raw("UPDATE queuecore_audithead SET number = 2, mac = %s", entries()[-1].mac)
     call_command("verify_audit")
-    with pytest.raises(CommandError, match="NOT intact: 1 problems in 2 entries"):
+    with pytest.raises(CommandError, match="NOT intact: 1 problems in 4 entries"):
         call_command("verify_audit", "--anchors", str(file), "--export", str(file))
     assert len(file.read_text().splitlines()) == 2
     file.write_text("what\n")
@@ -363,7 +406,7 @@ def test_threads_that_write_at_once_make_one_chain():
 WRITER = """
 import django, sys
 django.setup()
-from queuecore import audit
+from queuecore import audit, audit_log
 for index in range(25):
     with audit.record(actor=sys.argv[1], action="retry"):
         pass

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 
 from queuecore import audit
+from queuecore.audit_log import VERIFY
 
 SHOWN = 20
 
@@ -35,6 +37,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         found = audit.verify(_anchors(options["anchors"]))
+        self._record(found)
         for problem in found.problems[:SHOWN]:
             self.stderr.write(f"entry {problem.number} {problem.text}")
         if found.unfinished:
@@ -53,6 +56,15 @@ class Command(BaseCommand):
                 file.write(f"{found.anchor}\n")
         end = f", last {found.anchor}" if found.anchor else ""
         self.stdout.write(f"the audit log is intact: {found.entries} entries{end}")
+
+    def _record(self, found: audit.Verification) -> None:
+        """Write down that the record was verified, behind what was looked at."""
+        try:
+            with audit.record(actor="command line", action=VERIFY) as entry:
+                entry.result(**audit.facts_of(found))
+        except DatabaseError as error:
+            # Such as on a replica that may only be read.
+            self.stderr.write(f"that it was verified could not be recorded: {error}")
 
 
 def _anchors(path: Path | None) -> list[audit.Anchor]:

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from ..keys import Keys, connection_key
-from ..readings import ServerInfo, integer, server
+from ..readings import ServerInfo, server
 from ..scripts import load, names
 from .base import Call, Command, text
 
