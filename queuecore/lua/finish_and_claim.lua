@@ -166,8 +166,21 @@ write_receipt()
 local finished = { c = 0, f = 0 }
 local sets = { c = KEYS[6], f = KEYS[7] }
 local scored = { c = {}, f = {} }
-local rules = { c = {}, f = {} }
+local rules = {}
 local dirty, limited = false, false
+
+-- Store what was finished, and remove what its rule does not keep: once for all that have one rule,
+-- and before the next one is finished, as if they had come one by one.
+local function settle(kind)
+  if #scored[kind] > 0 then
+    rcall('ZADD', sets[kind], unpack(scored[kind]))
+    scored[kind] = {}
+  end
+  if rules[kind] and rules[kind] ~= '' then
+    -- More than were finished, so that a set which is too long becomes shorter.
+    evict_jobs(base, sets[kind], rules[kind], now, 200 + finished[kind])
+  end
+end
 
 for i = 1, count do
   local row = sound[i]
@@ -197,6 +210,10 @@ for i = 1, count do
         end
         delete_job(job)
       else
+        if rule ~= (rules[kind] or '') then
+          settle(kind)
+        end
+        rules[kind] = rule
         local members = scored[kind]
         members[#members + 1] = now
         members[#members + 1] = id
@@ -210,9 +227,6 @@ for i = 1, count do
           rcall('HSET', job, 'failedReason', value, 'stacktrace', stack,
             'finishedOn', now, 'atm', attempts)
           rcall('HDEL', job, 'defa', 'sa')
-        end
-        if rule ~= '' then
-          rules[kind][rule] = true
         end
       end
       finished[kind] = finished[kind] + 1
@@ -264,14 +278,8 @@ for i = 1, count do
   end
 end
 
-for kind, set in pairs(sets) do
-  if #scored[kind] > 0 then
-    rcall('ZADD', set, unpack(scored[kind]))
-  end
-  for rule in pairs(rules[kind]) do
-    -- More than were finished, so that a set which is too long becomes shorter.
-    evict_jobs(base, set, rule, now, 200 + finished[kind])
-  end
+for kind in pairs(sets) do
+  settle(kind)
   if finished[kind] > 0 and ARGV[10] ~= '0' then
     local state = kind == 'c' and 'completed' or 'failed'
     -- Counting must not hold up what is counted.

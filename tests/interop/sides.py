@@ -5,20 +5,15 @@ Options are in Node's words and units. ``batched`` adds what is added together i
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from queuecore import Deduplication, JobSpec, Queue, RateLimit
+from queuecore import Backoff, Deduplication, JobSpec, Queue, RateLimit
 from queuecore.worker.finish import rule
 from tests.interop.node import Peer, Remote
 from tests.server.hands import Hands
 
-RULE = {
-    "keepLastIfActive": "keep_last_if_active",
-    "jobId": "job_id",
-    "removeOnComplete": "remove_on_complete",
-    "removeOnFail": "remove_on_fail",
-}
 IN_MS = ("delay", "ttl")
 
 
@@ -169,7 +164,8 @@ class Ours:
 
     def add(self, *jobs: dict[str, Any]) -> list[str]:
         specs = [
-            JobSpec("job", one.get("data", {}), **_options(_without(one, "data"))) for one in jobs
+            JobSpec("job", one.get("data", {}), **in_our_words(_without(one, "data")))
+            for one in jobs
         ]
         if self._batched:
             return [job.id for job in self._queue.add_bulk(specs)]
@@ -250,17 +246,23 @@ class Ours:
         return self._queue.is_maxed()
 
 
-def _options(theirs: dict[str, Any]) -> dict[str, Any]:
-    """Node's options in our words."""
-    ours = {RULE.get(name, name): value for name, value in theirs.items()}
+def in_our_words(theirs: dict[str, Any]) -> dict[str, Any]:
+    """Node's options in our words and units."""
+    ours = {re.sub("[A-Z]", _lower, name): value for name, value in theirs.items()}
     for name in IN_MS:
         if name in ours:
             ours[name] /= 1000
     if "timestamp" in ours:
         ours["timestamp"] = datetime.fromtimestamp(ours["timestamp"] / 1000, UTC)
+    if isinstance(backoff := ours.get("backoff"), dict):
+        ours["backoff"] = Backoff(**in_our_words(backoff))
     if "deduplication" in ours:
-        ours["deduplication"] = Deduplication(**_options(ours["deduplication"]))
+        ours["deduplication"] = Deduplication(**in_our_words(ours["deduplication"]))
     return ours
+
+
+def _lower(capital: re.Match[str]) -> str:
+    return f"_{capital[0].lower()}"
 
 
 def _without(one: dict[str, Any], name: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import pytest
 import redis
 
 from queuecore import JobSpec, Queue
+from queuecore.wire.calls.working import Outcome
 from tests import invariants
 from tests.server.hands import Hands
 
@@ -93,3 +94,19 @@ def test_what_is_evicted_leaves_nothing_but_its_deduplication_id(
     events = [fields["event"] for _, fields in redis_client.xrange("bull:q:events")]
     assert "removed" not in events
     assert "cleaned" not in events
+
+
+def test_each_rule_of_a_batch_holds_when_its_job_ends(
+    queue: Queue, hands: Hands, redis_client: redis.Redis, kind: str
+) -> None:
+    """What ends behind it in the same call is not there yet, as if they had come one by one."""
+    queue.add_bulk([JobSpec("x")] * 5)
+    jobs = hands.claim(5)
+    rules = {"1": "", "2": "1", "3": "", "4": "2", "5": ""}
+    outcomes = [
+        Outcome(job.id, int(job.token.rpartition(":")[2]), kind[0], b"1", b"[]", rules[job.id], "1")
+        for job in jobs
+    ]
+    hands._call(outcomes, 0)
+    assert kept(redis_client, kind) == ["3", "4", "5"]
+    invariants.check(redis_client, "q")
