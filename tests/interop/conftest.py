@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.node import Peer
+from tests.interop.node import Peer, Port
 from tests.machine import PEERS
 from tests.servers import Server
 
@@ -30,6 +30,13 @@ def _six(node: Path) -> Iterator[Peer]:
     peer = Peer(node, PEERS / "bullmq-6")
     yield peer
     peer.end()
+
+
+@pytest.fixture(scope="session")
+def _port(peer_python: Path) -> Iterator[Port]:
+    port = Port(peer_python)
+    yield port
+    port.end()
 
 
 @contextmanager
@@ -60,3 +67,10 @@ def six(_six: Peer, server: Server) -> Iterator[Peer]:
     """A Node process with BullMQ 6, where a test needs that or both."""
     with connected(_six, server) as peer:
         yield peer
+
+
+@pytest.fixture
+def port(_port: Port, server: Server) -> Iterator[Peer]:
+    """A process with PyPI's bullmq."""
+    with connected(_port, server) as port:
+        yield port

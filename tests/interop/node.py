@@ -38,9 +38,12 @@ class Peer:
             "version"
         ]
         self.major = int(self.version.split(".")[0])
+        self._start([str(node), str(SCRIPT), str(folder)])
+
+    def _start(self, command: list[str]) -> None:
         self.connection: dict[str, Any] = {}
         self._process = subprocess.Popen(
-            [str(node), str(SCRIPT), str(folder)],
+            command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -151,6 +154,14 @@ class Peer:
                 self._news.notify_all()
         with self._news:
             self._news.notify_all()
+
+
+class Port(Peer):
+    """A process with PyPI's bullmq: the same classes and methods as far as it has them."""
+
+    def __init__(self, python: Path) -> None:
+        self.version, self.major = "the port", 6
+        self._start([str(python), str(SCRIPT.with_name("port_peer.py"))])
 
 
 class Remote:

@@ -2,11 +2,9 @@
 
 import json
 import random
-import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,7 +16,6 @@ from tests.interop.dump import compare
 from tests.interop.node import Peer
 from tests.interop.ours import working
 from tests.interop.sides import Ours, Side, Theirs
-from tests.servers import Server
 
 # A moment of both sides' clocks, so that what is counted from it is the same.
 NOW = 2_000_000_000_000
@@ -445,37 +442,6 @@ def test_the_same_at_random(six: Peer, redis_client: redis.Redis, seed: int, bat
     compare(redis_client)
 
 
-class Port:
-    """PyPI's bullmq as the one that adds; all else is done by our hands."""
-
-    def __init__(self, python: Path, server: Server) -> None:
-        script = Path(__file__).with_name("adding_port.py")
-        self.process = subprocess.Popen(
-            [str(python), str(script), str(server.socket)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def add(self, *jobs: dict[str, Any]) -> list[str]:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps(jobs) + "\n")
-        self.process.stdin.flush()
-        ids: list[str] = json.loads(self.process.stdout.readline())
-        return ids
-
-    def end(self) -> None:
-        self.process.communicate(timeout=10)
-
-
-@pytest.fixture
-def port(peer_python: Path, server: Server) -> Iterator[Port]:
-    port = Port(peer_python, server)
-    yield port
-    port.end()
-
-
 # It knows neither `reschedule` nor how to free an id, and has no word for some that are tested.
 PORT_SCRIPTS = [
     simple,
@@ -501,10 +467,11 @@ PORT_SCRIPTS = [
 @pytest.mark.parametrize("batched", [False, True], ids=["single", "batched"])
 @pytest.mark.parametrize("script", PORT_SCRIPTS, ids=lambda script: script.__name__)
 def test_the_same_as_the_port(
-    port: Port, redis_client: redis.Redis, script: Callable[[Side], list[Any]], batched: bool
+    port: Peer, redis_client: redis.Redis, script: Callable[[Side], list[Any]], batched: bool
 ) -> None:
+    """The port adds; all else is done by our hands."""
     theirs = Ours(batched=False, queue="theirs")
-    theirs.add = port.add  # type: ignore[method-assign]
+    theirs.add = Theirs(port, batched=False).add  # type: ignore[method-assign]
     assert script(theirs) == script(Ours(batched=batched))
     without_zero_delays(redis_client)
     compare(redis_client)
