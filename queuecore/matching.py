@@ -17,7 +17,7 @@ from typing import Any
 from .errors import InvalidOption, did_you_mean
 from .handle import Handle
 from .wire.calls import matching
-from .wire.calls.base import NOW, Operation
+from .wire.calls.base import NOW, Operation, text
 from .wire.readings import STATES
 
 __all__ = [
@@ -276,7 +276,7 @@ def matches(
             most=limit - len(ids),
             falling=not oldest_first and filter.state in _FINISHED,
         )
-        ids += at.ids
+        ids += [text(one) for one in at.ids]
         looked += at.looked
         place = at.place
         passed, total = before + at.passed, before + at.total

@@ -1,8 +1,8 @@
-"""The tables of queuecore: who may see which queues, and the record of what was done.
+"""The tables of queuecore: who may see which queues, the record of what was done, operations.
 
 ``Queue`` has no table; it carries the permissions, so that they stand in Django's own user and
 group forms. ``QueueScope`` narrows a group to some queues. ``AuditEntry`` and ``AuditHead`` are
-written by :mod:`queuecore.audit` alone.
+written by :mod:`queuecore.audit` alone, ``Operation`` by :mod:`queuecore.operations`.
 """
 
 from __future__ import annotations
@@ -171,3 +171,59 @@ class AuditHead(models.Model):
 
     def __str__(self) -> str:
         return f"{self.number}:{self.mac}"
+
+
+class Operation(models.Model):
+    """An action on many jobs, which processes carry out bit by bit: :mod:`queuecore.operations`.
+
+    ``query``: what is asked of the jobs beside their state, as a filter's text; ``bound``: jobs
+    that arrived or ended later are not meant (ms of the server's clock). ``chunk``, ``stage`` and
+    ``place`` say where to go on; ``speed``: jobs a second, as measured last.
+    """
+
+    class Status(models.TextChoices):
+        WAITING = "waiting", _("waiting")
+        RUNNING = "running", _("running")
+        PAUSED = "paused", _("paused")
+        DONE = "done", _("done")
+        ABORTED = "aborted", _("aborted")
+        FAILED = "failed", _("failed")
+
+    action = models.CharField(_("action"), max_length=64)
+    connection = models.CharField(_("connection"), max_length=200)
+    queue = models.CharField(_("queue"), max_length=500)
+    state = models.CharField(_("state"), max_length=20)
+    query = models.TextField(_("filter"), blank=True)
+    bound = models.BigIntegerField()
+    params = models.JSONField(_("parameters"), default=dict)
+    actor = models.CharField(_("who"), max_length=200)
+    actor_id = models.CharField(_("user id"), max_length=64, blank=True)
+    reason = models.TextField(_("reason"), blank=True)
+    record = models.CharField(max_length=32)
+    status = models.CharField(
+        _("status"), max_length=10, choices=Status.choices, default=Status.WAITING, db_index=True
+    )
+    rate = models.PositiveIntegerField(_("most jobs a second"), null=True, blank=True)
+    planned = models.BigIntegerField(_("planned"), default=0)
+    done = models.BigIntegerField(_("done"), default=0)
+    skipped = models.BigIntegerField(_("skipped"), default=0)
+    failed = models.BigIntegerField(_("failed"), default=0)
+    failures = models.JSONField(_("failures"), default=list)
+    error = models.TextField(_("error"), blank=True)
+    chunk = models.BigIntegerField(default=0)
+    stage = models.PositiveSmallIntegerField(default=0)
+    place = models.TextField(blank=True)
+    speed = models.FloatField(default=0)
+    created_at = models.DateTimeField(_("created"))
+    started_at = models.DateTimeField(_("started"), null=True)
+    updated_at = models.DateTimeField(_("updated"))
+    ended_at = models.DateTimeField(_("ended"), null=True)
+
+    class Meta:
+        default_permissions = ()
+        ordering: ClassVar = ["-pk"]
+        verbose_name = _("operation")
+        verbose_name_plural = _("operations")
+
+    def __str__(self) -> str:
+        return f"{self.pk} {self.action} {self.connection}/{self.queue} {self.status}"

@@ -16,6 +16,7 @@ from queuecore.wire.calls import (
     matching,
     mending,
     moving,
+    operating,
     reading,
     removing,
     scheduling,
@@ -47,6 +48,9 @@ ASIDE = {
     "aside": K.paused_scheduler("s"),
     "pauses": K.scheduler_pauses,
 }
+STEP = operating.Step("8", "me", 3, 4, "0~9", "wait", [b"7", b"9"], 1000, left=5)
+STEPPED = {"receipt": K.qc("operation:8"), "owner": "me", "chunk": 3, "step": 4, "place": "0~9"}
+STEPPED |= {"until": 1000, "ids...": [b"7", b"9"]}
 RUN = scheduling.NextRun("welcome", b"{}", {"attempts": 1}, 2, True, "dedup")
 
 # A call, and what it passes under each name of the header that is not just a key of the queue.
@@ -349,6 +353,33 @@ SAMPLES: list[tuple[Call[Any], dict[str, Any]]] = [
             "most": 3,
             "only": "7",
             "conditions...": ["name", "=", "x"],
+        },
+    ),
+    (
+        operating.take_chunk(K, "8", "me", 3),
+        {
+            "receipt": K.qc("operation:8"),
+            "owner": "me",
+            "chunk": 3,
+            "keep": operating.KEEP_S,
+        },
+    ),
+    (
+        operating.retry_chunk(K, STEP, True),
+        {**STEPPED, "set": K.wait, "state": "wait", "reset": 1},
+    ),
+    (operating.promote_chunk(K, STEP), STEPPED),
+    (
+        operating.remove_chunk(K, STEP, "drop"),
+        {**STEPPED, "source": K.wait, "state": "wait", "how": "drop", "left": 5},
+    ),
+    (
+        operating.keep_lead("bull", "token", 5000),
+        {
+            "lock": "qc:bull::operator",
+            "bell": "qc:bull::operations",
+            "token": "token",
+            "ttl": 5000,
         },
     ),
     (

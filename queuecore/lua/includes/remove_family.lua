@@ -5,9 +5,9 @@
 --- @include "includes/take_out"
 --- @include "includes/unlink_child"
 -- Delete a job and what stands below it, as BullMQ does: its parent is told first, then its children
--- go, then itself. `children(job)` gives the {base, id} of those that go with it. Returns whether
--- anything was deleted.
-local function remove_family(base, id, children)
+-- go, then itself. `children(job)` gives the {base, id} of those that go with it; `left` is the state that
+-- it was taken out of already, if it was. Returns whether anything was deleted.
+local function remove_family(base, id, children, left)
   local job, known = base .. id, is_job(base .. id)
   local row = known and redis.call('HMGET', job, 'parentKey', 'parent', 'deid') or {}
   if row[1] then
@@ -17,7 +17,7 @@ local function remove_family(base, id, children)
   for i = 1, #below do
     removed = remove_family(below[i][1], below[i][2], children) or removed
   end
-  local prev = take_out(base, id)
+  local prev = left or take_out(base, id)
   if row[3] then
     drop_deduplication(base, id, row[3])
   end

@@ -47,7 +47,7 @@ class Search:
 class Slice:
     """One look at ``looked`` jobs: ``passed`` of ``total`` so far; ``place`` is where it ended."""
 
-    ids: list[str]
+    ids: list[bytes]
     total: int
     passed: int
     looked: int
@@ -92,11 +92,17 @@ def length(keys: Keys, suffix: str, search: Search) -> Command[int]:
     return Command(args, lambda answer: answer or 0, tolerant=True)
 
 
+def left_of(place: str) -> int:
+    """How many jobs of a list were left at *place*; 0 where it is none in a list."""
+    at, _, _ = place.partition("~")
+    return int(at) if at.isascii() and at.isdigit() else 0
+
+
 def _slice(answer: list[Any]) -> Slice:
     total, passed, looked, more, at, last, *ids = answer
     encoded = base64.urlsafe_b64encode(_bytes(last)).decode().rstrip("=")
     place = f"{text(at)}~{encoded}"
-    return Slice([text(one) for one in ids], total, passed, looked, more == 1, place)
+    return Slice([_bytes(one) for one in ids], total, passed, looked, more == 1, place)
 
 
 def _bytes(value: bytes | str) -> bytes:
