@@ -9,6 +9,7 @@ as plain lists of numbers.
 from __future__ import annotations
 
 import re
+import zlib
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -48,6 +49,7 @@ _FIELDS: tuple[tuple[str, int, int, dict[str, str]], ...] = (
 _HOUR, _DAY, _WEEKDAY = 2, 3, 5
 _MISSING = ("0", "*", "*", "*", "*", "*")
 _LONGEST = 1024
+_SPREAD = re.compile(r"H(?:\((\d+)-(\d+)\))?(?:/(\d+))?", re.ASCII)
 _OFFSET = re.compile(r"UTC([+-])(\d{1,2})(?::?(\d{2}))?", re.IGNORECASE)
 
 
@@ -64,20 +66,27 @@ def next_run(pattern: str, tz: str | None, after: int) -> int | None:
     fields, hourly = expression(pattern)
     zone = time_zone(tz)
     start = datetime.fromtimestamp(after / 1000, UTC).astimezone(zone)
-    try:
-        if hourly:
-            found = croniter(fields, start, second_at_beginning=True).get_next(datetime)
-            return _ms(found)
-        # Fixed hours: walk the clock on the wall.
-        wall = start.replace(tzinfo=None)
-        while True:
-            wall = croniter(fields, wall, second_at_beginning=True).get_next(datetime)
-            # The first of two equal hours; 02:30 where clocks skip it is 03:30.
-            found = wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
-            if found > start:
+
+    def first(fields: str) -> int | None:
+        try:
+            if hourly:
+                found = croniter(fields, start, second_at_beginning=True).get_next(datetime)
                 return _ms(found)
-    except (CroniterBadDateError, OverflowError):
-        return None
+            # Fixed hours: walk the clock on the wall.
+            wall = start.replace(tzinfo=None)
+            while True:
+                wall = croniter(fields, wall, second_at_beginning=True).get_next(datetime)
+                # The first of two equal hours; 02:30 where clocks skip it is 03:30.
+                found = wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
+                if found > start:
+                    return _ms(found)
+        except (CroniterBadDateError, OverflowError):
+            return None
+
+    seconds, minutes, hours, day, month, weekday = fields.split(" ")
+    times = f"{seconds} {minutes} {hours}"
+    due = [first(f"{times} {one} {month} {other}") for one, other in day_choices(day, weekday)]
+    return min((moment for moment in due if moment is not None), default=None)
 
 
 def checked_pattern(pattern: object) -> str:
@@ -95,8 +104,30 @@ def checked_pattern(pattern: object) -> str:
             f"the pattern {pattern!r} has {len(pattern.split())} fields; it needs 5 (minute hour "
             f"day month weekday), or 6 with the seconds first, or is one of {', '.join(ALIASES)}"
         )
+    if pattern not in ALIASES and "H" in pattern and _SPREAD.search(_without_names(pattern)):
+        raise InvalidOption(
+            f"the pattern {pattern!r} holds 'H', for which a BullMQ worker takes another number "
+            "at each run: write the number"
+        )
     expression(pattern)
     return pattern
+
+
+def day_choices(day: str, weekday: str) -> list[tuple[str, str]]:
+    """The fields of a day, as pairs that croniter can read: a day that fits one of them fits.
+
+    It takes the last or second of a weekday, and anything beside it, for what must both be true.
+    """
+    parts = weekday.split(",")
+    last = [part for part in parts if part.startswith("L") or "#" in part]
+    if not last or (day == "*" and len(last) == len(parts)):
+        return [(day, weekday)]
+    found = [("*", ",".join(last))]
+    if len(last) < len(parts):
+        found.append(("*", ",".join(part for part in parts if part not in last)))
+    if day != "*":
+        found.append((day, "*"))
+    return found
 
 
 @lru_cache(maxsize=256)
@@ -146,25 +177,29 @@ def _field(pattern: str, index: int, atom: str) -> str:
 
     if atom in ("*", "?"):
         return "*"
-    if "H" in atom:
-        raise wrong("holds 'H', which every client spreads in its own way: write the number")
     if words:
         atom = re.sub("[a-zA-Z]{3}", lambda word: words.get(word[0].lower(), word[0]), atom)
+    if "H" in atom:
+        atom = _spread(pattern, index, atom, wrong)
     if index == _WEEKDAY and (nth := re.fullmatch(r"([0-7])#([1-5])", atom)):
         return f"{int(nth[1]) % 7}#{nth[2]}"
     numbers: set[int] = set()
     last: set[str] = set()
     for part in atom.split(","):
+        new: set[int] = set()
+        word = ""
         if index == _DAY and part == "L":
-            last.add("L")
+            word = "L"
         elif index == _WEEKDAY and re.fullmatch("[0-7]L", part):
-            last.add(f"L{int(part[0]) % 7}")
+            word = f"L{int(part[0]) % 7}"
         else:
-            numbers |= _numbers(part, least, greatest, wrong)
-    if index == _WEEKDAY:
-        numbers = {number % 7 for number in numbers}
-        if last and numbers:
-            raise wrong("mixes days of every week with the last ones of a month")
+            new = _numbers(part, least, greatest, wrong)
+        if index == _WEEKDAY:
+            new = {number % 7 for number in new}
+        if word in last or numbers & new:
+            raise wrong("names something twice, which BullMQ refuses; write it once")
+        numbers |= new
+        last |= {word} - {""}
     if index == _HOUR and len(numbers) == 24:
         return "*"
     return ",".join([*map(str, sorted(numbers)), *sorted(last)])
@@ -187,6 +222,36 @@ def _numbers(part: str, least: int, greatest: int, wrong: _Wrong) -> set[int]:
     if step == 0:
         raise wrong("has a step of 0")
     return set(range(first, final + 1, step))
+
+
+def _without_names(pattern: str) -> str:
+    """The pattern without names of months and days, some of which hold an H."""
+    return re.sub("[a-zA-Z]{3}", "", pattern)
+
+
+def _spread(pattern: str, index: int, atom: str, wrong: _Wrong) -> str:
+    """The field with numbers for each ``H``, in a pattern that others wrote.
+
+    BullMQ's workers roll them anew for each run. Ours take the same for a pattern every time.
+    """
+    _, least, greatest, _ = _FIELDS[index]
+    dice = zlib.crc32(f"{index} {pattern}".encode()) / 2**32
+
+    def numbers(found: re.Match[str]) -> str:
+        low = least if found[1] is None else max(int(found[1]), least)
+        high = greatest if found[2] is None else min(int(found[2]), greatest)
+        if low > high:
+            raise wrong("runs backwards, or lies outside of what is possible")
+        one = str(low + int(dice * (high - low + 1)))
+        if found[3] is None:
+            return one
+        if (step := int(found[3])) == 0:
+            raise wrong("has a step of 0")
+        first = low // step * step + int(dice * step)
+        every = [str(number) for number in range(first, high + 1, step) if number >= low]
+        return ",".join(every) or one
+
+    return _SPREAD.sub(numbers, atom)
 
 
 def _ms(moment: datetime) -> int:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from itertools import product, takewhile
 
 from . import conf
-from .cron import expression, time_zone
+from .cron import day_choices, expression, time_zone
 from .repeat import Repeat
 
 # A pattern that has not come for so long (29 February comes every 8 years at worst) never does.
@@ -145,14 +145,16 @@ def _days(day: str, month: str, weekday: str, year: int, number: int) -> tuple[i
     if month != "*" and str(number) not in month.split(","):
         return ()
     first = datetime(year, number, 1)
-    walker = croniter(f"0 0 {day} {number} {weekday}", first - timedelta(seconds=1))
-    found = []
-    try:
-        while (one := walker.get_next(datetime)).month == number and one.year == year:
-            found.append(one.day)
-    except (CroniterBadDateError, OverflowError):
-        pass
-    return tuple(found)
+    found: set[int] = set()
+    for one_day, one_weekday in day_choices(day, weekday):
+        fields = f"0 0 {one_day} {number} {one_weekday}"
+        walker = croniter(fields, first - timedelta(seconds=1))
+        try:
+            while (one := walker.get_next(datetime)).month == number and one.year == year:
+                found.add(one.day)
+        except (CroniterBadDateError, OverflowError):
+            pass
+    return tuple(sorted(found))
 
 
 def _numbers(field: str, count: int) -> tuple[int, ...]:

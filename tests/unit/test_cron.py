@@ -3,13 +3,16 @@
 import json
 import subprocess
 import sys
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from queuecore.cron import ALIASES, checked_pattern, next_run, time_zone
 from queuecore.errors import InvalidOption
+from queuecore.fires import between
+from queuecore.repeat import Repeat
 
 CASES = json.loads((Path(__file__).parents[1] / "data/cron-vectors.json").read_text())["cases"]
 # Its clocks change by half an hour, which BullMQ's parser does not know: it skips runs or throws.
@@ -86,7 +89,9 @@ def test_half_hours_of_lord_howe() -> None:
         ("* * * foo *", "cannot be read"),
         ("* * * * 1#6", "cannot be read"),
         ("* * * * 1#1,2", "cannot be read"),
-        ("* * * * 1,5L", "mixes days"),
+        ("* * * * 1,5L,1-3", "something twice"),
+        ("0 9,9 * * *", "something twice"),
+        ("* * * * 0,7", "something twice"),
         ("H * * * *", "holds 'H'"),
         ("-1 * * * *", "cannot be read"),
         ("1-2-3 * * * *", "cannot be read"),
@@ -103,6 +108,54 @@ def test_a_wrong_pattern_is_named(pattern: object, text: str) -> None:
 def test_a_right_pattern(pattern: str) -> None:
     assert checked_pattern(pattern) == pattern
     assert next_run(pattern, None, 0) is not None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "days"),
+    [
+        ("0 0 10 6 5L", [10, 27]),
+        ("0 0 10,11 6 2#1", [3, 10, 11]),
+        ("0 0 * 6 1,5L", [2, 9, 16, 23, 27, 30]),
+        ("0 0 28 6 1,5L", [2, 9, 16, 23, 27, 28, 30]),
+    ],
+)
+def test_either_day_is_enough(pattern: str, days: list[int]) -> None:
+    found, after = [], ms("2025-06-01T00:00:00Z") - 1
+    while (after := next_run(pattern, "UTC", after) or 0) < ms("2025-07-01T00:00:00Z"):
+        found.append(datetime.fromtimestamp(after / 1000, UTC).day)
+    assert found == days
+    first, last = ms("2025-06-01T00:00:00Z"), ms("2025-07-01T00:00:00Z")
+    assert len(between(Repeat(pattern=pattern, tz="UTC"), "n", first, last)) == len(days)
+
+
+@pytest.mark.parametrize(
+    ("field", "possible"),
+    [
+        ("H", range(60)),
+        ("H(10-12)", range(10, 13)),
+        ("H(10-12)/7", range(10, 13)),
+        ("5,H(50-59)", [5, *range(50, 60)]),
+    ],
+)
+def test_a_peer_s_h_is_one_number(field: str, possible: Sequence[int]) -> None:
+    after, found = 0, set()
+    for _ in range(6):
+        due = next_run(f"{field} * * * *", "UTC", after)
+        assert due is not None
+        found.add(due // 60_000 % 60)
+        after = due
+    assert found <= set(possible)
+    assert len(found) == field.count("H") + field.count("5,")
+
+
+def test_a_peer_s_h_in_steps() -> None:
+    first = next_run("H/15 * * * *", "UTC", 0)
+    assert first is not None
+    assert next_run("H/15 * * * *", "UTC", first) == first + 15 * 60_000
+    with pytest.raises(InvalidOption, match="backwards"):
+        next_run("H(12-10) * * * *", "UTC", 0)
+    with pytest.raises(InvalidOption, match="step of 0"):
+        next_run("H/0 * * * *", "UTC", 0)
 
 
 def test_what_never_comes() -> None:
