@@ -241,7 +241,7 @@ def test_what_means_nothing_here(
     do: Do, queue: Queue, clock: FixedClock, redis_client: redis.Redis
 ) -> None:
     redis_client.zadd("bull:q:repeat", {"s": NOON, "bare": NOON, "w": NOON})
-    redis_client.hset("bull:q:repeat:s", mapping={"pattern": "H H * * *", "ic": 1, "name": "x"})
+    redis_client.hset("bull:q:repeat:s", mapping={"pattern": "61 * * * *", "ic": 1, "name": "x"})
     redis_client.set("bull:q:repeat:w", "no hash")
     assert not timing(do).readable
     assert timing(do, id="bare").scheduler.pattern is None
