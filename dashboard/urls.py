@@ -9,10 +9,10 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, include, path, re_path, register_converter
 from django.urls.converters import get_converters
 
-from .actions import cleanings, pauses, preferences, promotions, removals, retries
+from .actions import cleanings, pauses, preferences, promotions, removals, retries, verifications
 from .links import NameConverter
 from .live import views as live_views
-from .pages import confirm, elsewhere, job, jobs, overview, palette, queue, queues, session
+from .pages import audit, confirm, elsewhere, job, jobs, overview, palette, queue, queues, session
 
 app_name = "queuecore_dashboard"
 
@@ -50,6 +50,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("go/suggest/", palette.suggest, name="suggest"),
     path("live/poll/", live_views.poll, name="live_poll"),
     path("queues/", queues.queues, name="queues"),
+    path("audit/", audit.audit_page, name="audit"),
+    path("audit/verify/", verifications.verify, name="audit_verify"),
+    path("audit/<slug:record>/", audit.audit_entry, name="audit_entry"),
     path("", include(_connection)),
     path("@<queuecore_name:alias>/", include(_connection)),
     # What is unknown below our own first segments has our look and asks for a login, too.

@@ -140,6 +140,20 @@ def last_verification() -> Action | None:
     return next(iter(_actions(found.order_by("-number")[:1])), None)
 
 
+def of_records(records: Iterable[str]) -> list[Action]:
+    """The actions of these records, the newest first, at most :data:`MOST`."""
+    wanted = list(records)[:MOST]
+    if not wanted:
+        return []
+    intents = _of(AuditEntry.Phase.INTENT).filter(record__in=wanted)
+    return _actions(intents.order_by("-number"))
+
+
+def entries_of(record: str) -> list[AuditEntry]:
+    """The entries of one record as they stand: its intent, and its result if there is one."""
+    return list(_entries().filter(record=record).order_by("number")[:10])
+
+
 def latest(limit: int = 1_000) -> list[AuditEntry]:
     """The newest entries, of intents and results alike, the newest first."""
     return list(_entries().order_by("-number")[:limit])

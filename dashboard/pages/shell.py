@@ -48,6 +48,7 @@ class Place:
 PLACES = (
     Place("overview", "overview", gettext_lazy("Overview"), "", "o", short=True),
     Place("queues", "queues", gettext_lazy("Queues"), "queues/", "q", short=True),
+    Place("audit", "audit", gettext_lazy("Audit"), "audit/", "a", needs="view_audit"),
 )
 
 

@@ -20,6 +20,8 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "go": ("GET", ()),
     "suggest": ("GET", ()),
     "preferences": ("POST", ()),
+    "audit": ("GET", ("view_audit",)),
+    "audit_verify": ("POST", ("view_audit",)),
     "confirm_pause": ("GET", ("pause_queue",)),
     "confirm_resume": ("GET", ("pause_queue",)),
     "confirm_clean": ("GET", ("clean_queue",)),
@@ -35,7 +37,7 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "remove_many": ("POST", ("remove", "bulk")),
 }
 # These answer anybody, or answer by themselves: each has tests of its own.
-APART = {"login", "logout", "live_poll", "missing"}
+APART = {"login", "logout", "audit_entry", "live_poll", "missing"}
 
 # Which job each action is tried on.
 JOBS = {

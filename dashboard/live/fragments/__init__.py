@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from django.utils import translation
 
 from ..state import LiveState, Topic, Viewer
-from . import job, jobs, overview, queue
+from . import audit, job, jobs, overview, queue
 from .base import Patches
 
 __all__ = ["Patches", "fragments"]
@@ -25,6 +25,7 @@ _MAKERS: dict[str, Callable[[LiveState, Topic, Viewer, Sequence[str]], Patches]]
     "queue": queue.patches,
     "jobs": jobs.patches,
     "job": job.patches,
+    "audit": audit.patches,
 }
 
 

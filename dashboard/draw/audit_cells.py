@@ -1,0 +1,130 @@
+"""What the audit page shows of one action, cell by cell."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from queuecore.audit_log import OPEN, VERIFY, Action
+
+from .. import links
+from . import payload
+from .icons import icon
+from .markup import element, join
+from .values import exact, moment, visible
+
+_SHORTEST = 160
+
+
+def word(action: str) -> str:
+    """What an action is called; one that is not known here keeps its name."""
+    known = {
+        "retry": _("Retry"),
+        "promote": _("Promote"),
+        "remove": _("Remove"),
+        "cancel": _("Cancel"),
+        "pause": _("Pause queue"),
+        "resume": _("Resume queue"),
+        "clean": _("Clean"),
+        "drain": _("Drain"),
+        "obliterate": _("Obliterate"),
+        "repair": _("Repair"),
+        "presets": _("Make groups"),
+        VERIFY: _("Verify the record"),
+    }
+    return known.get(action) or visible(action.replace("_", " "))
+
+
+def outcome_word(outcome: str) -> str:
+    """The word of an outcome."""
+    return {
+        "done": _("Done"),
+        "failed": _("Failed"),
+        "denied": _("Refused"),
+        OPEN: _("No result yet"),
+    }.get(outcome, visible(outcome))
+
+
+def cells(action: Action) -> dict[str, SafeString]:
+    """The cells that may change while one looks: an action's result comes after it."""
+    return {"outcome": outcome(action), "count": count(action)}
+
+
+def outcome(action: Action) -> SafeString:
+    """Icon and word of how it ended; normal is quiet."""
+    text = outcome_word(action.outcome)
+    if action.outcome == "done":
+        return element("span", icon("check", 14), text, class_="with-icon t-completed")
+    if action.outcome == OPEN:
+        return element("span", icon("stuck", 14), text, class_="badge badge-warn")
+    name = "lock" if action.outcome == "denied" else "failing"
+    return element(
+        "span", icon(name, 14), text, class_="badge badge-bad", title=visible(action.error)
+    )
+
+
+def count(action: Action) -> SafeString:
+    """How many jobs or things it concerned, where it says so."""
+    if action.count is None:
+        return element("span", "–", class_="zero")
+    return element("span", exact(action.count), class_=None if action.count else "zero")
+
+
+def target(action: Action, mount: str) -> SafeString:
+    """The queue, and what was acted upon in it; a job's id leads to the job."""
+    if not action.queue:
+        what = visible(action.alias) if action.alias else _("everything")
+        return element("span", what, class_="muted")
+    queue = element(
+        "a",
+        visible(action.queue),
+        href=links.queue_url(mount, action.alias or links.DEFAULT, action.queue),
+        class_="aud-queue",
+    )
+    return join([queue, element("span", target_text(action), class_="aud-target")])
+
+
+def target_text(action: Action) -> str:
+    """What was acted upon inside the queue, in one short line."""
+    ids = ids_of(action)
+    if ids is not None:
+        shown = ", ".join(visible(one) for one in ids[:3])
+        more = _("and %(count)s more") % {"count": exact(len(ids) - 3)} if len(ids) > 3 else ""
+        return " ".join(part for part in (shown, more) if part)
+    text = visible(action.target)
+    return text if len(text) <= _SHORTEST else text[: _SHORTEST - 1] + "…"
+
+
+def ids_of(action: Action) -> list[str] | None:
+    """The ids of ticked jobs; None where the target is something else."""
+    if not action.target.startswith("["):
+        return None
+    try:
+        ids = json.loads(action.target)
+    except ValueError:
+        return None
+    fits = isinstance(ids, list) and ids and all(isinstance(one, str) for one in ids)
+    return ids if fits else None
+
+
+def who(action: Action) -> SafeString:
+    """The person (or the program) and the address it came from."""
+    return join(
+        [
+            element("span", visible(action.actor), class_="aud-who"),
+            element("span", visible(action.ip), class_="aud-ip mono") if action.ip else None,
+        ]
+    )
+
+
+def facts(values: dict[str, Any]) -> SafeString:
+    """Parameters or a result as a tree."""
+    return payload.tree(json.dumps(values, ensure_ascii=False))
+
+
+def when(action: Action) -> SafeString:
+    """When it began."""
+    return moment(action.at, "date")
