@@ -22,6 +22,7 @@ from django.http.request import is_same_domain
 from django.urls import Resolver404, resolve
 from django.utils import translation
 
+from queuecore import operations
 from queuecore.history import ensure_running
 
 from ..conf import get_settings
@@ -125,6 +126,7 @@ def _trusts(trusted: str, origin: str) -> bool:
 
 
 def collect(**kwargs: Any) -> None:
-    """With the first request of any kind, begin to stand by for collecting history."""
+    """With the first request of any kind, stand by for collecting history and for operations."""
     if get_settings().collect:
         ensure_running()
+        operations.ensure_running()

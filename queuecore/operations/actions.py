@@ -1,4 +1,4 @@
-"""What can be done to many jobs: retry, promote, remove, drain and clean; and what others add."""
+"""What can be done to many jobs: retry, promote, remove, drain, clean, obliterate; and more."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import InvalidOption, did_you_mean
-from ..wire.calls import operating
-from ..wire.calls.base import Call, Command
+from ..wire.calls import operating, removing, steering
+from ..wire.calls.base import Call, Command, Operation
 from ..wire.calls.operating import Done, Step
 from ..wire.keys import Keys
 from ..wire.readings import STATES
@@ -23,8 +23,9 @@ class Action:
 
     ``permissions`` are asked for beside ``bulk``. ``states``: jobs of which it can be done to.
     ``options``: its parameters and what they are where nothing is said; all know ``maximum``, the
-    most jobs it is done to (0 is all). ``also``: further states, from the parameters. ``last``:
-    what is sent when it has ended, from the number of jobs.
+    most jobs it is done to (0 is all). ``also``: further states, from the parameters. ``first``
+    and ``last``: what is done before the first chunk and after the last one, from the parameters
+    (and the number of jobs); it may happen twice.
     """
 
     name: str
@@ -33,7 +34,8 @@ class Action:
     work: Work
     options: Mapping[str, Any]
     also: Callable[[Mapping[str, Any]], tuple[str, ...]] | None = None
-    last: Callable[[Keys, int], Command[Any]] | None = None
+    first: Callable[[Keys, Mapping[str, Any]], Operation[Any] | Command[Any]] | None = None
+    last: Callable[[Keys, Mapping[str, Any], int], Operation[Any] | Command[Any]] | None = None
 
     def checked(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """All parameters, those that are given checked.
@@ -130,6 +132,19 @@ register(
         ("completed", "failed", "waiting", "prioritized", "delayed", "active"),
         lambda keys, step, params: operating.remove_chunk(keys, step, "drop"),
         {},
-        last=operating.tell_cleaned,
+        last=lambda keys, params, done: operating.tell_cleaned(keys, done),
+    )
+)
+register(
+    Action(
+        "obliterate",
+        ("obliterate",),
+        ("waiting",),
+        lambda keys, step, params: operating.remove_chunk(keys, step, "drop"),
+        {"force": False},
+        # Whatever is left then, and what came meanwhile, goes with the queue itself.
+        also=lambda params: ("prioritized", "delayed", "waiting-children", "completed", "failed"),
+        first=lambda keys, params: steering.pause(keys),
+        last=lambda keys, params, done: removing.obliterate(keys, params["force"]),
     )
 )

@@ -66,10 +66,12 @@ class Runner:
                 close_old_connections()
                 wait = self.step()
             except (QueueCoreError, DatabaseError) as error:
-                if not told:
+                # A server that is away is news only where something waits for it.
+                if not told and (self._open or isinstance(error, DatabaseError)):
                     logger.warning("operations of %r pause: %s", self.alias, error)
+                    told = True
                 wait = pause = min(pause * 2, LONGEST_PAUSE_S)
-                told, self._rung = True, -1
+                self._rung = -1
             except Exception:
                 logger.exception("operations of %r pause", self.alias)
                 wait, self._rung = LONGEST_PAUSE_S, -1
@@ -172,6 +174,8 @@ class Runner:
         places = _places(action, operation)
         begun = time.monotonic()
         taken = run(operating.take_chunk(keys, str(operation.pk), self._token, operation.chunk))
+        if operation.chunk == 0 and action.first is not None:
+            run(action.first(keys, operation.params))
         stage, place = operation.stage, operation.place
         if taken is not None and taken.place:  # another process has begun this chunk
             stage, place = _read_place(taken.place)
@@ -210,7 +214,7 @@ class Runner:
         over = stage >= len(places)
         self._save(operation, taken, stage, place, pace)
         if over and action.last is not None:
-            run(action.last(keys, operation.done + taken.done))
+            run(action.last(keys, operation.params, operation.done + taken.done))
         return over
 
     def _save(self, operation: Operation, done: Done, stage: int, place: str, pace: _Pace) -> None:

@@ -221,6 +221,28 @@ def test_cleaning_takes_the_oldest_up_to_a_maximum(queue: Queue, redis_client: r
     assert events(redis_client)[-1] == {"event": "cleaned", "count": "420"}
 
 
+@pytest.mark.parametrize("force", [False, True])
+def test_obliterating_pauses_and_leaves_nothing(
+    queue: Queue, redis_client: redis.Redis, force: bool
+) -> None:
+    queue.upsert_job_scheduler("s", every=3600)
+    queue.add_bulk([JobSpec("x"), JobSpec("y", priority=1), JobSpec("z", delay=60)] * 3)
+    fail_many(redis_client, 300)
+    if force:
+        Hands(queue).claim(2)
+    done = carry_out(order(queue, "obliterate", "waiting", params={"force": force}))
+    assert done.status == Status.DONE
+    assert redis_client.keys("bull:q:*") == []
+
+
+def test_obliterating_stops_at_jobs_that_run(queue: Queue) -> None:
+    queue.add("x")
+    Hands(queue).claim(1)
+    done = carry_out(order(queue, "obliterate", "waiting"))
+    assert (done.status, "are running" in done.error) == (Status.FAILED, True)
+    assert queue.is_paused()
+
+
 def test_a_filtered_removal_from_a_long_list_leaves_the_others_in_their_order(
     queue: Queue, redis_client: redis.Redis
 ) -> None:

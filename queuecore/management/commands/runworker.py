@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from ... import __version__, conf, discovery
+from ... import __version__, conf, discovery, operations
 from ...errors import ConfigurationError, QueueCoreError, did_you_mean
 from ...history import Collector
 from ...processors import QueueProcessors
@@ -68,7 +68,11 @@ class Command(BaseCommand):
         run(
             workers,
             shutdown_timeout=timeout,
-            beside=[Collector(alias).run() for alias in sorted({one.alias for one in chosen})],
+            beside=[
+                work
+                for alias in sorted({one.alias for one in chosen})
+                for work in (Collector(alias).run(), operations.beside(alias))
+            ],
             leave=True,
         )
 
