@@ -52,6 +52,7 @@ class Confirmation:
     facts: Mapping[str, Any] = field(default_factory=dict)
     choices: str = ""  # a template with the choices that lead to other figures
     possible: bool = True
+    page: str = "queues"  # the place of the rail that it belongs to
 
 
 def ask(
@@ -74,7 +75,7 @@ def ask(
     return render(
         request,
         "queuecore_dashboard/confirm/page.html",
-        values | shell(request, page="queues", title=confirmation.title, trail=trail),
+        values | shell(request, page=confirmation.page, title=confirmation.title, trail=trail),
     )
 
 

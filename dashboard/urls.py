@@ -10,9 +10,22 @@ from django.urls import URLPattern, URLResolver, include, path, re_path, registe
 from django.urls.converters import get_converters
 
 from .actions import cleanings, pauses, preferences, promotions, removals, retries, verifications
+from .actions import workers as worker_orders
 from .links import NameConverter
 from .live import views as live_views
-from .pages import audit, confirm, elsewhere, job, jobs, overview, palette, queue, queues, session
+from .pages import (
+    audit,
+    confirm,
+    elsewhere,
+    job,
+    jobs,
+    overview,
+    palette,
+    queue,
+    queues,
+    session,
+    workers,
+)
 
 app_name = "queuecore_dashboard"
 
@@ -39,6 +52,7 @@ _connection: list[URLPattern | URLResolver] = [
     path(f"{_JOB}retry/", retries.retry, name="retry"),
     path(f"{_JOB}promote/", promotions.promote, name="promote"),
     path(f"{_JOB}remove/", removals.remove, name="remove"),
+    path("workers/<queuecore_name:worker>/", workers.worker, name="worker"),
 ]
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -53,8 +67,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("audit/", audit.audit_page, name="audit"),
     path("audit/verify/", verifications.verify, name="audit_verify"),
     path("audit/<slug:record>/", audit.audit_entry, name="audit_entry"),
+    path("workers/", workers.workers, name="workers"),
+    path("workers/confirm/<slug:verb>/", worker_orders.confirm, name="confirm_workers"),
+    path("workers/order/<slug:verb>/", worker_orders.order, name="order_workers"),
     path("", include(_connection)),
     path("@<queuecore_name:alias>/", include(_connection)),
     # What is unknown below our own first segments has our look and asks for a login, too.
-    re_path(r"^(?:queues|@[^/]*)(?:/(?P<path>.*))?$", elsewhere.missing, name="missing"),
+    re_path(r"^(?:queues|workers|@[^/]*)(?:/(?P<path>.*))?$", elsewhere.missing, name="missing"),
 ]

@@ -31,6 +31,7 @@ __all__ = [
     "FleetJob",
     "FleetMinute",
     "FleetProcess",
+    "FleetReading",
     "FleetWorker",
     "LostJob",
     "Sent",
@@ -53,6 +54,15 @@ class Sent:
     workers: tuple[str, ...]
     missing: tuple[str, ...]
     orders: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class FleetReading:
+    """What :meth:`Fleet.look` has read; ``minutes`` by worker."""
+
+    processes: list[FleetProcess]
+    lost_jobs: list[LostJob]
+    minutes: dict[str, list[FleetMinute]]
 
 
 class Fleet:
@@ -79,11 +89,11 @@ class Fleet:
 
         At most 1,000, those heard last.
         """
-        return self._run(self.read())
+        return self._run(self._read())
 
     async def aprocesses(self) -> list[FleetProcess]:
         """See :meth:`processes`."""
-        return await self._arun(self.read())
+        return await self._arun(self._read())
 
     def workers(self) -> list[FleetWorker]:
         """The workers of :meth:`processes`: one for each queue that a process works."""
@@ -106,11 +116,11 @@ class Fleet:
 
     def minutes(self, worker: str) -> list[FleetMinute]:
         """The last minutes of a worker, at most 60, the oldest first; empty for an unknown one."""
-        return self._run(self.read_minutes(worker))
+        return self._run(self._minutes_of(worker))
 
     async def aminutes(self, worker: str) -> list[FleetMinute]:
         """See :meth:`minutes`."""
-        return await self._arun(self.read_minutes(worker))
+        return await self._arun(self._minutes_of(worker))
 
     def lost_jobs(self, queues: Sequence[str]) -> list[LostJob]:
         """Jobs of *queues* that are active without a lock: their worker has died, or let them go.
@@ -118,11 +128,19 @@ class Fleet:
         The stalled check of any worker of the queue recovers them. Looks at the 200 of a queue that
         run longest, and returns at most 20 of each.
         """
-        return self._run(self.read_lost_jobs(queues))
+        return self._run(self._lost_jobs(queues))
 
     async def alost_jobs(self, queues: Sequence[str]) -> list[LostJob]:
         """See :meth:`lost_jobs`."""
-        return await self._arun(self.read_lost_jobs(queues))
+        return await self._arun(self._lost_jobs(queues))
+
+    def look(self, queues: Sequence[str] = (), minutes: Sequence[str] = ()) -> FleetReading:
+        """:meth:`processes`, the lost jobs of *queues* and the *minutes* of workers in one go."""
+        return self._run(self._look(queues, minutes))
+
+    async def alook(self, queues: Sequence[str] = (), minutes: Sequence[str] = ()) -> FleetReading:
+        """See :meth:`look`."""
+        return await self._arun(self._look(queues, minutes))
 
     def pause(self, *workers: str) -> Sent:
         """Let *workers* (ids) claim nothing more; what they run goes on."""
@@ -162,21 +180,33 @@ class Fleet:
 
     # The operations: one implementation for both twins
 
-    def read(self) -> Operation[list[FleetProcess]]:
-        """The operation behind :meth:`processes`."""
+    def _read(self) -> Operation[list[FleetProcess]]:
         found = yield from attending.get_processes(self.connection.prefix)
         return sorted(found, key=lambda one: (one.host, one.pid, one.id))
 
-    def read_minutes(self, worker: str) -> Operation[list[FleetMinute]]:
-        """The operation behind :meth:`minutes`."""
-        processes = yield from self.read()
-        for process in processes:
-            if any(one.id == worker for one in process.workers):
-                return (yield from attending.get_recent(self.connection.prefix, process.id, worker))
-        return []
+    def _look(self, queues: Sequence[str], minutes: Sequence[str]) -> Operation[FleetReading]:
+        processes = yield from self._read()
+        lost = yield from self._lost_jobs(queues)
+        recent = yield from self._minutes(processes, minutes)
+        return FleetReading(processes, lost, recent)
 
-    def read_lost_jobs(self, queues: Sequence[str]) -> Operation[list[LostJob]]:
-        """The operation behind :meth:`lost_jobs`."""
+    def _minutes(
+        self, processes: Sequence[FleetProcess], workers: Sequence[str]
+    ) -> Operation[dict[str, list[FleetMinute]]]:
+        homes = {worker.id: process.id for process in processes for worker in process.workers}
+        found = {}
+        for worker in dict.fromkeys(workers):
+            if (home := homes.get(worker)) is not None:
+                prefix = self.connection.prefix
+                found[worker] = yield from attending.get_recent(prefix, home, worker)
+        return found
+
+    def _minutes_of(self, worker: str) -> Operation[list[FleetMinute]]:
+        processes = yield from self._read()
+        found = yield from self._minutes(processes, [worker])
+        return found.get(worker, [])
+
+    def _lost_jobs(self, queues: Sequence[str]) -> Operation[list[LostJob]]:
         keys = [Keys(self.connection.prefix, name) for name in dict.fromkeys(queues)]
         found: list[LostJob] = []
         for start in range(0, len(keys), _PIPELINE):
@@ -186,16 +216,16 @@ class Fleet:
         return found
 
     def _workers(self) -> Operation[list[FleetWorker]]:
-        processes = yield from self.read()
+        processes = yield from self._read()
         return [worker for process in processes for worker in process.workers]
 
     def _peers(self) -> Operation[list[WorkerInfo] | None]:
         listed = yield inspecting.get_workers(self.connection.prefix)
-        processes = yield from self.read()
+        processes = yield from self._read()
         return peers_of(listed, processes)
 
     def _order(self, verb: Verb, workers: Sequence[str]) -> Operation[Sent]:
-        processes = yield from self.read()
+        processes = yield from self._read()
         wanted = dict.fromkeys(workers)
         reached: list[str] = []
         orders: dict[str, str] = {}
@@ -210,7 +240,7 @@ class Fleet:
         return Sent(verb, tuple(reached), missing, orders)
 
     def _confirmed(self, sent: Sent) -> Operation[bool]:
-        processes = yield from self.read()
+        processes = yield from self._read()
         answers = {one.id: one.answers for one in processes}
         return all(
             process not in answers or order in answers[process]

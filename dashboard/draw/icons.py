@@ -55,6 +55,10 @@ NAMES = {
     "lock": "lock",
     "empty": "inbox",
     "lost": "map-pin-off",
+    "workers": "cpu",
+    "drain": "arrow-down-to-line",
+    "stop": "square",
+    "host": "server",
 }
 
 

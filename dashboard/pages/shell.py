@@ -48,6 +48,7 @@ class Place:
 PLACES = (
     Place("overview", "overview", gettext_lazy("Overview"), "", "o", short=True),
     Place("queues", "queues", gettext_lazy("Queues"), "queues/", "q", short=True),
+    Place("workers", "workers", gettext_lazy("Workers"), "workers/", "w"),
     Place("audit", "audit", gettext_lazy("Audit"), "audit/", "a", needs="view_audit"),
 )
 
@@ -157,7 +158,13 @@ def _rail(request: HttpRequest, state: LiveState) -> tuple[list[dict[str, Any]],
         for name in {*facts_of(alias).names, *connection.queues}
         if seen.allows(alias, name)
     }
-    return pinned, {"queues": exact(len(names)) if names else ""}
+    workers = sum(
+        seen.allows(alias, one.queue)
+        for alias in state.connections
+        for one in facts_of(alias).workers or ()
+    )
+    counts = {"queues": len(names), "workers": workers}
+    return pinned, {key: exact(count) if count else "" for key, count in counts.items()}
 
 
 def _read_pins(state: LiveState, wanted: Sequence[tuple[str, str]]) -> None:

@@ -22,6 +22,10 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "preferences": ("POST", ()),
     "audit": ("GET", ("view_audit",)),
     "audit_verify": ("POST", ("view_audit",)),
+    "workers": ("GET", ()),
+    "worker": ("GET", ()),
+    "confirm_workers": ("GET", ("manage_workers",)),
+    "order_workers": ("POST", ("manage_workers",)),
     "confirm_pause": ("GET", ("pause_queue",)),
     "confirm_resume": ("GET", ("pause_queue",)),
     "confirm_clean": ("GET", ("clean_queue",)),
@@ -61,7 +65,7 @@ PARTS = {str(one.name): set(one.pattern.converters) for one in reversed([*_walk(
 OF_A_QUEUE = [name for name in PAGES if "queue" in PARTS.get(name, ())]
 
 # What stands for the parts of addresses that are neither queue nor job.
-VALUES: dict[str, str] = {}
+VALUES: dict[str, str] = {"worker": "a" * 32, "verb": "pause"}
 
 
 def names() -> Iterator[str]:

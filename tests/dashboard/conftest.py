@@ -13,6 +13,7 @@ from django.test import Client
 from dashboard.live import state
 from queuecore import Queue, history
 from queuecore.models import QueueScope
+from tests.dashboard import fleet
 from tests.server.hands import Hands
 from tests.servers import Server
 
@@ -64,7 +65,7 @@ def admin(transactional_db: None) -> Client:
 
 @pytest.fixture
 def emails(server: Server, redis_client: redis.Redis) -> Queue:
-    """The queue ``emails`` with a job in each state; their ids begin with the states' names."""
+    """The queue ``emails`` with a worker, and a job in each state; ids begin with its name."""
     queue = Queue("emails")
     hands = Hands(queue, "mail-1")
     for end in ("completed", "failed", "active"):
@@ -80,6 +81,7 @@ def emails(server: Server, redis_client: redis.Redis) -> Queue:
     queue.add("welcome", {"to": "waiting@example.com"}, job_id="waiting-1")
     queue.add("welcome", {"to": "later@example.com"}, job_id="delayed-1", delay=3600)
     queue.add("urgent", {"to": "first@example.com"}, job_id="prioritized-1", priority=2)
+    fleet.process(redis_client)
     return queue
 
 

@@ -1,0 +1,60 @@
+"""The fleet: the workers on screen, their processes, peers of other libraries, lost jobs.
+
+Ids are ``<alias>:<worker>``, and ``seen:<number>``: how many workers there were for the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.utils.translation import gettext as _
+
+from ... import crew, links
+from ...draw import worker_cells
+from ..sources import Source, register
+from ..state import LiveState, Patch, Topic, Viewer
+from .base import Patches, cell
+
+register("workers", Source(5.0, crew.look, crew.alook))
+
+
+def patches(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]) -> Patches:
+    found = crew.members(state, viewer)
+    rest = crew.others(state, viewer)
+    several = len(state.connections) > 1
+    patches: Patches = {
+        "workers-crowd": Patch(text=worker_cells.crowd(found, rest)),
+        "workers-newer": Patch(text=_newer(len(found), ids)),
+        "workers-peers": Patch(html=worker_cells.peers(rest, viewer.mount, several)),
+        "workers-lost": Patch(
+            html=worker_cells.lost_jobs(crew.lost_jobs(state, viewer), viewer.mount, several)
+        ),
+    }
+    known = {one.key: one for one in found}
+    for key in ids:
+        alias, _colon, worker = key.partition(":")
+        if alias not in state.connections or "workers" not in state[alias].extra:
+            continue
+        one = known.get(key)
+        cells = worker_cells.gone() if one is None else worker_cells.cells(one, viewer.mount)
+        for name, body in cells.items():
+            id = links.dom_id("w", alias, worker, name)
+            patches[id] = cell(id, body)
+        if one is not None:
+            process = one.process
+            for name, body in (
+                ("health", worker_cells.health(process)),
+                ("facts", worker_cells.process_facts(process)),
+            ):
+                id = links.dom_id("wp", alias, process.id, name)
+                patches[id] = cell(id, body)
+    return patches
+
+
+def _newer(count: int, ids: Sequence[str]) -> str:
+    """How many workers have come since the page was made."""
+    seen = next((one.removeprefix("seen:") for one in ids if one.startswith("seen:")), "")
+    if not (seen.isascii() and seen.isdigit() and len(seen) < 9):
+        return ""
+    more = count - int(seen)
+    return _("+%(count)s new") % {"count": more} if more > 0 else ""
