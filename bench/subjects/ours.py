@@ -24,14 +24,15 @@ def configure(url: str) -> None:
 def work(task: dict[str, Any]) -> None:
     """Work the queue until told to stop."""
     from queuecore import Job, Worker
+    from queuecore.worker.runs import Runs
 
     notes = Notes()
 
-    class Counted(Worker):
+    class Counted(Runs):
         """Notes each acknowledgement, as the peers' `completed` listeners do."""
 
-        def _acknowledged(self, outcomes: Any, claim: Any) -> None:
-            super()._acknowledged(outcomes, claim)
+        def acknowledged(self, outcomes: Any, claim: Any) -> None:
+            super().acknowledged(outcomes, claim)
             notes.acknowledge(len(outcomes))
 
     async def noop(job: Job) -> None:
@@ -45,7 +46,8 @@ def work(task: dict[str, Any]) -> None:
         notes.pick_up(job.data["sent"])
 
     processor = {"async": noop, "threads": in_thread, "latency": latency}[task["processor"]]
-    worker = Counted(task["queue"], processor, concurrency=task["concurrency"])
+    worker = Worker(task["queue"], processor, concurrency=task["concurrency"])
+    worker._runs.__class__ = Counted
 
     def stop() -> None:
         wait_for_stop()
