@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
 
 PRIORITY, MARKED = 2**32, 4096
 POISON = 3  # unconfirmed stalls beyond the allowed ones
@@ -27,16 +26,30 @@ class Entry:
     confirmed: bool = False
     stalls: int = 0
     doomed: bool = False  # fails when it is claimed next
+    told: bool = False  # was doomed already when it was claimed
     processed: int | None = None
     finished: int | None = None
     holder: tuple[str, int] | None = None  # worker and number of the claim
-    delay: int = 0  # of a parent that has not been released
+    delay: int = 0  # the last it was given, until it is over
     parent: str = ""
     policy: str = ""  # what its failure means to the parent
+    is_parent: bool = False  # has or had children
     dependencies: set[str] = field(default_factory=set)
     processed_children: set[str] = field(default_factory=set)
     ignored: set[str] = field(default_factory=set)
     unsuccessful: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class Node:
+    """One job of a flow that is to be added."""
+
+    id: str
+    parent: str = ""
+    policy: str = ""
+    priority: int = 0
+    delay: int = 0
+    is_parent: bool = False
 
 
 class Ranked:
@@ -87,7 +100,7 @@ class Model:
         id = job_id or str(self.last_id)
         if id in self.jobs:
             return id
-        self.jobs[id] = job = Entry(id, self.now, priority, lifo)
+        self.jobs[id] = job = Entry(id, self.now, priority, lifo, delay=delay)
         if delay:
             self._delay(id, self.now + delay)
         elif priority:
@@ -96,18 +109,59 @@ class Model:
             self._queue(id, first=lifo)
         return id
 
-    def add_flow(
-        self, parent: str, children: dict[str, dict[str, Any]], *, priority: int, delay: int
-    ) -> None:
-        """*children*: by id, what :meth:`add` takes and a policy."""
-        self.last_id += 1
-        self.jobs[parent] = Entry(parent, self.now, priority, delay=delay)
-        self.waiting_children.scores[parent] = self.now
-        for id, options in children.items():
-            plain = {name: value for name, value in options.items() if name != "policy"}
-            self.add(job_id=id, **plain)
-            self.jobs[id].parent, self.jobs[id].policy = parent, options["policy"]
-            self.jobs[parent].dependencies.add(id)
+    def add_flow(self, nodes: list[Node]) -> bool:
+        """Add *nodes*, each generation before the next; False if none of them can be added."""
+        links: dict[str, str] = {}
+        for node in nodes:
+            if node.parent and not self._may_adopt(node.id, node.parent, links):
+                return False
+        done = []
+        for node in nodes:
+            if node.id in self.jobs:
+                self.last_id += 1
+                if node.parent and self._adopt(node):
+                    done.append(node.parent)
+            elif node.is_parent:
+                self.last_id += 1
+                self.jobs[node.id] = Entry(node.id, self.now, node.priority, delay=node.delay)
+                self.waiting_children.scores[node.id] = self.now
+            else:
+                self.add(priority=node.priority, delay=node.delay, job_id=node.id)
+            if node.parent and node.parent != self.jobs[node.id].parent:
+                self._adopt(node)
+        for parent in done:
+            self._release_if_done(parent)
+        return True
+
+    def add_child(self, node: Node) -> bool:
+        """Give a job that exists one more child; False if it cannot be."""
+        if not self._may_adopt(node.id, node.parent, {}):
+            return False
+        self.add(priority=node.priority, delay=node.delay, job_id=node.id)
+        if self._adopt(node):
+            self._release_if_done(node.parent)
+        return True
+
+    def _may_adopt(self, id: str, parent: str, links: dict[str, str]) -> bool:
+        job = self.jobs.get(id)
+        known = links.get(id) or (job.parent if job else "")
+        if known and known != parent and known in self.jobs:
+            return False
+        links[id] = parent
+        above = parent if job else ""
+        while above and above != id:
+            above = links.get(above) or (self.jobs[above].parent if above in self.jobs else "")
+        return not above
+
+    def _adopt(self, node: Node) -> bool:
+        """Whether the child had completed before."""
+        job, parent = self.jobs[node.id], self.jobs[node.parent]
+        job.parent, job.policy, parent.is_parent = node.parent, node.policy, True
+        if node.id in self.completed:
+            parent.processed_children.add(node.id)
+            return True
+        parent.dependencies.add(node.id)
+        return False
 
     def _queue(self, id: str, *, first: bool = False) -> None:
         self.wait.insert(len(self.wait) if first else 0, id)
@@ -140,6 +194,10 @@ class Model:
             self._rank(job)
         else:
             self._queue(id, first=True)
+
+    def _release_if_done(self, id: str) -> None:
+        if not self.jobs[id].dependencies and self.waiting_children.take(id):
+            self._release(id)
 
     def _tell_parent(self, child: Entry, kind: str) -> None:
         parent = self.jobs.get(child.parent)
@@ -175,6 +233,7 @@ class Model:
         if parent.dependencies or not self.waiting_children.take(parent.id):
             return
         if hard:
+            self._unlink(parent, hard=True)
             del self.jobs[parent.id]
         else:
             self._queue(parent.id, first=True)
@@ -188,10 +247,49 @@ class Model:
             noted = [parent.processed_children]
         else:
             noted = [parent.unsuccessful, parent.ignored]
-        if any(child.id in one for one in noted):
-            for one in noted:
-                one.discard(child.id)
-            parent.dependencies.add(child.id)
+        for one in noted:
+            if child.id in one:
+                one.remove(child.id)
+                parent.dependencies.add(child.id)
+                return
+
+    def remove_child_dependency(self, id: str) -> bool:
+        """A parent no longer waits for a child, which goes on by itself; whether it had."""
+        child = self.jobs[id]
+        if child.parent not in self.jobs or id not in self.jobs[child.parent].dependencies:
+            return False
+        self._unlink(child)
+        child.parent = child.policy = ""
+        return True
+
+    def remove_unprocessed_children(self, id: str) -> int:
+        """Delete what a job waits for and nobody has begun, and theirs; how many of its own."""
+        below: dict[str, list[str]] = {}
+        seen = {id}
+
+        def collect(one: str) -> None:
+            below[one] = [
+                child for child in self.jobs[one].dependencies - seen
+                if self.jobs[child].holder is None and child not in self.failed
+            ]  # fmt: skip
+            seen.update(below[one])
+            for child in below[one]:
+                collect(child)
+
+        collect(id)
+        for child in below[id]:
+            self._remove_family(child, below)
+        return len(below[id])
+
+    def wait_for_children(self, id: str, child: str = "") -> bool:
+        """A running job waits for its children, or for *child*; whether it does."""
+        job = self.jobs[id]
+        if not (child in job.dependencies if child else job.dependencies):
+            return False
+        self._leave(job)
+        job.unconfirmed, job.confirmed = 0, False
+        self.waiting_children.scores[id] = self.now
+        return True
 
     def refusal(self, id: str, kind: str) -> int:
         """BullMQ's code where a job cannot complete because of its children; else 0."""
@@ -204,9 +302,7 @@ class Model:
 
     def finish(self, id: str, kind: str, *, delay: int = 0, keep: int | None = None) -> None:
         job = self.jobs[id]
-        self.active.remove(id)
-        self.seen.discard(id)
-        job.holder = None
+        self._leave(job)
         if kind in "cf":
             target = self.completed if kind == "c" else self.failed
             job.atm += 1
@@ -226,6 +322,7 @@ class Model:
         if kind != "w":
             job.unconfirmed, job.confirmed = 0, False
         if kind in "dp":
+            job.delay = delay
             self._delay(id, self.now + delay)
         elif kind == "w":
             self._ready(job, first=True)
@@ -233,6 +330,11 @@ class Model:
             self._rank(job)
         else:
             self._queue(id, first=job.lifo)
+
+    def _leave(self, job: Entry) -> None:
+        self.active.remove(job.id)
+        self.seen.discard(job.id)
+        job.holder = None
 
     def evict(self, kind: str, keep: int) -> None:
         """Keep the newest *keep* of the completed or failed."""
@@ -246,8 +348,7 @@ class Model:
             id for id in self.delayed.order() if self.delayed.scores[id] < (self.now + 1) * MARKED
         ]
         for id in due:
-            del self.delayed.scores[id]
-            self._ready(self.jobs[id])
+            self.promote(id)
         if self.paused:
             return []
         waiting = len(self.wait) + (len(self.prioritized) if len(self.wait) < want * 2 else 0)
@@ -272,6 +373,7 @@ class Model:
             job.ats += 1
             job.processed = self.now
             job.holder = (worker, number)
+            job.told = job.doomed
             job.confirmed = False
             if suspect:
                 break
@@ -328,6 +430,7 @@ class Model:
 
     def promote(self, id: str) -> None:
         del self.delayed.scores[id]
+        self.jobs[id].delay = 0
         self._ready(self.jobs[id])
 
     def retry(self, id: str) -> None:
@@ -371,17 +474,44 @@ class Model:
 
     def change_delay(self, id: str, delay: int) -> None:
         del self.delayed.scores[id]
+        self.jobs[id].delay = delay
         self._delay(id, self.now + delay)
 
-    def family(self, id: str) -> list[str]:
-        """A job and its children, of those that exist."""
+    def children(self, id: str) -> set[str]:
+        """All children that a job knows of."""
         job = self.jobs[id]
-        children = job.dependencies | job.processed_children | job.ignored | job.unsuccessful
-        return [id, *sorted(children & self.jobs.keys())]
+        return job.processed_children | job.ignored | job.unsuccessful | job.dependencies
 
-    def locked(self, id: str) -> bool:
-        """Whether a worker holds it or a child that it waits for."""
-        return any(self.jobs[one].holder for one in [id, *self.jobs[id].dependencies])
+    def is_related(self, id: str) -> bool:
+        """Whether it has, or had, a parent or children."""
+        return self.jobs[id].is_parent or bool(self.jobs[id].parent)
+
+    def remove_job(self, id: str, children: bool) -> bool:
+        """Delete a job, and what stands below it; False if a worker holds one that is to go."""
+        below: dict[str, list[str]] = {}
+
+        def is_free(one: str, finished: bool) -> bool:
+            if not finished and self.jobs[one].holder is not None:
+                return False
+            below[one] = []
+            job, free = self.jobs[one], True
+            ended = job.processed_children | job.ignored | job.unsuccessful
+            for child in (ended | job.dependencies) & self.jobs.keys() if children else ():
+                if child not in below:
+                    below[one].append(child)
+                    free = is_free(child, child in ended) and free
+            return free
+
+        if not is_free(id, False):
+            return False
+        self._remove_family(id, below)
+        return True
+
+    def _remove_family(self, id: str, below: dict[str, list[str]]) -> None:
+        self._unlink(self.jobs[id])
+        for child in below[id]:
+            self._remove_family(child, below)
+        self.remove(id)
 
     def remove(self, id: str, *, hard: bool = False) -> None:
         """Delete one job; *hard* as a clean and a drain do."""
@@ -393,6 +523,7 @@ class Model:
         for listed in (self.wait, self.active):
             if id in listed:
                 listed.remove(id)
+        self.seen.discard(id)
         del self.jobs[id]
 
     def drain(self, delayed: bool) -> int:

@@ -18,7 +18,14 @@ from hypothesis.stateful import (
 )
 
 from queuecore import FlowJob, FlowProducer, Job, JobSpec, Queue
-from queuecore.errors import JobIsLocked, JobNotInState
+from queuecore.errors import (
+    FailedChildren,
+    JobIsLocked,
+    JobNotInState,
+    ParentConflict,
+    ParentNotFound,
+)
+from queuecore.options import POLICIES
 from queuecore.wire.calls.working import (
     ClaimOptions,
     HeldLock,
@@ -31,25 +38,48 @@ from queuecore.wire.calls.working import (
 from queuecore.wire.clock import FixedClock
 from queuecore.wire.connections import get_connection
 from tests import invariants
-from tests.model.queue_model import CLEANED, STATES, Model
+from tests.model.queue_model import CLEANED, STATES, Model, Node
 
 START = 1_800_000_000_000
 MOST_STALLS = 1
 PRIORITIES = st.sampled_from([0, 0, 0, 1, 2, 2, 7, 2_097_151])
 DELAYS = st.sampled_from([0, 0, 0, 1, 5, 5, 60])
-POLICIES = st.sampled_from(
-    [
-        *("", "", "fail_parent_on_failure", "continue_parent_on_failure"),
-        *("ignore_dependency_on_failure", "remove_dependency_on_failure"),
-    ]
-)
+FAILURES = st.sampled_from(["", "fail_parent_on_failure", *POLICIES])
+OWN_IDS = ["a", "b", "wait-1", "c" * 40]  # of jobs that may be added again and again
 SPECS = st.fixed_dictionaries(
     {"priority": PRIORITIES, "delay": DELAYS, "lifo": st.booleans()},
-    optional={"job_id": st.sampled_from(["a", "b", "wait-1", "c" * 40])},
+    optional={"job_id": st.sampled_from(OWN_IDS)},
+)
+# What stands below the root of a flow: a list is a job with children, a number one without.
+SHAPES: list[list[Any]] = [
+    [0], [0, 0], [0, 0, 0], [[0]], [[0, 0]], [[0], 0], [0, [0, 0]], [[[0]]], [[[0], 0], 0],
+]  # fmt: skip
+MOST_NODES = 5
+# Families are to get on: most of them are to run at once.
+NODES = st.lists(
+    st.tuples(
+        FAILURES, st.sampled_from([0, 0, 0, 0, 0, 3]), st.sampled_from([0, 0, 0, 0, 0, 0, 5])
+    ),
+    min_size=MOST_NODES + 1,
+    max_size=MOST_NODES + 1,
 )
 # A series that fails is told as it was met where shrinking it would take minutes.
 PHASES = [Phase.explicit, Phase.reuse, Phase.generate]
+# Chooses one of what there is.
+WHICH = st.integers(0, 999)
 COUNTS = st.one_of(st.none(), st.integers(1, 5))
+
+
+# Rules that add many jobs without relatives, or keep all of them from being run.
+CROWDS = precondition(lambda self: not self.families)
+# Rules that find something to do only where there are jobs.
+BUSY = precondition(lambda self: bool(self.model.jobs))
+
+
+ACTS = [
+    *("work", "work", "work", "work", "failed", "completed", "remove", "clean", "wait", "forget"),
+    *("unprocessed", "time", "children", "children", "later", "adopt"),
+]
 
 
 class Machine(RuleBasedStateMachine):
@@ -57,15 +87,18 @@ class Machine(RuleBasedStateMachine):
 
     client: redis.Redis
 
-    @initialize(paused=st.booleans())
-    def begin(self, paused: bool) -> None:
+    @initialize(paused=st.booleans(), families=st.sampled_from([False, True, True]))
+    def begin(self, paused: bool, families: bool) -> None:
+        """*families*: flows above all, which then meet what is rare."""
         self.client.flushall()
         connection = get_connection()
         self.clock = connection.clock = FixedClock(START)
         self.queue = Queue("q")
         self.run = connection.run
         self.model = Model(START)
-        self.calls = self.flows = 0
+        self.flow = FlowProducer()
+        self.calls = self.made = 0
+        self.families, paused = families, paused and not families
         self.workers = {"one": "one-0", "two": "two-0"}
         if paused:
             self.queue.pause()
@@ -73,68 +106,193 @@ class Machine(RuleBasedStateMachine):
 
     # Producers
 
+    @CROWDS
     @rule(spec=SPECS)
     def add(self, spec: dict[str, Any]) -> None:
         job = self.queue.add("job", {}, **spec)
         assert job.id == self._model_add(spec)
 
+    @CROWDS
     @rule(specs=st.lists(SPECS, min_size=1, max_size=12))
     def add_bulk(self, specs: list[dict[str, Any]]) -> None:
         jobs = self.queue.add_bulk([JobSpec("job", {}, **spec) for spec in specs])
         assert [job.id for job in jobs] == [self._model_add(spec) for spec in specs]
 
     @rule(
-        children=st.lists(
-            st.fixed_dictionaries({"priority": PRIORITIES, "delay": DELAYS, "policy": POLICIES}),
-            min_size=1,
-            max_size=3,
-        ),
-        priority=PRIORITIES,
-        delay=DELAYS,
+        shape=st.sampled_from(SHAPES),
+        drawn=NODES,
+        known=st.sampled_from(["", "", "", "root", "leaf"]),
+        which=WHICH,
     )
-    def add_flow(self, children: list[dict[str, Any]], priority: int, delay: int) -> None:
-        self.flows += 1
-        named = {f"child-{self.flows}-{n}": one for n, one in enumerate(children)}
-        root = f"parent-{self.flows}"
-        tree = FlowProducer().add(
-            FlowJob(
-                "parent", queue="q", job_id=root, priority=priority, delay=delay,
-                children=[
-                    FlowJob(
-                        "child", queue="q", job_id=id, priority=one["priority"],
-                        delay=one["delay"], **({one["policy"]: True} if one["policy"] else {}),
-                    )
-                    for id, one in named.items()
-                ],
-            )
-        )  # fmt: skip
-        assert [tree.job.id, *(one.job.id for one in tree.children)] == [root, *named]
-        self.model.add_flow(
-            root,
-            {id: {**one, "delay": one["delay"] * 1000} for id, one in named.items()},
-            priority=priority,
-            delay=delay * 1000,
-        )
+    def add_flow(
+        self, shape: list[Any], drawn: list[tuple[str, int, int]], known: str, which: int
+    ) -> None:
+        """Add a flow; its root or one of its leaves may be there already."""
+        options = iter(drawn)
+        there = [self._grown(which)] if known else []
+
+        def plan(one: Any, parent: str) -> FlowJob:
+            policy, priority, delay = next(options)
+            fits = one == 0 and known == "leaf" if parent else known == "root"
+            id = (fits and there and there.pop()) or self._new_id("parent" if one else "job")
+            policy = policy if parent else ""
+            return FlowJob(
+                "job", queue="q", job_id=id, priority=priority, delay=delay,
+                children=[plan(child, id) for child in one or ()],
+                **({policy: True} if policy else {}),
+            )  # fmt: skip
+
+        nodes: list[Node] = []
+        tree = plan(shape, "")
+        below = [("", tree)]
+        for parent, job in below:  # grows while it is walked, a generation after the other
+            id, options_ = str(job.options["job_id"]), job.options
+            policy = next((name for name in options_ if name in POLICIES), "")
+            nodes.append(
+                Node(
+                    id, parent, policy, options_["priority"],
+                    options_["delay"] * 1000, bool(job.children),
+                )
+            )  # fmt: skip
+            below += [(id, child) for child in job.children]
+        if self.model.add_flow(nodes):
+            self.flow.add(tree)
+        else:
+            with pytest.raises(ParentConflict):
+                self.flow.add(tree)
+
+    @BUSY
+    @rule(
+        drawn=NODES,
+        count=st.integers(1, 3),
+        known=st.sampled_from([False, False, True]),
+        which=WHICH,
+        held=st.sampled_from([True, True, False]),
+        waits=st.sampled_from(["", "all", "one"]),
+    )
+    def add_children(
+        self,
+        drawn: list[tuple[str, int, int]],
+        count: int,
+        known: bool,
+        which: int,
+        held: bool,
+        waits: str,
+    ) -> None:
+        """Give a job more children, mostly one that runs, which may wait for them then."""
+        parent = self._running(which) if held else self._grown(which)
+        if not parent:
+            return
+        job = self.queue.get_job(parent)
+        for n, (policy, priority, delay) in enumerate(drawn[:count]):
+            id = (known and n == 0 and self._grown(which * 7)) or self._new_id("child")
+            node = Node(id, parent, policy, priority, delay * 1000)
+            options: dict[str, Any] = {policy: True} if policy else {}
+            options |= {"priority": priority, "delay": delay, "parent": job, "job_id": id}
+            if self.model.add_child(node):
+                assert self.queue.add("child", {}, **options).id == id
+            else:
+                with pytest.raises(ParentConflict):
+                    self.queue.add("child", {}, **options)
+        if held and waits:
+            self._wait_for_children(parent, id if waits == "one" else "")
+
+    @BUSY
+    @rule(which=WHICH, one=st.booleans())
+    def wait_for_children(self, which: int, one: bool) -> None:
+        parent = self._running(which)
+        if parent:
+            known = sorted(self.model.children(parent)) if one else []
+            self._wait_for_children(parent, known[which % len(known)] if known else "")
+
+    def _wait_for_children(self, parent: str, child: str) -> None:
+        job, entry = self.queue.get_job(parent), self.model.jobs[parent]
+        assert job is not None
+        assert entry.holder is not None
+        token = "{}:{}".format(*entry.holder)
+        key = child and f"bull:q:{child}"
+        if entry.unsuccessful:
+            with pytest.raises(FailedChildren):
+                job.move_to_waiting_children(token, child=key)
+        else:
+            waits = job.move_to_waiting_children(token, child=key)
+            assert waits == self.model.wait_for_children(parent, child)
+
+    def _grown(self, which: int) -> str:
+        """One of the jobs with ids of their own that are used once, "" if there is none."""
+        ids = [id for id in self.model.jobs if id not in OWN_IDS and not id.isdigit()]
+        if which % 2:
+            ids = [id for id in ids if id in self.model.completed] or ids
+        return ids[which % len(ids)] if ids else ""
+
+    def _running(self, which: int) -> str:
+        """A job that a worker holds, a parent rather than another; its id is used once, too."""
+        held = [id for id in self.model.active if self.model.jobs[id].holder and id not in OWN_IDS]
+        parents = [id for id in held if self.model.jobs[id].is_parent] or held
+        return parents[which % len(parents)] if parents else ""
+
+    def _new_id(self, kind: str) -> str:
+        self.made += 1
+        return f"{kind}-{self.made}"
 
     def _model_add(self, spec: dict[str, Any]) -> str:
         return self.model.add(**{**spec, "delay": spec["delay"] * 1000})
 
     # Workers
 
+    @BUSY
     @rule(
         who=st.sampled_from(["one", "two"]),
-        rounds=st.lists(st.lists(st.sampled_from("ccf"), max_size=6), min_size=1, max_size=5),
+        rounds=st.integers(1, 5),
+        failing=WHICH,
         keep=st.sampled_from([None, None, None, 0, 2]),
     )
-    def work(self, who: str, rounds: list[list[str]], keep: int | None) -> None:
-        """Complete and fail what comes, for a while."""
-        for kinds in rounds:
+    def work(self, who: str, rounds: int, failing: int, keep: int | None) -> None:
+        """Complete what comes, and fail some of it, for a while."""
+        for turn in range(rounds):
+            kinds = ["cf"[failing >> (turn + n) % 10 & 1] for n in range(6)]
             self.call(who, 6, kinds, 1, keep, 0)
 
+    @BUSY
+    @precondition(lambda self: self.families)
+    @rule(acts=st.lists(st.tuples(st.sampled_from(ACTS), WHICH), min_size=6, max_size=6))
+    def live(self, acts: list[tuple[str, int]]) -> None:
+        """Much happens to the families in a row, with work in between."""
+        for act, which in acts:
+            if not self.model.jobs:
+                return
+            if act in ("completed", "failed"):
+                self.retry(which, act)
+            elif act == "remove":
+                self.remove(which, which % 3 > 0)
+            elif act == "clean":
+                self.clean_or_drain(CLEANED[which % len(CLEANED)], 0, 1)
+            elif act == "wait":
+                self.wait_for_children(which, which % 2 > 0)
+            elif act == "forget":
+                self.remove_child_dependency(which)
+            elif act == "unprocessed":
+                self.remove_unprocessed_children(which)
+            elif act == "children":
+                policy = [*POLICIES, "fail_parent_on_failure"][which % 5]
+                waits = ("", "all", "one")[which % 3]
+                self.add_children([(policy, 0, 0)] * 2, 1 + which % 2, False, which, True, waits)
+            elif act == "adopt":
+                self.add_flow(SHAPES[which % 4], [("", 0, 0)] * 6, "leaf", which | 1)
+            elif act == "later":
+                self.call(("one", "two")[which % 2], 0, ["d"] * 3, 60_000, None, 0)
+            elif act == "time":
+                self.time_passes(5)
+            else:
+                who = ("one", "two")[which // 500]  # what one holds goes on while the other works
+                self.work(who, 1 + which % 3, which, 0 if which % 7 == 0 else None)
+
+    @BUSY
     @rule(who=st.sampled_from(["one", "two"]), want=st.integers(1, 6))
     def claim(self, who: str, want: int) -> None:
         self.call(who, want, [], 1, None, 0)
 
+    @BUSY
     @rule(
         who=st.sampled_from(["one", "two"]),
         want=st.integers(0, 6),
@@ -152,7 +310,7 @@ class Machine(RuleBasedStateMachine):
         outcomes = []
         for id, drawn in zip(held, kinds, strict=False):
             job = self.model.jobs[id]
-            kind = "f" if job.doomed else drawn
+            kind = "f" if job.told else drawn
             assert job.holder is not None
             number, attempts = job.holder[1], job.atm + 1
             outcomes.append((Outcome(
@@ -185,6 +343,7 @@ class Machine(RuleBasedStateMachine):
             assert (answer.late, answer.codes) == (False, codes)
             assert [one.id for one in answer.jobs] == expected
 
+    @BUSY
     @rule(who=st.sampled_from(["one", "two"]))
     def renew(self, who: str) -> None:
         worker = self.workers[who]
@@ -196,6 +355,7 @@ class Machine(RuleBasedStateMachine):
         assert self.run(extend_locks(self.queue.keys, 30_000, locks)) == [1] * len(locks)
         self.model.renew(worker)
 
+    @BUSY
     @rule(who=st.sampled_from(["one", "two"]), renewed=st.booleans(), checks=st.integers(0, 3))
     def kill(self, who: str, renewed: bool, checks: int) -> None:
         """It is gone; its locks run out, and another takes its place."""
@@ -209,6 +369,7 @@ class Machine(RuleBasedStateMachine):
         for _ in range(checks):
             self.check_for_stalls()
 
+    @BUSY
     @rule(who=st.sampled_from(["one", "two"]))
     def leave(self, who: str) -> None:
         """It shuts down with jobs under way; a late call of it changes nothing."""
@@ -227,6 +388,7 @@ class Machine(RuleBasedStateMachine):
         self.calls += 1
         self.workers[who] = f"{who}-{self.calls}"
 
+    @BUSY
     @rule()
     def check_for_stalls(self) -> None:
         self.client.delete("bull:q:stalled-check")
@@ -242,11 +404,15 @@ class Machine(RuleBasedStateMachine):
 
     # An operator
 
+    @CROWDS
+    @BUSY
     @rule()
     def pause_or_resume(self) -> None:
         (self.queue.resume if self.model.paused else self.queue.pause)()
         self.model.paused = not self.model.paused
 
+    @CROWDS
+    @BUSY
     @rule(concurrency=st.sampled_from([None, 1, 3]))
     def limit(self, concurrency: int | None) -> None:
         if concurrency is not None:
@@ -258,16 +424,19 @@ class Machine(RuleBasedStateMachine):
             self.queue.set_global_concurrency(concurrency)
         self.model.concurrency = concurrency
 
-    def some(self, data: st.DataObject, *states: str) -> Job:
+    def some(self, which: int, *states: str) -> Job:
         ids = [id for state in states or STATES for id in self.model.state(state)]
-        job = self.queue.get_job(data.draw(st.sampled_from(ids)))
+        if self.families:
+            related = [id for id in ids if self.model.is_related(id)]
+            ids = related or ids
+        job = self.queue.get_job(ids[which % len(ids)])
         assert job is not None
         return job
 
-    @precondition(lambda self: self.model.jobs)
-    @rule(data=st.data())
-    def promote(self, data: st.DataObject) -> None:
-        job = self.some(data)
+    @BUSY
+    @rule(which=WHICH)
+    def promote(self, which: int) -> None:
+        job = self.some(which)
         if job.id in self.model.delayed:
             job.promote()
             self.model.promote(job.id)
@@ -275,10 +444,10 @@ class Machine(RuleBasedStateMachine):
             with pytest.raises(JobNotInState):
                 job.promote()
 
-    @precondition(lambda self: self.model.jobs)
-    @rule(data=st.data(), state=st.sampled_from(["completed", "failed"]))
-    def retry(self, data: st.DataObject, state: str) -> None:
-        job = self.some(data)
+    @BUSY
+    @rule(which=WHICH, state=st.sampled_from(["completed", "failed"]))
+    def retry(self, which: int, state: str) -> None:
+        job = self.some(which)
         if job.id in getattr(self.model, state):
             job.retry(state)
             self.model.retry(job.id)
@@ -286,6 +455,7 @@ class Machine(RuleBasedStateMachine):
             with pytest.raises(JobNotInState):
                 job.retry(state)
 
+    @BUSY
     @rule(state=st.sampled_from(["completed", "failed", "delayed"]), count=COUNTS)
     def retry_or_promote_jobs(self, state: str, count: int | None) -> None:
         if state == "delayed":
@@ -294,38 +464,57 @@ class Machine(RuleBasedStateMachine):
             found = getattr(self.model, state)
             assert self.queue.retry_jobs(state, count=count) == self.model.retry_all(found, count)
 
-    @precondition(lambda self: self.model.jobs)
-    @rule(data=st.data(), priority=PRIORITIES, lifo=st.booleans())
-    def change_priority(self, data: st.DataObject, priority: int, lifo: bool) -> None:
-        job = self.some(data)
+    @BUSY
+    @rule(which=WHICH, priority=PRIORITIES, lifo=st.booleans())
+    def change_priority(self, which: int, priority: int, lifo: bool) -> None:
+        job = self.some(which)
         job.change_priority(priority, lifo)
         self.model.change_priority(job.id, priority, lifo)
 
     @precondition(lambda self: self.model.delayed.scores)
-    @rule(data=st.data(), delay=DELAYS)
-    def change_delay(self, data: st.DataObject, delay: int) -> None:
-        job = self.some(data, "delayed")
+    @rule(which=WHICH, delay=DELAYS)
+    def change_delay(self, which: int, delay: int) -> None:
+        job = self.some(which, "delayed")
         job.change_delay(delay)
         self.model.change_delay(job.id, delay * 1000)
 
-    @precondition(lambda self: self.model.jobs)
-    @rule(data=st.data())
-    def remove(self, data: st.DataObject) -> None:
-        job = self.some(data)
-        if self.model.locked(job.id):
-            with pytest.raises(JobIsLocked):
-                job.remove()
+    @BUSY
+    @rule(which=WHICH, children=st.sampled_from([True, True, False]))
+    def remove(self, which: int, children: bool) -> None:
+        job = self.some(which)
+        if self.model.remove_job(job.id, children):
+            assert job.remove(children)
         else:
-            assert job.remove()
-            for id in self.model.family(job.id):
-                self.model.remove(id)
+            with pytest.raises(JobIsLocked):
+                job.remove(children)
 
+    @BUSY
+    @rule(which=WHICH)
+    def remove_unprocessed_children(self, which: int) -> None:
+        job = self.some(which)
+        removed = self.model.remove_unprocessed_children(job.id)
+        assert job.remove_unprocessed_children() == removed
+
+    @BUSY
+    @rule(which=WHICH)
+    def remove_child_dependency(self, which: int) -> None:
+        job = self.some(which)
+        parent = self.model.jobs[job.id].parent
+        if parent and parent not in self.model.jobs:
+            with pytest.raises(ParentNotFound):
+                job.remove_child_dependency()
+        else:
+            assert job.remove_child_dependency() == self.model.remove_child_dependency(job.id)
+
+    @BUSY
     @rule(
         state=st.sampled_from([*CLEANED, "to be run", "to be run or delayed"]),
         grace=st.sampled_from([0, 0, 5, 60]),
         limit=st.sampled_from([0, 0, 1, 3]),
     )
     def clean_or_drain(self, state: str, grace: int, limit: int) -> None:
+        if self.families and (state not in CLEANED or not limit):
+            state, limit = "waiting", 1  # else there would seldom be any
         if state not in CLEANED:
             delayed = state != "to be run"
             assert self.queue.drain(delayed) == self.model.drain(delayed)
@@ -336,6 +525,7 @@ class Machine(RuleBasedStateMachine):
         for id in removed:
             self.model.remove(id, hard=True)
 
+    @BUSY
     @rule(seconds=st.sampled_from([0.001, 1, 5, 90]))
     def time_passes(self, seconds: float) -> None:
         self.clock.advance(seconds)
@@ -367,17 +557,22 @@ class Machine(RuleBasedStateMachine):
         if not hasattr(self, "model") or not self.model.jobs:
             return
         pipeline = self.client.pipeline(transaction=False)
-        names = ("ats", "atm", "stc", "priority", "timestamp", "processedOn", "finishedOn")
+        names = (
+            *("ats", "atm", "stc", "priority", "timestamp", "processedOn", "finishedOn", "delay"),
+            *("defa", "parentKey"),
+        )
         for id in self.model.jobs:
             pipeline.hmget(f"bull:q:{id}", names)
         rows = pipeline.execute()
         for row, job in zip(rows, self.model.jobs.values(), strict=True):
-            numbers = [None if value is None else int(value) for value in row]
+            numbers = [None if value is None else int(value) for value in row[:8]]
             made = [job.ats or None, job.atm or None, job.stalls or None]
-            rest = [job.priority, job.made, job.processed, job.finished]
+            rest = [job.priority, job.made, job.processed, job.finished, job.delay]
             assert numbers == made + rest, job
+            parent = f"bull:q:{job.parent}" if job.parent else None
+            assert (row[8] is not None, row[9]) == (job.doomed, parent), job
         for id, job in self.model.jobs.items():
-            if job.parent == "" and id.startswith("parent-"):
+            if job.is_parent:
                 pipeline.smembers(f"bull:q:{id}:dependencies")
                 pipeline.hkeys(f"bull:q:{id}:processed")
                 pipeline.hkeys(f"bull:q:{id}:failed")
