@@ -73,6 +73,11 @@ def job_url(mount: str, alias: str, queue: str, job_id: str) -> str:
     return f"{queue_url(mount, alias, queue)}jobs/{encode(job_id)}/"
 
 
+def system_url(mount: str, alias: str) -> str:
+    """Return the address of the page about a connection's server."""
+    return f"{connection_url(mount, alias)}system/"
+
+
 def dom_id(kind: str, *names: str) -> str:
     """Return an element's id for something that has foreign names, the same wherever it is made."""
     # "~" never opens an encoded name's id part alone, so joined names stay apart.

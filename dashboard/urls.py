@@ -9,7 +9,16 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, include, path, re_path, register_converter
 from django.urls.converters import get_converters
 
-from .actions import cleanings, pauses, preferences, promotions, removals, retries, verifications
+from .actions import (
+    cleanings,
+    pauses,
+    preferences,
+    promotions,
+    removals,
+    repairs,
+    retries,
+    verifications,
+)
 from .actions import workers as worker_orders
 from .links import NameConverter
 from .live import views as live_views
@@ -24,6 +33,7 @@ from .pages import (
     queue,
     queues,
     session,
+    system,
     workers,
 )
 
@@ -52,6 +62,10 @@ _connection: list[URLPattern | URLResolver] = [
     path(f"{_JOB}retry/", retries.retry, name="retry"),
     path(f"{_JOB}promote/", promotions.promote, name="promote"),
     path(f"{_JOB}remove/", removals.remove, name="remove"),
+    path("system/", system.system, name="system"),
+    path("system/integrity/", system.integrity, name="integrity"),
+    path("system/confirm/repair/", system.confirm_repair, name="confirm_repair"),
+    path("system/repair/", repairs.repair, name="repair"),
     path("workers/<queuecore_name:worker>/", workers.worker, name="worker"),
 ]
 

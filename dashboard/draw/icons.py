@@ -41,6 +41,8 @@ NAMES = {
     "limited": "gauge",
     "info": "info",
     "audit": "shield-check",
+    "repair": "wrench",
+    "system": "server",
     "keyboard": "keyboard",
     "sign-out": "log-out",
     "pin": "pin",

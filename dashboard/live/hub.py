@@ -462,6 +462,11 @@ def get_hub() -> Hub:
     return hub
 
 
+def sockets_open() -> int:
+    """How many sockets this process has open now."""
+    return sum(len(hub.sockets) for hub in list(_hubs.values()))
+
+
 def _rights_changed(**kwargs: object) -> None:
     # What was written is seen by others after the commit; outside of a transaction that is now.
     transaction.on_commit(_look_at_rights)

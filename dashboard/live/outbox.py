@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 #: Messages that may be under way without an acknowledgement, and seconds until that is too long.
@@ -18,6 +19,9 @@ WINDOW = 16
 PATIENCE_S = 30.0
 #: The longest interval that a reader may ask for.
 LONGEST_INTERVAL_S = 60.0
+#: What this process has done: messages ``sent``, patches ``merged`` into newer ones before they
+#: were sent, sockets that ``stalled``.
+COUNTS: Counter[str] = Counter()
 
 
 class Stalled(Exception):
@@ -49,7 +53,8 @@ class Outbox:
             waiting = self._patches.setdefault(topic, {})
             for name, patch in patches.items():
                 # Behind the others again: what is sent first has waited longest.
-                waiting.pop(name, None)
+                if waiting.pop(name, None) is not None:
+                    COUNTS["merged"] += 1
                 waiting[name] = patch
             self._times[topic] = at_ms
             self._news.set()
@@ -103,6 +108,7 @@ class Outbox:
                 blocked_since = blocked_since or time.monotonic()
                 rest = blocked_since + PATIENCE_S - time.monotonic()
                 if rest <= 0:
+                    COUNTS["stalled"] += 1
                     raise Stalled
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(rest):
@@ -112,6 +118,7 @@ class Outbox:
         topic = next(iter(self._patches))
         patches = self._patches.pop(topic)
         self._seq += 1
+        COUNTS["sent"] += 1
         if not self._patches:
             # What belongs to one moment goes out together; the interval begins after it.
             self._sent_at = time.monotonic()
