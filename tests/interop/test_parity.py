@@ -1,10 +1,11 @@
-"""The table of BullMQ's features leaves nothing out: Node itself is asked what methods it has."""
+"""The table of BullMQ's features leaves nothing out of Node's methods, options and events."""
 
 import json
 import subprocess
 from pathlib import Path
 
 from tests import parity
+from tests.interop import options
 from tests.machine import PEERS
 
 # What Node's classes use among themselves, though JavaScript hides nothing.
@@ -42,3 +43,21 @@ def test_every_method_of_node_s_stands_in_the_table(node: Path) -> None:
     assert not methods - told - INTERNAL
     assert not INTERNAL & told
     assert not INTERNAL - methods
+
+
+def test_every_option_and_event_of_node_s_stands_in_the_table() -> None:
+    interfaces = options.declared(PEERS / "bullmq-6")
+    strange = interfaces.keys() - options.TOLD.keys() - options.WITHIN
+    assert not strange, (
+        "say in options.py where these stand in the table, or that they are internal"
+    )
+    assert not (options.TOLD.keys() | options.WITHIN) - interfaces.keys()
+    assert len(interfaces["WorkerOptions"]) > 15
+    told = options.told([row.theirs for row in parity.rows()])
+    missing = {
+        f"{owner}.{name}"
+        for interface, owner in options.TOLD.items()
+        for name in interfaces[interface]
+        if f"{owner}.{name}" not in told
+    }
+    assert not missing

@@ -365,7 +365,11 @@ def once_ours(count: int) -> Ours:
     return lambda q: work_ours(q, count)
 
 
-@pytest.mark.parity("Queue.upsertJobScheduler", "Queue.removeJobScheduler")
+@pytest.mark.parity(
+    "Queue.upsertJobScheduler",
+    "Queue.upsertJobScheduler(pattern, every, tz, limit, startDate, endDate, offset, immediately)",
+    "Queue.removeJobScheduler",
+)
 @pytest.mark.parametrize("act", ACTS)
 def test_acting(peer: Peer, redis_client: redis.Redis, act: str) -> None:
     theirs, ours = ACTS[act]

@@ -193,12 +193,14 @@ def test_after_its_time_an_id_is_free(queue: Queue) -> None:
     assert queue.add("x", deduplication=rule).id != first.id
 
 
+@pytest.mark.parity("JobOptions.deduplication(id, ttl, extend, replace)")
 def test_the_time_begins_anew(queue: Queue, redis_client: redis.Redis) -> None:
     queue.add("x", deduplication=Deduplication("once", ttl=5))
     queue.add("x", deduplication=Deduplication("once", ttl=timedelta(minutes=1), extend=True))
     assert 59_000 < redis_client.pttl(OWNER) <= 60_000
 
 
+@pytest.mark.parity("JobOptions.deduplication(id, ttl, extend, replace)")
 def test_the_last_of_the_late_ones_replaces_the_others(
     do: Do, queue: Queue, redis_client: redis.Redis
 ) -> None:

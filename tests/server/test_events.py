@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import redis
 
-from queuecore import Event, JobSpec, Queue, QueueEvents, QueueEventsProducer
+from queuecore import Deduplication, Event, JobSpec, Queue, QueueEvents, QueueEventsProducer
 from queuecore.errors import InvalidOption
 from tests.server.conftest import Do
 from tests.server.hands import Hands
@@ -32,7 +32,11 @@ def all_of(name: str = "q", **options: Any) -> QueueEvents:
     return QueueEvents(name, last_event_id="0-0", blocking_timeout=0.2, **options)
 
 
-@pytest.mark.parity("QueueEvents", "QueueEvents.lastEventId")
+@pytest.mark.parity(
+    "QueueEvents",
+    "QueueEvents.lastEventId",
+    "QueueEvents.on(active, added, completed, drained, waiting)",
+)
 def test_events_come_in_order_and_are_resumed(queue: Queue, hands: Hands) -> None:
     queue.add("n")
     (job,) = hands.claim()
@@ -91,6 +95,7 @@ def test_events_of_one_job_and_of_some_names(queue: Queue, hands: Hands) -> None
     assert end.returnvalue == "3"
 
 
+@pytest.mark.parity("QueueEvents.on(cleaned, delayed, failed, progress)")
 def test_what_the_events_say(queue: Queue, hands: Hands, redis_client: redis.Redis) -> None:
     queue.add("n", delay=60)
     queue.add("n")
@@ -109,6 +114,20 @@ def test_what_the_events_say(queue: Queue, hands: Hands, redis_client: redis.Red
         redis_client.xadd("bull:q:events", spoilt)
     last = read(all_of(), 12)[-2:]
     assert (last[0].returnvalue, last[1].due) == (None, None)
+
+
+@pytest.mark.parity("QueueEvents.on(deduplicated, duplicated, paused, removed, resumed)")
+def test_what_else_happens_on_a_queue(queue: Queue) -> None:
+    rule = Deduplication("d")
+    queue.add("n", job_id="a", deduplication=rule)
+    queue.add("n", job_id="b", deduplication=rule)
+    queue.add("n", job_id="a")
+    queue.pause()
+    queue.resume()
+    queue.remove("a")
+    found = [one.event for one in read(all_of(), 7)]
+    told = ["deduplicated", "duplicated", "paused", "resumed", "removed"]
+    assert found == ["added", "waiting", *told]
 
 
 def closing_in(seconds: float, events: QueueEvents) -> threading.Timer:

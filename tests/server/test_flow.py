@@ -135,6 +135,7 @@ class TestAdding:
         assert redis_client.zcard("bull:parents:waiting-children") == 3
         assert do(producer.add_bulk, []) == []
 
+    @pytest.mark.parity("FlowProducer.add(queuesOptions)")
     def test_options_by_queue(self, do: Do, producer: FlowProducer) -> None:
         node = do(
             producer.add,
@@ -436,6 +437,7 @@ class TestRefusals:
 
 
 class TestTheParentOption:
+    @pytest.mark.parity("JobOptions.parent(id, queue)")
     def test_a_job_becomes_a_child(
         self, do: Do, producer: FlowProducer, queue: Queue, redis_client: redis.Redis
     ) -> None:
@@ -578,6 +580,7 @@ class TestWaiting:
         assert again.get_children_values() == {"bull:other:a": "a", "bull:other:b": "b"}
         hands.complete(again, 1)
 
+    @pytest.mark.parity("Job.moveToWaitingChildren(child)")
     def test_for_one_of_them(self, do: Do, queue: Queue, hands: Hands) -> None:
         job = self.begin(queue, hands, "a", "b")
         Hands(Queue("other")).complete_all(1)
@@ -658,6 +661,9 @@ class TestReading:
         assert set(do(job.get_dependencies_count).values()) == {0}
         assert do(job.get_children_values) == do(job.get_ignored_children_failures) == {}
 
+    @pytest.mark.parity(
+        "Job.getDependencies(processed, unprocessed, ignored, failed, cursor, count)"
+    )
     def test_dependencies_by_pages(
         self, do: Do, producer: FlowProducer, redis_client: redis.Redis
     ) -> None:
@@ -704,7 +710,11 @@ class TestReading:
         assert (page.values, page.jobs, page.total) == ({"bull:q:d": "d"}, [], 1)
         assert do(parents.get_dependencies, "none").total == 0
 
-    @pytest.mark.parity("FlowProducer.getFlow")
+    @pytest.mark.parity(
+        "FlowProducer.getFlow",
+        "FlowProducer.getFlow(id, queueName, depth, maxChildren)",
+        "FlowJob(name, queueName, data, opts, children)",
+    )
     def test_a_flow(self, do: Do, producer: FlowProducer, node: JobNode) -> None:
         read = do(producer.get_flow, "P", "parents")
         assert [one.id for one in jobs_of(read)] == ["P", "d", "w", "x:y:z", "f", "i"]

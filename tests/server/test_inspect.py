@@ -50,6 +50,7 @@ def test_a_queue_is_found_by_exactly_one_segment(inspector, redis_client):
     assert inspector.discover(scan=True) == ["*", "plain", "with space", "{tag}"]
 
 
+@pytest.mark.parity("Queue(connection, prefix)")
 def test_a_prefix_with_pattern_characters_is_taken_literally(server, redis_client, settings):
     redis_client.hset("a[b]*?\\-^:in:meta", "x", 1)
     redis_client.hset("abZZ\\-^:out:meta", "x", 1)

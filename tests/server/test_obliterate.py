@@ -48,6 +48,7 @@ def test_a_queue_can_be_used_again(do: Do, queue: Queue, hands: Hands) -> None:
     assert [job.name for job in hands.claim()] == ["y"]
 
 
+@pytest.mark.parity("Queue.obliterate(force)")
 def test_active_jobs_are_in_the_way(
     do: Do, queue: Queue, hands: Hands, redis_client: redis.Redis
 ) -> None:

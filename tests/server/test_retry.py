@@ -33,6 +33,7 @@ def test_a_failed_job_runs_again(
     assert do(job.result) == "done"
 
 
+@pytest.mark.parity("Job.retry(resetAttemptsMade, resetAttemptsStarted)")
 @pytest.mark.parity("Job.retry")
 def test_counters_begin_anew_where_asked(do: Do, queue: Queue, hands: Hands) -> None:
     queue.add("x")

@@ -43,6 +43,7 @@ def test_jobs_are_claimed_and_ended_by_hand(
     invariants.check(redis_client, "q", idle=True)
 
 
+@pytest.mark.parity("Worker.getNextJob(block)")
 @pytest.mark.parity("Worker.getNextJob", "Worker.drainDelay")
 def test_it_waits_for_a_job_and_not_for_ever(queue: Queue) -> None:
     worker = Worker("q", drain_delay=0.2)
@@ -109,6 +110,7 @@ def test_a_deferred_failure_and_too_many_starts_end_without_a_run(
     ]
 
 
+@pytest.mark.parity("Worker.limiter(max, duration)")
 def test_a_rate_limit_holds(queue: Queue, do: Do) -> None:
     queue.add_bulk([JobSpec("n") for _ in range(3)])
     worker = Worker("q", limiter=RateLimit(2, 60))
@@ -169,7 +171,7 @@ async def test_what_was_got_by_hand_is_not_handed_back_by_a_worker_that_closes(
     await queue.connection.aclose()
 
 
-@pytest.mark.parity("Worker.startStalledCheckTimer")
+@pytest.mark.parity("Worker.startStalledCheckTimer", "QueueEvents.on(stalled)")
 async def test_a_program_without_a_running_worker_recovers_jobs(
     queue: Queue, redis_client: redis.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -186,6 +188,8 @@ async def test_a_program_without_a_running_worker_recovers_jobs(
     assert worker._checks is thread
     await until(lambda: redis_client.lrange("bull:q:wait", 0, -1) == [job.id])
     assert "was left by its worker and runs again" in caplog.text
+    events = [fields["event"] for _, fields in redis_client.xrange("bull:q:events")]
+    assert "stalled" in events
     with pytest.raises(LockLost):
         await held.amove_to_completed()
     again = await worker.aget_next_job()

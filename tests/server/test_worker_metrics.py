@@ -13,7 +13,7 @@ async def work(job: Job) -> None:
         raise ValueError("no")
 
 
-@pytest.mark.parity("Worker.metrics")
+@pytest.mark.parity("Worker.metrics", "Worker.metrics(maxDataPoints)")
 async def test_completions_and_failures_are_counted(
     queue: Queue, redis_client: redis.Redis
 ) -> None:

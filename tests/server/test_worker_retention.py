@@ -43,6 +43,7 @@ RULES: list[tuple[Any, list[str]]] = [
 ]
 
 
+@pytest.mark.parity("KeepJobs(count, age)")
 @pytest.mark.parity("JobOptions.removeOnComplete")
 @pytest.mark.parametrize("name", ["good", "bad"])
 @pytest.mark.parametrize(("rule", "expected"), RULES)

@@ -108,6 +108,7 @@ async def times_of(queue: Queue, attempts: int, backoff: Any, **options: Any) ->
     return [later - earlier for earlier, later in pairwise(starts)]
 
 
+@pytest.mark.parity("JobOptions.backoff(type, delay)")
 @pytest.mark.parity("JobOptions.backoff")
 async def test_fixed_backoff(queue: Queue) -> None:
     waits = await times_of(queue, 4, Backoff.fixed(0.2))
