@@ -27,6 +27,7 @@ from queuecore.options import POLICIES
 from queuecore.wire.calls.base import Command
 from tests import invariants
 from tests.interop.dump import by_job, dump
+from tests.interop.five import otherwise_at
 from tests.interop.node import Peer, Remote
 from tests.interop.ours import working
 from tests.interop.test_together import until
@@ -399,14 +400,13 @@ def work_off(sides: Sides, client: redis.Redis, concurrency: int) -> None:
 @pytest.mark.parametrize("concurrency", [1, 10], ids=["one by one", "in batches"])
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_flows(peer: Peer, redis_client: redis.Redis, script: str, concurrency: int) -> None:
-    if peer.major == 5 and script in SIX_ONLY:
-        return
     sides = Sides(peer)
-    for step in SCRIPTS[script]:
-        sides.do(step)
-        compare(redis_client)
-    work_off(sides, redis_client, concurrency)
-    compare(redis_client, worked=True)
+    with otherwise_at(peer, "flows", script):
+        for step in SCRIPTS[script]:
+            sides.do(step)
+            compare(redis_client)
+        work_off(sides, redis_client, concurrency)
+        compare(redis_client, worked=True)
 
 
 @pytest.mark.parametrize("script", ["one child", "three generations", "children of two queues"])
@@ -496,16 +496,15 @@ AFTERWARDS: dict[str, Any] = {
     ids=lambda one: one or "no policy",
 )
 def test_afterwards(peer: Peer, redis_client: redis.Redis, act: str, policy: str) -> None:
-    if peer.major == 5 and act == "retry all failed children" and policy in (FPOF, IDOF):
-        return  # 5 leaves them alone: their parents do not wait for them again
     sides = Sides(peer)
     sides.do(P(A(), BAD(**({policy: True} if policy else {})), B(delay=30)))
     work_off(sides, redis_client, 1)
     compare(redis_client, worked=True)
-    sides.do(AFTERWARDS[act])
-    compare(redis_client, worked=True)
-    work_off(sides, redis_client, 10)
-    compare(redis_client, worked=True)
+    with otherwise_at(peer, "flows afterwards", f"{act}, {policy}"):
+        sides.do(AFTERWARDS[act])
+        compare(redis_client, worked=True)
+        work_off(sides, redis_client, 10)
+        compare(redis_client, worked=True)
 
 
 NODE_RUNNING = """async job => {
