@@ -13,6 +13,7 @@ import redis
 from queuecore import Deduplication, Job, JobSpec, Queue
 from tests import invariants
 from tests.interop.dump import compare
+from tests.interop.five import otherwise_at
 from tests.interop.node import Peer
 from tests.interop.ours import working
 from tests.interop.sides import Ours, Side, Theirs
@@ -330,9 +331,10 @@ SCRIPTS: list[Callable[[Side], list[Any]]] = [
     one_that_comes_back_later,
     ids_and_kinds,
     paused,
+    nothing_to_reschedule,
 ]
 # What came with 6.7: 5 neither reschedules nor forgets.
-SIX_ONLY = [rescheduled, nothing_to_reschedule, the_last_is_forgotten_with_what_it_follows]
+SIX_ONLY = [rescheduled, the_last_is_forgotten_with_what_it_follows]
 
 
 @pytest.mark.parity(
@@ -353,9 +355,10 @@ def test_the_same_by_both(
 @pytest.mark.parametrize("batched", [False, True], ids=["single", "batched"])
 @pytest.mark.parametrize("script", SIX_ONLY, ids=lambda script: script.__name__)
 def test_the_same_as_6(
-    six: Peer, redis_client: redis.Redis, script: Callable[[Side], list[Any]], batched: bool
+    peer: Peer, redis_client: redis.Redis, script: Callable[[Side], list[Any]], batched: bool
 ) -> None:
-    same(six, redis_client, script, batched)
+    with otherwise_at(peer, "deduplication", script.__name__):
+        same(peer, redis_client, script, batched)
 
 
 def same(
