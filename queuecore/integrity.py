@@ -55,16 +55,16 @@ class Finding:
     state *detail* without a job. lock: locked, but not active. parts: keys of a job that is gone.
     orphan: a job in no state; *detail* is ``restored`` or ``deleted``. unknown: one of which nobody
     can tell what it should be. parent: waits for no child; child: for one that is gone. stalled:
-    active without a lock. marker, overdue: jobs that nothing announces to workers (*count*).
-    deduplication: *id* is owned for good by a job that is gone. events: *count* more than the
-    stream may hold. paused: *count* jobs in the list of a pause that is over.
+    active without a lock. deduplication: *id* is owned for good by a job that is gone.
+
+    Once a queue, *detail* being how many: marker, overdue: jobs that nothing announces to workers.
+    events: more than the stream may hold. paused: jobs in the list of a pause that is over.
     """
 
     queue: str
     kind: str
     id: str = ""
     detail: str = ""
-    count: int = 1
 
 
 @dataclass(slots=True)
@@ -106,7 +106,7 @@ class Report:
         key = (finding.queue, finding.kind)
         if self.counts[key] < KEPT:
             self.findings.append(finding)
-        self.counts[key] += finding.count
+        self.counts[key] += 1
 
     def ids(self, queue: str, kind: str) -> list[Finding]:
         """The findings of one kind in one queue."""
@@ -228,10 +228,10 @@ class Integrity:
     def _mend(self, keys: Keys, kind: str, found: list[Finding]) -> Operation[int]:
         now = yield NOW
         if kind == "events":
-            return (yield from self._trim(keys))
+            return int((yield from self._trim(keys)) > 0)
         if kind in ("marker", "overdue"):
             ready, overdue = yield mending.mend_markers(keys, now, False)
-            return int(ready if kind == "marker" else overdue)
+            return int((ready if kind == "marker" else overdue) > 0)
         ids = list(dict.fromkeys(one.id for one in found))
         if kind == "ghost":
             count = 0
@@ -331,19 +331,19 @@ class _Check:
         length, most = yield mending.event_figures(keys)
         over = length - (mending.MOST_EVENTS if most is None else most)
         if over > mending.SLACK:
-            self._report.add(Finding(keys.name, "events", "", str(length), over))
+            self._report.add(Finding(keys.name, "events", "", str(over)))
         # A worker takes the marker away a moment before it takes a job: twice is no moment.
         ready, overdue = yield mending.mend_markers(keys, now, True)
         if ready or overdue:
             yield mending.lengths(keys)
             again = yield mending.mend_markers(keys, now, True)
             if ready and again[0]:
-                self._report.add(Finding(keys.name, "marker", "", "", again[0]))
+                self._report.add(Finding(keys.name, "marker", "", str(again[0])))
             if overdue and again[1]:
-                self._report.add(Finding(keys.name, "overdue", "", "", again[1]))
+                self._report.add(Finding(keys.name, "overdue", "", str(again[1])))
         _, left, _ = yield mending.lengths(keys)
         if left and not (yield is_paused(keys)):
-            self._report.add(Finding(keys.name, "paused", "", "", left))
+            self._report.add(Finding(keys.name, "paused", "", str(left)))
 
     def _keyspace(self) -> Operation[None]:
         wanted = set(self._report.queues)

@@ -109,7 +109,7 @@ def _bytes(value: int | None) -> SafeString:
     if value is None:
         return element("span", DASH, class_="zero")
     figure, _space, unit = size(value).partition(" ")
-    return join([figure, element("u", unit)])
+    return join([figure, " " if len(unit) > 2 else None, element("u", unit)])
 
 
 def judge(vitals: Vitals, lag_s: float | None) -> list[Judgement]:
@@ -314,11 +314,14 @@ def persistence(vitals: Vitals) -> SafeString:
     saved = vitals.number("rdb_last_save_time")
     aof = vitals.word("aof_enabled")
     sync = vitals.settings.get("appendfsync", "")
+    of_file = [
+        (_("Sync"), visible(sync) if sync else None),
+        (_("Its size"), _size(vitals.number("aof_current_size"))),
+    ]
     return _facts(
         [
             (_("Append-only file"), _yes(aof == "1") if aof is not None else None),
-            (_("Sync"), visible(sync) if sync and aof == "1" else None),
-            (_("Its size"), _size(vitals.number("aof_current_size"))),
+            *(of_file if aof == "1" else []),
             (_("Last snapshot"), _time(saved)),
             (_("Its outcome"), _word(vitals.word("rdb_last_bgsave_status"))),
             (_("Changes since"), number(vitals.number("rdb_changes_since_last_save"))),

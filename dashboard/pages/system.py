@@ -103,7 +103,7 @@ def _finding(report: Report, kind: str) -> dict[str, Any]:
     """One kind of finding as the page shows it."""
     queues = [name for name in report.queues if report.counts[name, kind]]
     named = [
-        (name, [visible(one.id) for one in report.ids(name, kind)[:NAMED] if one.id])
+        (name, [visible(one.id or one.detail) for one in report.ids(name, kind)[:NAMED]])
         for name in queues[:NAMED]
     ]
     return {
@@ -114,8 +114,8 @@ def _finding(report: Report, kind: str) -> dict[str, Any]:
             {
                 "name": name,
                 "url": links.queue_url("", report.alias, name),
-                "count": report.counts[name, kind],
                 "ids": ids,
+                "more": report.counts[name, kind] - len(ids),
             }
             for name, ids in named
         ],

@@ -140,11 +140,7 @@ def repair_plan(request: HttpRequest, alias: str, choice: Choice) -> HttpRespons
             alias=alias,
             queue="",
             target=choice.target,
-            figures=[
-                Figure(number(count), words(kind).title) for kind, count in list(found.items())[:4]
-            ]
-            if total
-            else [],
+            figures=_figures(found) if total else [],
             warning=warning,
             fields=[("queue", choice.queue), ("kind", choice.kind)],
             facts={"queues": queues, "kinds": list(found)},
@@ -152,3 +148,13 @@ def repair_plan(request: HttpRequest, alias: str, choice: Choice) -> HttpRespons
         ),
         back=back_of(request, f"{url}integrity/"),
     )
+
+
+def _figures(found: Mapping[str, int]) -> list[Figure]:
+    """At most four: the last one is the sum of those that have no place."""
+    kinds = list(found)
+    alone = kinds if len(kinds) <= 4 else kinds[:3]
+    figures = [Figure(number(found[kind]), words(kind).title) for kind in alone]
+    if rest := sum(found[kind] for kind in kinds[len(alone) :]):
+        figures.append(Figure(number(rest), _("of other kinds")))
+    return figures

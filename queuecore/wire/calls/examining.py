@@ -45,6 +45,11 @@ def info() -> Command[ServerInfo | None]:
     return Command(("INFO",), lambda answer: server(answer, 0.0) if answer else None, tolerant=True)
 
 
+def ping() -> Command[bool]:
+    """A round trip."""
+    return Command(("PING",), bool, tolerant=True)
+
+
 def settings() -> list[Call[Any] | Command[Any]]:
     """Some of the server's settings, each None where it is forbidden."""
     return [Command(("CONFIG", "GET", name), _setting, tolerant=True) for name in _SETTINGS]
