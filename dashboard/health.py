@@ -14,7 +14,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from .draw.values import duration_text, exact, size
+from .draw.values import duration_text, exact, size, visible
 from .rates import DAY, MINUTE, WINDOW, Rates, rates_of
 
 UNFINISHED = ("waiting", "prioritized", "active", "delayed", "waiting-children")
@@ -236,6 +236,8 @@ def _attention(found: Health, ended: float) -> Iterator[Attention]:
 
     def item(rank: int, kind: str, what: str, why: str = "", *, bad: bool = False) -> Attention:
         since = snapshot.oldest_wait if kind != "failing" else None
+        if kind == "paused" and snapshot.pause:
+            since = snapshot.pause.since
         return Attention(rank, kind, found.alias, found.name, what, why, since, bad)
 
     count = {"count": exact(waiting)}
@@ -258,7 +260,7 @@ def _attention(found: Health, ended: float) -> Iterator[Attention]:
         yield item(1, "no-workers", words % count, _("start a worker on this queue"), bad=True)
     if snapshot.paused and waiting:
         words = ngettext("Paused, %(count)s job waits", "Paused, %(count)s jobs wait", waiting)
-        yield item(2, "paused", words % count)
+        yield item(2, "paused", words % count, pause_words(snapshot.pause))
     if found.drain.kind == "growing" and found.drain.growth and found.rate_out is not None:
         soon = found.drain.growth * _BACKLOG_MINUTES
         if (
@@ -281,6 +283,17 @@ def _attention(found: Health, ended: float) -> Iterator[Attention]:
             "time": duration_text(waited // 60 * 60)
         }
         yield item(4, "stuck", what, _("of %(count)s that wait") % count)
+
+
+def pause_words(pause: Any) -> str:
+    """Who paused and why, as far as it is known."""
+    if pause is None or not (pause.by or pause.reason):
+        return ""
+    by, reason = visible(pause.by), visible(pause.reason)
+    if not by:
+        return reason
+    words = _("by %(user)s: %(reason)s") if reason else _("by %(user)s")
+    return words % {"user": by, "reason": reason}
 
 
 def _badges(found: Health) -> Iterator[Badge]:

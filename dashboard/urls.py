@@ -11,6 +11,8 @@ from django.urls.converters import get_converters
 
 from .actions import (
     cleanings,
+    deduplication,
+    limits,
     pauses,
     preferences,
     promotions,
@@ -36,6 +38,7 @@ from .pages import (
     system,
     workers,
 )
+from .pages import deduplication as deduplication_page
 
 app_name = "queuecore_dashboard"
 
@@ -51,6 +54,11 @@ _connection: list[URLPattern | URLResolver] = [
     path(_JOB, job.job, name="job"),
     path(f"{_QUEUE}confirm/pause/", confirm.pause, name="confirm_pause"),
     path(f"{_QUEUE}confirm/resume/", confirm.resume, name="confirm_resume"),
+    path(f"{_QUEUE}deduplication/", deduplication_page.deduplication, name="deduplication"),
+    path(f"{_QUEUE}deduplication/release/", deduplication.release, name="release_deduplication"),
+    path(f"{_QUEUE}confirm/limits/", confirm.limits, name="confirm_limits"),
+    path(f"{_QUEUE}limits/", limits.limits, name="limits"),
+    path(f"{_QUEUE}limits/lift/", limits.lift, name="lift"),
     path(f"{_QUEUE}confirm/clean/", confirm.clean, name="confirm_clean"),
     path(f"{_JOB}confirm/remove/", confirm.remove, name="confirm_remove"),
     path(f"{_QUEUE}pause/", pauses.pause, name="pause"),

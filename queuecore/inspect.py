@@ -23,6 +23,8 @@ from .wire.connections import ANSWER_TIMEOUT, Connection, aliases, get_connectio
 from .wire.keys import Keys
 from .wire.readings import (
     STATES,
+    DeduplicationKey,
+    DeduplicationPage,
     JobDetail,
     JobPage,
     JobRow,
@@ -35,6 +37,8 @@ from .wire.readings import (
 
 __all__ = [
     "STATES",
+    "DeduplicationKey",
+    "DeduplicationPage",
     "Inspector",
     "JobDetail",
     "JobPage",
@@ -56,6 +60,8 @@ FINISHED = ("completed", "failed")
 PIPELINE = 500
 # The first look into the keyspace may take this many steps at once; later ones go on from there.
 FIRST_STEPS, LATER_STEPS, STEP_KEYS = 50, 20, 1000
+# With so many deduplication keys a page is long enough.
+DEDUPLICATION_KEYS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +217,18 @@ class Inspector:
         """See :meth:`count_before`."""
         return await self._arun(self._count_before(queue, state, before))
 
+    def deduplication(self, queue: str, cursor: str = "") -> DeduplicationPage:
+        """The queue's deduplication keys that lie in the next stretch of the keyspace.
+
+        They are nowhere listed, so they are looked for: some 50,000 keys of the server a call, or
+        fewer once a hundred of them are found; *cursor* goes on where a page has ended.
+        """
+        return self._run(self._deduplication(queue, cursor))
+
+    async def adeduplication(self, queue: str, cursor: str = "") -> DeduplicationPage:
+        """See :meth:`deduplication`."""
+        return await self._arun(self._deduplication(queue, cursor))
+
     def workers(self) -> list[WorkerInfo] | None:
         """Connections that wait for jobs; None where the server does not tell (BullMQ getWorkers).
 
@@ -311,6 +329,24 @@ class Inspector:
         until = round(before.timestamp() * 1000)
         count: int | None = yield inspecting.count_finished(self._keys(queue), state, until)
         return count
+
+    def _deduplication(self, queue: str, cursor: str) -> Operation[DeduplicationPage]:
+        keys = self._keys(queue)
+        place = cursor if cursor.isascii() and cursor.isdigit() and len(cursor) <= 20 else "0"
+        met: dict[str, None] = {}
+        for _ in range(FIRST_STEPS):
+            place, found = yield inspecting.scan_deduplication(keys, place, STEP_KEYS)
+            met |= dict.fromkeys(found)
+            if place == "0" or len(met) >= DEDUPLICATION_KEYS:
+                break
+        asked = [inspecting.get_deduplication(keys, name) for name in met]
+        answers = yield from _in_pipelines([one for pair in asked for one in pair])
+        held = [
+            DeduplicationKey(name, job_id, ttl if ttl >= 0 else None)
+            for name, job_id, ttl in zip(met, answers[::2], answers[1::2], strict=True)
+            if ttl != -2  # it has ended meanwhile
+        ]
+        return DeduplicationPage(held, "" if place == "0" else place)
 
     def _server(self) -> Operation[ServerInfo | None]:
         asked = time.perf_counter()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from queuecore import Queue, audit
@@ -11,8 +14,8 @@ from .. import links
 from ..confirmations import confirmed
 from ..draw.values import visible
 from ..guard import guarded
-from ..plans import pause_plan
-from .base import perform
+from ..plans import pause_plan, pause_seconds
+from .base import perform, reason_of
 
 
 @guarded("POST")
@@ -22,8 +25,12 @@ def pause(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> HttpR
     if token is None:
         return pause_plan(request, alias, queue)
 
+    seconds = pause_seconds(request.POST.get("for", ""))
+    until = timezone.now() + timedelta(seconds=seconds) if seconds else None
+
     def work(target: Queue, entry: audit.Record) -> str:
-        target.pause()
+        by = request.user.get_username()[:500]
+        target.pause(reason=reason_of(request), by=by, resume_at=until)
         return _("Paused %(queue)s.") % {"queue": visible(queue)}
 
     return perform(
@@ -33,6 +40,7 @@ def pause(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> HttpR
         alias=alias,
         queue=queue,
         work=work,
+        params={"until": until.isoformat()} if until else None,
         once=token.once,
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from ..health import Badge, Health
+from ..health import Badge, Health, pause_words
 from .icons import icon
 from .markup import element, join
 from .sparkline import sparkline
@@ -131,6 +131,29 @@ def facts(queue: Health) -> SafeString:
     return join(
         element("div", element("dt", word), element("dd", body, class_="num"))
         for word, body in shown
+    )
+
+
+def pause_note(queue: Health) -> SafeString:
+    """Why the queue is paused, since when and until when; empty while it is not."""
+    snapshot = queue.snapshot
+    if not snapshot.paused:
+        return element("div", id="queue-pause-note", data_paused="no", hidden=True)
+    words: list[Any] = [element("b", _("Paused"))]
+    pause = snapshot.pause
+    if pause and pause.since:
+        words += [" ", _("for"), " ", moment(pause.since, "age")]
+    if said := pause_words(pause):
+        words += [" ", element("span", said)]
+    if pause and pause.until:
+        words += [" ", element("span", [_("Goes on in"), " ", moment(pause.until, "until")])]
+    return element(
+        "div",
+        icon("pause"),
+        element("p", words),
+        id="queue-pause-note",
+        class_="notice notice-paused",
+        data_paused="yes",
     )
 
 

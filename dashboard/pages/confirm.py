@@ -6,6 +6,7 @@ from django.http import HttpRequest, HttpResponse
 
 from .. import links, plans
 from ..guard import guarded
+from ..plans.limits import limits_plan
 
 
 @guarded("GET")
@@ -18,6 +19,12 @@ def pause(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> HttpR
 def resume(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> HttpResponse:
     """Ask whether to resume a queue."""
     return plans.resume_plan(request, alias, queue)
+
+
+@guarded("GET")
+def limits(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> HttpResponse:
+    """Ask for the limits of a queue."""
+    return limits_plan(request, alias, queue)
 
 
 @guarded("GET")

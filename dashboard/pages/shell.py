@@ -25,7 +25,19 @@ from ..live.fragments import fragments
 from ..live.state import LiveState, Topic, facts_of
 
 #: What buttons on the pages ask for; a page shows those that its viewer holds.
-ACTIONS = ("retry", "promote", "remove", "bulk", "pause_queue", "clean_queue")
+ACTIONS = (
+    "retry",
+    "promote",
+    "remove",
+    "edit_job",
+    "add_job",
+    "bulk",
+    "pause_queue",
+    "set_limits",
+    "clean_queue",
+    "obliterate",
+    "manage_schedulers",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ Nothing here changes anything. Pages show plans for a GET, actions for a POST wi
 from .base import back_of, mount_of, snapshot_of
 from .cleaning import Cleaning, cleaning_plan
 from .jobs import TICKED, many_plan, removal_plan, ticked
-from .queues import pause_plan, resume_plan
+from .queues import pause_plan, pause_seconds, resume_plan
 
 __all__ = [
     "TICKED",
@@ -16,6 +16,7 @@ __all__ = [
     "many_plan",
     "mount_of",
     "pause_plan",
+    "pause_seconds",
     "removal_plan",
     "resume_plan",
     "snapshot_of",

@@ -13,6 +13,9 @@ from ..confirmations import Confirmation, Figure, ask
 from ..draw.values import exact, number, visible
 from .base import back_of, mount_of, snapshot_of
 
+#: For how many seconds a queue is paused; 0: until somebody resumes it.
+PAUSES = (0, 900, 3_600, 4 * 3_600, 86_400)
+
 
 def pause_plan(request: HttpRequest, alias: str, queue: str) -> HttpResponse:
     """Ask whether to pause a queue."""
@@ -37,9 +40,27 @@ def pause_plan(request: HttpRequest, alias: str, queue: str) -> HttpResponse:
                 Figure(number(snapshot.counts["delayed"]), _("delayed")),
             ],
             warning=_("It is paused already.") if snapshot.paused else "",
+            choices="queuecore_dashboard/confirm/_pause_choices.html",
         ),
         back=back_of(request, url),
+        pause_choices=_pause_words(),
     )
+
+
+def pause_seconds(text: str) -> int:
+    """Read how long a pause shall last; what is none of the choices means the first."""
+    return next((one for one in PAUSES if str(one) == text), PAUSES[0])
+
+
+def _pause_words() -> list[tuple[int, str]]:
+    words = (
+        _("when somebody resumes it"),
+        _("in 15 minutes"),
+        _("in 1 hour"),
+        _("in 4 hours"),
+        _("in 24 hours"),
+    )
+    return list(zip(PAUSES, words, strict=True))
 
 
 def resume_plan(request: HttpRequest, alias: str, queue: str) -> HttpResponse:

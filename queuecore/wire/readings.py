@@ -174,6 +174,26 @@ class LostJob:
 
 
 @dataclass(frozen=True, slots=True)
+class DeduplicationKey:
+    """An id under which a job is added once; ``ttl_ms`` None: until the job has ended."""
+
+    id: str
+    job_id: str
+    ttl_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeduplicationPage:
+    """Some deduplication keys of a queue, those that were met between two cursors.
+
+    ``cursor``: where to go on, empty at the end of the keyspace.
+    """
+
+    keys: list[DeduplicationKey]
+    cursor: str
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerInfo:
     """One connection on which a worker waits for jobs; *name* is empty where it gave none."""
 

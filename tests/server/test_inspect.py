@@ -598,3 +598,40 @@ async def test_a_watch_of_a_key_that_is_no_stream_rests(async_inspector, redis_c
     assert await watch.changes({"emails": ""}, 0.2) == set()
     assert time.monotonic() - begun >= 0.4
     await watch.close()
+
+
+def test_deduplication_keys_are_found_with_their_jobs(inspector, redis_client):
+    redis_client.set("bull:emails:de:of *[a]:1", "7", px=60_000)
+    redis_client.set("bull:emails:de:for ever", "8")
+    redis_client.set("bull:emailsXde:no", "9")
+    redis_client.set("bull:other:de:no", "9")
+    redis_client.hset("bull:emails:de:a hash", "x", "y")
+    page = inspector.deduplication("emails")
+    found = {one.id: one for one in page.keys}
+    assert found.keys() == {"of *[a]:1", "for ever"}
+    assert found["for ever"].ttl_ms is None
+    assert 0 < found["of *[a]:1"].ttl_ms <= 60_000
+    assert found["of *[a]:1"].job_id == "7"
+    assert page.cursor == ""
+
+
+def test_deduplication_keys_are_found_page_by_page(inspector, redis_client, monkeypatch):
+    monkeypatch.setattr(inspect, "DEDUPLICATION_KEYS", 10)
+    monkeypatch.setattr(inspect, "STEP_KEYS", 10)
+    names = {f"id-{n}" for n in range(40)}
+    for name in names:
+        redis_client.set(f"bull:emails:de:{name}", "7")
+    seen, cursor = set(), ""
+    for _ in range(40):
+        page = inspector.deduplication("emails", cursor)
+        seen |= {one.id for one in page.keys}
+        cursor = page.cursor
+        if not cursor:
+            break
+    assert seen == names
+
+
+@pytest.mark.parametrize("cursor", ["x", "-1", "9" * 30, "'; --"])
+def test_a_cursor_that_is_none_begins_anew(inspector, redis_client, cursor):
+    redis_client.set("bull:emails:de:one", "7")
+    assert [one.id for one in inspector.deduplication("emails", cursor).keys] == ["one"]

@@ -30,12 +30,13 @@ def patches(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]) 
         "queue-limits": Patch(
             html=element("div", queue_cells.limits(found), id="queue-limits", class_="limits")
         ),
-        "queue-paused": Patch(
+        "queue-pause-note": Patch(html=queue_cells.pause_note(found)),
+        "queue-limited": Patch(
             html=element(
                 "span",
-                id="queue-paused",
+                id="queue-limited",
                 hidden=True,
-                data_paused="yes" if found.snapshot.paused else "no",
+                data_limited="yes" if found.snapshot.limiter_ttl_ms > 0 else "no",
             )
         ),
     }

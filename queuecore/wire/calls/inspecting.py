@@ -186,6 +186,28 @@ def scan_queues(prefix: str, cursor: str, count: int) -> Command[tuple[str, set[
     return Command(("SCAN", cursor, "MATCH", pattern, "COUNT", count, "TYPE", "hash"), decode)
 
 
+def scan_deduplication(keys: Keys, cursor: str, count: int) -> Command[tuple[str, list[str]]]:
+    """One step through the keyspace: the next cursor and the deduplication ids it met."""
+    head = keys.deduplication("")
+
+    def decode(answer: list[object]) -> tuple[str, list[str]]:
+        after, found = answer
+        assert isinstance(found, list)
+        return text(after), [text(key)[len(head) :] for key in found]
+
+    pattern = escaped(head) + "*"
+    return Command(("SCAN", cursor, "MATCH", pattern, "COUNT", count, "TYPE", "string"), decode)
+
+
+def get_deduplication(keys: Keys, name: str) -> tuple[Command[str], Command[int]]:
+    """The job that holds a deduplication id, and for how many ms: -1 is until it ends."""
+    key = keys.deduplication(name)
+    return (
+        Command(("GETRANGE", key, 0, FIELD_BYTES), lambda answer: readings.whole(answer)),
+        Command(("PTTL", key), int),
+    )
+
+
 def escaped(literal: str) -> str:
     """*literal* for a MATCH pattern, nothing in it special."""
     return re.sub(r"([*?\[\]\\^-])", r"\\\1", literal)
