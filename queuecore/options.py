@@ -308,6 +308,11 @@ def wire_options(options: Mapping[str, Any], reserved: frozenset[str]) -> WireOp
             if value:
                 lifo = json["lifo"] = True
         elif name == "backoff":
+            if isinstance(value, str | dict):
+                raise InvalidOption(
+                    "backoff must be seconds, a timedelta or a Backoff, "
+                    f"such as Backoff.exponential(1), not {value!r}"
+                )
             backoff = value if isinstance(value, Backoff) else Backoff.fixed(value)
             json["backoff"] = backoff.wire()
         elif name in _KEPT:
