@@ -149,7 +149,7 @@ def _on_record(request: HttpRequest, kwargs: dict[str, Any]) -> Iterator[None]:
                 action=match.url_name or "",
                 alias=kwargs.get("alias", "default"),
                 queue=kwargs["queue"],
-                target=kwargs.get("job", ""),
+                target=kwargs.get("job", kwargs.get("scheduler", "")),
             ) as entry:
                 entry.deny(str(error))
         raise

@@ -73,6 +73,12 @@ def job_url(mount: str, alias: str, queue: str, job_id: str) -> str:
     return f"{queue_url(mount, alias, queue)}jobs/{encode(job_id)}/"
 
 
+def scheduler_url(mount: str, alias: str, queue: str, scheduler: str) -> str:
+    """Return the address of a scheduler's page."""
+    at = connection_url(mount, alias)
+    return f"{at}schedulers/{encode(queue)}/{encode(scheduler)}/"
+
+
 def system_url(mount: str, alias: str) -> str:
     """Return the address of the page about a connection's server."""
     return f"{connection_url(mount, alias)}system/"

@@ -21,6 +21,7 @@ from .actions import (
     retries,
     verifications,
 )
+from .actions import schedulers as schedules
 from .actions import workers as worker_orders
 from .links import NameConverter
 from .live import views as live_views
@@ -34,6 +35,7 @@ from .pages import (
     palette,
     queue,
     queues,
+    schedulers,
     session,
     system,
     workers,
@@ -47,6 +49,7 @@ if "queuecore_name" not in get_converters():
 
 _QUEUE = "queues/<queuecore_name:queue>/"
 _JOB = f"{_QUEUE}jobs/<queuecore_name:job>/"
+_SCHEDULER = "schedulers/<queuecore_name:queue>/<queuecore_name:scheduler>/"
 
 _connection: list[URLPattern | URLResolver] = [
     path(_QUEUE, queue.queue, name="queue"),
@@ -74,6 +77,17 @@ _connection: list[URLPattern | URLResolver] = [
     path("system/integrity/", system.integrity, name="integrity"),
     path("system/confirm/repair/", system.confirm_repair, name="confirm_repair"),
     path("system/repair/", repairs.repair, name="repair"),
+    path("schedulers/", schedulers.schedulers, name="schedulers"),
+    path(_SCHEDULER, schedulers.scheduler, name="scheduler"),
+    path(f"{_SCHEDULER}edit/", schedulers.edit, name="edit_scheduler"),
+    path(f"{_SCHEDULER}confirm/pause/", schedulers.pause, name="confirm_pause_scheduler"),
+    path(f"{_SCHEDULER}confirm/remove/", schedulers.remove, name="confirm_remove_scheduler"),
+    path(f"{_SCHEDULER}run/", schedules.run, name="run_scheduler"),
+    path(f"{_SCHEDULER}pause/", schedules.pause, name="pause_scheduler"),
+    path(f"{_SCHEDULER}resume/", schedules.resume, name="resume_scheduler"),
+    path(f"{_SCHEDULER}change/", schedules.change, name="change_scheduler"),
+    path(f"{_SCHEDULER}remove/", schedules.remove, name="remove_scheduler"),
+    path(f"{_QUEUE}schedulers/create/", schedules.create, name="create_scheduler"),
     path("workers/<queuecore_name:worker>/", workers.worker, name="worker"),
 ]
 
@@ -89,11 +103,17 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("audit/", audit.audit_page, name="audit"),
     path("audit/verify/", verifications.verify, name="audit_verify"),
     path("audit/<slug:record>/", audit.audit_entry, name="audit_entry"),
+    path("schedulers/new/", schedulers.new, name="new_scheduler"),
+    path("schedulers/preview/", schedulers.preview, name="preview_schedule"),
     path("workers/", workers.workers, name="workers"),
     path("workers/confirm/<slug:verb>/", worker_orders.confirm, name="confirm_workers"),
     path("workers/order/<slug:verb>/", worker_orders.order, name="order_workers"),
     path("", include(_connection)),
     path("@<queuecore_name:alias>/", include(_connection)),
     # What is unknown below our own first segments has our look and asks for a login, too.
-    re_path(r"^(?:queues|workers|@[^/]*)(?:/(?P<path>.*))?$", elsewhere.missing, name="missing"),
+    re_path(
+        r"^(?:queues|schedulers|workers|@[^/]*)(?:/(?P<path>.*))?$",
+        elsewhere.missing,
+        name="missing",
+    ),
 ]

@@ -38,7 +38,8 @@ class Repeat:
         pattern, tz = options.get("pattern"), options.get("tz")
         return cls(
             pattern=pattern if isinstance(pattern, str) and pattern else None,
-            every=number(options.get("every")) or None,
+            # Less than nothing is what no script takes for a time either.
+            every=max(number(options.get("every")) or 0, 0) or None,
             tz=tz if isinstance(tz, str) and tz else None,
             limit=number(options.get("limit")),
             start=number(options.get("startDate")),

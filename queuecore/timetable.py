@@ -32,6 +32,7 @@ MOST_TIMES = 150
 DEPTH = 1_000
 # Longer data and options are not read: the server would have to copy them.
 _LONGEST = 1024 * 1024
+_LATEST_MS = 253_402_300_799_000  # the last moment of 9999
 _PIPELINE = 500
 _FIELDS = (
     *("name", "pattern", "tz", "every", "offset", "limit", "startDate", "endDate", "ic"),
@@ -257,7 +258,8 @@ def _scored(flat: Any) -> Iterator[tuple[str, int]]:
 
 
 def _ms(score: Any) -> int:
-    return number(text(score)) or 0
+    """A time that anybody may have written, within what a date can be."""
+    return min(max(number(text(score)) or 0, 0), _LATEST_MS)
 
 
 def _in_pipelines(requests: Sequence[Call[Any] | Command[Any]]) -> Operation[list[Any]]:

@@ -22,6 +22,7 @@ from queuecore.errors import (
     JobNotInState,
     PendingSchedulerRun,
     QueueCoreError,
+    SchedulerNotFound,
     ServerUnavailable,
 )
 
@@ -112,4 +113,6 @@ def explain(error: QueueCoreError) -> str:
         return _("The job is the next run of a scheduler. Remove or change the scheduler instead.")
     if isinstance(error, JobNotInState):
         return _("The job is no longer in a state in which this can be done.")
+    if isinstance(error, SchedulerNotFound):
+        return _("There is no such scheduler any more, or it is not paused any more.")
     return visible(error)

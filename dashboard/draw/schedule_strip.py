@@ -101,7 +101,9 @@ def _spans(repeat: Repeat, name: str, due: int | None, day: Day) -> list[tuple[i
             spans[-1] = (spans[-1][0], begin + _QUARTER)
         else:
             spans.append((begin, begin + _QUARTER))
-        at = next(fires.upcoming(repeat, name, begin + _QUARTER - 1, due), None)
+        at, last = next(fires.upcoming(repeat, name, begin + _QUARTER - 1, due), None), at
+        if at is not None and at <= last:  # a strategy of the project's own that goes backwards
+            break
     return spans
 
 
@@ -121,14 +123,17 @@ def lane(id: str, timing: Timing, day: Day, paused: bool = False) -> SafeString:
         body.append(
             element(
                 "svg",
-                _ticks("lane-planned", future, day),
-                _ticks("lane-ran", [_at(run) for run in ran], day),
+                _ticks("strip-planned", future, day),
+                _ticks("strip-ran", [_at(run) for run in ran], day),
                 viewBox=f"0 0 {_UNITS} {HEIGHT}",
                 preserveAspectRatio="none",
                 width="100%",
                 height=HEIGHT,
             )
         )
+    elsewhen = _elsewhen(timing, planned, day)
+    if elsewhen:
+        body.append(element("text", elsewhen, x="100%", y=16, class_="axis end"))
     body += [_running(run, timing.now, day) for run in runs if run.state == "active"]
     body += [
         element(
@@ -139,7 +144,7 @@ def lane(id: str, timing: Timing, day: Day, paused: bool = False) -> SafeString:
             height=14,
             rx=1.5,
             transform="translate(-2.5)",
-            class_="lane-missed",
+            class_="strip-missed",
         )
         for at in missed
     ]
@@ -149,7 +154,7 @@ def lane(id: str, timing: Timing, day: Day, paused: bool = False) -> SafeString:
             element("path", d=_T),
             x=day.percent(_at(run)),
             overflow="visible",
-            class_="lane-failed",
+            class_="strip-failed",
         )
         for run in failed
     ]
@@ -157,7 +162,7 @@ def lane(id: str, timing: Timing, day: Day, paused: bool = False) -> SafeString:
         "svg",
         body,
         id=id,
-        class_="lane lane-off" if paused or timing.scheduler.paused_at else "lane",
+        class_="strip-lane strip-off" if paused or timing.scheduler.paused_at else "strip-lane",
         width="100%",
         height=HEIGHT,
         role="img",
@@ -237,6 +242,17 @@ def now_line(day: Day, now: int) -> SafeString:
     )
 
 
+def _elsewhen(timing: Timing, planned: Plan, day: Day) -> str:
+    """When it runs next, where that is on no moment of this day."""
+    if planned.moments or planned.spans or timing.due is None or timing.due < day.end:
+        return ""
+    if timing.over:
+        return ""
+    local = timezone.localtime(datetime.fromtimestamp(timing.due / 1000, UTC))
+    near = local.year == timezone.localtime().year
+    return _("next on %(date)s") % {"date": date_format(local, "j F" if near else "j F Y")}
+
+
 def _within(run: Run, day: Day) -> bool:
     return day.start <= _at(run) < day.end or run.state == "active"
 
@@ -262,17 +278,17 @@ def _band(
     pieces = []
     for begin, end in spans:
         for name, first, last in (
-            ("band-before", begin, min(end, known)),
-            ("band-ran", max(begin, known), min(end, timing.now)),
-            ("band-planned", max(begin, timing.now), end),
+            ("strip-band-before", begin, min(end, known)),
+            ("strip-band-ran", max(begin, known), min(end, timing.now)),
+            ("strip-band-planned", max(begin, timing.now), end),
         ):
-            if last > first and not (stops and name == "band-planned"):
+            if last > first and not (stops and name == "strip-band-planned"):
                 pieces.append(_bar(name, first, last, day, 9, 6))
     return pieces
 
 
 def _running(run: Run, now: int, day: Day) -> SafeString:
-    return _bar("lane-running", run.began or now, now, day, 7, 10)
+    return _bar("strip-running", run.began or now, now, day, 7, 10)
 
 
 def _bar(name: str, first: int, last: int, day: Day, y: int, height: int) -> SafeString:

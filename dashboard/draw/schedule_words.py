@@ -46,6 +46,11 @@ def written(scheduler: JobScheduler) -> str:
     return f"{visible(scheduler.pattern or '')} · {visible(scheduler.tz or 'UTC')}"
 
 
+def zone(scheduler: JobScheduler) -> str:
+    """The time zone by whose clock it runs."""
+    return visible(scheduler.tz or "UTC")
+
+
 def every(seconds: float) -> str:
     """``Every 10 minutes``."""
     for unit, phrase in _UNITS:

@@ -30,6 +30,19 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "worker": ("GET", ()),
     "confirm_workers": ("GET", ("manage_workers",)),
     "order_workers": ("POST", ("manage_workers",)),
+    "schedulers": ("GET", ()),
+    "scheduler": ("GET", ()),
+    "new_scheduler": ("GET", ("manage_schedulers",)),
+    "edit_scheduler": ("GET", ("manage_schedulers",)),
+    "preview_schedule": ("GET", ("manage_schedulers",)),
+    "confirm_pause_scheduler": ("GET", ("manage_schedulers",)),
+    "confirm_remove_scheduler": ("GET", ("manage_schedulers",)),
+    "run_scheduler": ("POST", ("manage_schedulers",)),
+    "pause_scheduler": ("POST", ("manage_schedulers",)),
+    "resume_scheduler": ("POST", ("manage_schedulers",)),
+    "change_scheduler": ("POST", ("manage_schedulers",)),
+    "remove_scheduler": ("POST", ("manage_schedulers",)),
+    "create_scheduler": ("POST", ("manage_schedulers",)),
     "confirm_pause": ("GET", ("pause_queue",)),
     "confirm_resume": ("GET", ("pause_queue",)),
     "confirm_clean": ("GET", ("clean_queue",)),
@@ -74,7 +87,7 @@ PARTS = {str(one.name): set(one.pattern.converters) for one in reversed([*_walk(
 OF_A_QUEUE = [name for name in PAGES if "queue" in PARTS.get(name, ())]
 
 # What stands for the parts of addresses that are neither queue nor job.
-VALUES: dict[str, str] = {"worker": "a" * 32, "verb": "pause"}
+VALUES: dict[str, str] = {"scheduler": "nightly", "worker": "a" * 32, "verb": "pause"}
 
 
 def names() -> Iterator[str]:

@@ -14,6 +14,13 @@ from tests.servers import Server
 Person = Callable[..., Client]
 
 
+@pytest.fixture
+def emails(emails: Queue) -> Queue:
+    """With a scheduler, of which some of the addresses speak."""
+    emails.upsert_job_scheduler("nightly", pattern="30 2 * * *")
+    return emails
+
+
 def ask(client: Client, name: str, path: str | None = None, **more: str):
     method = PAGES[name][0]
     data = {"id": "failed-1"} if name.endswith("_many") else {}
