@@ -84,6 +84,11 @@ def system_url(mount: str, alias: str) -> str:
     return f"{connection_url(mount, alias)}system/"
 
 
+def operation_url(mount: str, number: int) -> str:
+    """Return the address of an operation's page."""
+    return f"{mount}operations/{number}/"
+
+
 def dom_id(kind: str, *names: str) -> str:
     """Return an element's id for something that has foreign names, the same wherever it is made."""
     # "~" never opens an encoded name's id part alone, so joined names stay apart.

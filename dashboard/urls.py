@@ -21,6 +21,7 @@ from .actions import (
     retries,
     verifications,
 )
+from .actions import operations as operation_orders
 from .actions import schedulers as schedules
 from .actions import workers as worker_orders
 from .links import NameConverter
@@ -31,6 +32,7 @@ from .pages import (
     elsewhere,
     job,
     jobs,
+    operations,
     overview,
     palette,
     queue,
@@ -64,6 +66,8 @@ _connection: list[URLPattern | URLResolver] = [
     path(f"{_QUEUE}limits/lift/", limits.lift, name="lift"),
     path(f"{_QUEUE}confirm/clean/", confirm.clean, name="confirm_clean"),
     path(f"{_JOB}confirm/remove/", confirm.remove, name="confirm_remove"),
+    path(f"{_QUEUE}operations/confirm/", operations.confirm, name="confirm_operation"),
+    path(f"{_QUEUE}operations/start/", operation_orders.start, name="start_operation"),
     path(f"{_QUEUE}pause/", pauses.pause, name="pause"),
     path(f"{_QUEUE}resume/", pauses.resume, name="resume"),
     path(f"{_QUEUE}clean/", cleanings.clean, name="clean"),
@@ -108,6 +112,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("workers/", workers.workers, name="workers"),
     path("workers/confirm/<slug:verb>/", worker_orders.confirm, name="confirm_workers"),
     path("workers/order/<slug:verb>/", worker_orders.order, name="order_workers"),
+    path("operations/", operations.operations, name="operations"),
+    path("operations/<int:pk>/", operations.operation, name="operation"),
+    path("operations/<int:pk>/<slug:verb>/", operation_orders.steer, name="steer_operation"),
     path("", include(_connection)),
     path("@<queuecore_name:alias>/", include(_connection)),
     # What is unknown below our own first segments has our look and asks for a login, too.

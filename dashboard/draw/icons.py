@@ -63,6 +63,7 @@ NAMES = {
     "workers": "cpu",
     "drain": "arrow-down-to-line",
     "stop": "square",
+    "operations": "list-checks",
     "host": "server",
 }
 

@@ -22,6 +22,7 @@ from ..draw.values import exact, initials, visible
 from ..guard import login_url, mount
 from ..live import asgi
 from ..live.fragments import fragments
+from ..live.fragments.operations import read_open
 from ..live.state import LiveState, Topic, facts_of
 
 #: What buttons on the pages ask for; a page shows those that its viewer holds.
@@ -62,6 +63,14 @@ PLACES = (
     Place("queues", "queues", gettext_lazy("Queues"), "queues/", "q", short=True),
     Place("workers", "workers", gettext_lazy("Workers"), "workers/", "w"),
     Place("system", "system", gettext_lazy("System"), "system/", "y"),
+    Place(
+        "operations",
+        "operations",
+        gettext_lazy("Operations"),
+        "operations/",
+        "p",
+        short=True,
+    ),
     Place("audit", "audit", gettext_lazy("Audit"), "audit/", "a", needs="view_audit"),
 )
 
@@ -148,6 +157,7 @@ def _rail(request: HttpRequest, state: LiveState) -> tuple[list[dict[str, Any]],
         (a, q) for a, q in cookies.pins(request) if a in state.connections and seen.allows(a, q)
     ]
     _read_pins(state, wanted)
+    state.extra.setdefault("overview", read_open())
     ids = [f"{a}:{q}" for a, q in wanted]
     patches = fragments(state, Topic("overview"), seen, ids)
     pinned = []
@@ -177,7 +187,9 @@ def _rail(request: HttpRequest, state: LiveState) -> tuple[list[dict[str, Any]],
         for one in facts_of(alias).workers or ()
     )
     counts = {"queues": len(names), "workers": workers}
-    return pinned, {key: exact(count) if count else "" for key, count in counts.items()}
+    words = {key: exact(count) if count else "" for key, count in counts.items()}
+    running = patches.get("rail-operations")
+    return pinned, {**words, "operations": (running and running.text) or ""}
 
 
 def _read_pins(state: LiveState, wanted: Sequence[tuple[str, str]]) -> None:

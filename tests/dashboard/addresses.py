@@ -43,6 +43,9 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "change_scheduler": ("POST", ("manage_schedulers",)),
     "remove_scheduler": ("POST", ("manage_schedulers",)),
     "create_scheduler": ("POST", ("manage_schedulers",)),
+    "operations": ("GET", ()),
+    "confirm_operation": ("GET", ("retry", "bulk")),
+    "start_operation": ("POST", ("retry", "bulk")),
     "confirm_pause": ("GET", ("pause_queue",)),
     "confirm_resume": ("GET", ("pause_queue",)),
     "confirm_clean": ("GET", ("clean_queue",)),
@@ -63,7 +66,7 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "remove_many": ("POST", ("remove", "bulk")),
 }
 # These answer anybody, or answer by themselves: each has tests of its own.
-APART = {"login", "logout", "audit_entry", "live_poll", "missing"}
+APART = {"login", "logout", "operation", "steer_operation", "audit_entry", "live_poll", "missing"}
 
 # Which job each action is tried on.
 JOBS = {

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from django.utils import translation
 
 from ..state import LiveState, Topic, Viewer
-from . import audit, job, jobs, overview, queue, schedulers, system, worker, workers
+from . import audit, job, jobs, operations, overview, queue, schedulers, system, worker, workers
 from .base import Patches
 
 __all__ = ["Patches", "fragments"]
@@ -31,6 +31,8 @@ _MAKERS: dict[str, Callable[[LiveState, Topic, Viewer, Sequence[str]], Patches]]
     "scheduler": schedulers.one,
     "workers": workers.patches,
     "worker": worker.patches,
+    "operations": operations.patches,
+    "operation": operations.one,
 }
 
 

@@ -11,6 +11,7 @@ from ...draw import attention, kpis, queue_cells, values
 from ...draw.markup import element
 from ..series import add, last_hour, shown_names, spark, throughput, total
 from ..state import LiveState, Patch, Topic, Viewer
+from . import operations
 from .base import Patches, cell
 
 _MOST_ATTENTION = 10
@@ -33,6 +34,7 @@ def patches(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]) 
     if whole:
         patches |= _summary(state, viewer, queues)
     names = shown_names(state, viewer, shown)
+    patches |= operations.running(state, viewer, panel=whole)
     patches |= throughput(ids, lambda *ask: total(state, names, *ask), state)
     for queue in queues:
         if f"{queue.alias}:{queue.name}" in wanted:
