@@ -1,7 +1,8 @@
-"""Queues from the command line: ``manage.py queues presets`` and ``health``."""
+"""Queues from the command line: ``manage.py queues presets``, ``health`` and ``doctor``."""
 
 from __future__ import annotations
 
+from json import dumps
 from time import perf_counter
 from typing import Any
 
@@ -10,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from queuecore import access, audit
 from queuecore.errors import QueueCoreError, ServerUnavailable
 from queuecore.inspect import Inspector, aliases
+from queuecore.integrity import KINDS, Finding, Integrity
 from queuecore.wire.calls.base import Command as Request
 from queuecore.wire.connections import get_connection
 
@@ -32,6 +34,23 @@ class Command(BaseCommand):
             help="say whether Redis answers",
             description="Say whether Redis answers, and since when no worker was heard of.",
         )
+        doctor = commands.add_parser(
+            "doctor",
+            help="look for what cannot be in queues, and repair it",
+            description="Look for what cannot be in queues; changes nothing without --repair.",
+        )
+        doctor.add_argument(
+            "queues", nargs="*", metavar="QUEUE", help="NAME, or ALIAS:NAME (default: all)"
+        )
+        doctor.add_argument("--repair", action="store_true", help="put right what is safe to")
+        doctor.add_argument(
+            "--kind",
+            action="append",
+            choices=KINDS,
+            help="repair findings of this kind only; may be given again (default: all kinds)",
+        )
+        doctor.add_argument("--reason", default="", help="why, for the audit log")
+        doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -50,6 +69,50 @@ class Command(BaseCommand):
         if silent:
             raise CommandError("; ".join(silent))
 
+    def doctor(
+        self,
+        *,
+        queues: list[str],
+        repair: bool,
+        kind: list[str] | None,
+        reason: str,
+        json: bool,
+        **options: Any,
+    ) -> None:
+        """A line for each kind of finding in a queue; an error while anything is left."""
+        kinds = kind or list(KINDS)
+        found, left = [], 0
+        for alias, names in _named(queues).items():
+            report = Integrity(alias).check(names)
+            found += [_as_dict(alias, one) for one in report.findings if one.kind in kinds]
+            repaired = {}
+            for queue in report.queues if repair else []:
+                mendable = [one for one in kinds if report.counts[queue, one]]
+                if mendable:
+                    repaired[queue] = _repair(alias, queue, mendable, reason)
+            for (queue, one), count in sorted(report.counts.items()):
+                if one not in kinds:
+                    continue
+                done = repaired.get(queue, {}).get(one, 0)
+                left += max(0, count - done)
+                if not json:
+                    shown = ", ".join(f.id or f.detail for f in report.ids(queue, one)[:3])
+                    told = f" (repaired {done})" if repair else ""
+                    self.stdout.write(f"{alias}:{queue}: {one} {count}{told}: {shown}")
+            if not json:
+                self.stdout.write(
+                    f"{alias}: looked at {report.jobs} places of jobs and {report.keys} keys of "
+                    f"{len(report.queues)} queues in {report.seconds:.1f} s"
+                )
+        if json:
+            self.stdout.write(dumps(found, ensure_ascii=False, indent=2))
+        if left:
+            raise CommandError(
+                f"{left} findings are left"
+                if repair
+                else f"{left} findings; see manage.py queues doctor --repair"
+            )
+
     def presets(self, *, prefix: str, **options: Any) -> None:
         """Make the groups and say which are new."""
         with audit.record(
@@ -59,6 +122,49 @@ class Command(BaseCommand):
             entry.result(groups=made)
         for name, created in made.items():
             self.stdout.write(f"{name}: {'made' if created else 'was there, now complete'}")
+
+
+def _named(queues: list[str]) -> dict[str, list[str] | None]:
+    """The queues by connection; None is all of a connection."""
+    if not queues:
+        return dict.fromkeys(aliases())
+    named: dict[str, list[str] | None] = {}
+    for one in queues:
+        alias, colon, name = one.partition(":")
+        alias, name = (alias, name) if colon and alias in aliases() else ("default", one)
+        if name not in Inspector(alias).discover(scan=True):
+            raise CommandError(f"there is no queue {name!r} on the connection {alias!r}")
+        names = named.setdefault(alias, [])
+        assert names is not None
+        names.append(name)
+    return named
+
+
+def _repair(alias: str, queue: str, kinds: list[str], reason: str) -> dict[str, int]:
+    """Repair one queue, on record as the page writes it; how much of each kind."""
+    with audit.record(
+        actor="command line",
+        action="repair",
+        alias=alias,
+        queue=queue,
+        target=", ".join(kinds),
+        params={"kinds": kinds},
+        reason=reason,
+    ) as entry:
+        mended = Integrity(alias).repair([queue], kinds=kinds)
+        found = {kind: count for kind, count in mended.before.kinds().items() if kind in kinds}
+        entry.result(count=mended.total, found=found, repaired=mended.kinds())
+        return mended.kinds()
+
+
+def _as_dict(alias: str, finding: Finding) -> dict[str, str]:
+    return {
+        "connection": alias,
+        "queue": finding.queue,
+        "kind": finding.kind,
+        "id": finding.id,
+        "detail": finding.detail,
+    }
 
 
 def _health(alias: str) -> str:
