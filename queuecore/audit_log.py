@@ -127,7 +127,7 @@ def page(
     if wanted.outcome == OPEN:
         results = _of(AuditEntry.Phase.RESULT).filter(record=OuterRef("record"))
         found = found.filter(~Exists(results))
-    found = _filtered(found, wanted).filter(_inside(scope))
+    found = _filtered(found, wanted).filter(inside(scope))
     if before is not None:
         found = found.filter(number__lt=before)
     rows = found.order_by("-number")[: _bounded(limit)]
@@ -162,7 +162,7 @@ def latest(limit: int = 1_000) -> list[AuditEntry]:
 def words(scope: Scope) -> tuple[list[str], list[str]]:
     """The actions and the people among the last entries, for the choices of a filter."""
     head = AuditHead.objects.using(_using()).filter(pk=1).first()
-    recent = _entries().filter(_inside(scope), number__gt=(head.number if head else 0) - RECENT)
+    recent = _entries().filter(inside(scope), number__gt=(head.number if head else 0) - RECENT)
     pairs = set(recent.order_by().values_list("action", "actor").distinct())
     return sorted({action for action, _ in pairs}), sorted({actor for _, actor in pairs})
 
@@ -193,8 +193,11 @@ def _filtered(found: QuerySet[AuditEntry], wanted: Filter) -> QuerySet[AuditEntr
     return found.filter(**given)
 
 
-def _inside(scope: Scope) -> Q:
-    """What the database can say about a scope; :meth:`Scope.allows` has the last word."""
+def inside(scope: Scope) -> Q:
+    """A condition for entries that somebody of this scope may see, as the database can say it.
+
+    :meth:`Scope.allows` has the last word.
+    """
     if scope.patterns is None:
         return Q()
     inside = Q(pk__in=[])
