@@ -38,6 +38,9 @@ class ScheduleForm(forms.Form):
     limit = forms.IntegerField(min_value=1, max_value=10**12, required=False)
     start = forms.DateTimeField(input_formats=_MOMENTS, required=False)
     end = forms.DateTimeField(input_formats=_MOMENTS, required=False)
+    # Of the scheduler that is changed: how often it runs, and when next. The same beat goes on.
+    was = forms.FloatField(required=False)
+    due = forms.IntegerField(required=False)
 
     timing: dict[str, Any]
     repeat: Repeat
@@ -77,8 +80,13 @@ class ScheduleForm(forms.Form):
         """The next times at which it would run (ms)."""
         now = round(datetime.now(UTC).timestamp() * 1000)
         limit = self.timing["limit"] or most
+        same = (
+            self.timing["every"] is not None
+            and self.cleaned_data.get("was") == self.timing["every"]
+        )
+        due = self.cleaned_data.get("due") if same else None
         try:
-            return list(islice(fires.upcoming(self.repeat, "", now), min(most, limit)))
+            return list(islice(fires.upcoming(self.repeat, "", now, due), min(most, limit)))
         except Exception:  # a strategy of the project's own that raises
             return []
 
@@ -127,6 +135,8 @@ def values_of(scheduler: JobScheduler) -> dict[str, Any]:
         "limit": scheduler.limit or "",
         "start": _local(scheduler.start_date),
         "end": _local(scheduler.end_date),
+        "was": f"{scheduler.every:g}" if scheduler.every else "",
+        "due": round(scheduler.next.timestamp() * 1000) if scheduler.next else "",
     }
 
 

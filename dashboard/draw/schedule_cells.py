@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import islice
 from typing import Any
 
@@ -84,7 +84,7 @@ def badges(timing: Timing, paused: bool) -> list[SafeString]:
     if timing.over:
         found.append(_badge("paused", _("Has made all of its runs")))
     elif scheduler.end_date:
-        found.append(_badge("paused", join([_("Ends"), " ", moment(scheduler.end_date, "date")])))
+        found.append(_badge("paused", join([_("Ends"), " ", _day(scheduler.end_date)])))
     return found
 
 
@@ -123,7 +123,7 @@ def last_run(timing: Timing, paused: bool) -> SafeString:
     else:
         body = [_("Tried again"), " ", _time(run.began or 0)]
     state = run.state if run.state != "unknown" else "waiting"
-    return element("span", state_icon(state), element("span", body), class_="with-icon sched-last")
+    return element("span", state_icon(state), element("span", body), class_="sched-last")
 
 
 def drift(timing: Timing) -> SafeString:
@@ -203,25 +203,39 @@ def upcoming(timing: Timing, most: int = 10) -> list[int]:
         return []
 
 
+def zones(tz: str | None) -> list[tuple[str, tzinfo]]:
+    """By whose clocks the next runs are shown: the scheduler's, and UTC's or the project's."""
+    found: list[tuple[str, tzinfo]] = []
+    for name in (tz or "UTC", "UTC", timezone.get_default_timezone_name()):
+        try:
+            one = (visible(name), time_zone(name))
+        except InvalidOption:
+            continue
+        if one not in found:
+            found.append(one)
+    return found[:2]
+
+
 def fire_rows(moments: Sequence[int], tz: str | None, id: str) -> SafeString:
-    """The next runs, by the clock of the scheduler's zone and by UTC."""
-    try:
-        zone = time_zone(tz)
-    except InvalidOption:
-        zone = UTC
+    """The next runs, by each clock of :func:`zones`."""
+    clocks = [zone for _name, zone in zones(tz)]
     rows = []
     for at in moments:
         then = datetime.fromtimestamp(at / 1000, UTC)
         rows.append(
             element(
                 "tr",
-                element("th", _at(then, zone), scope="row", class_="num-start"),
-                element("td", _at(then, UTC), class_="num-start muted"),
+                element("th", _at(then, clocks[0]), scope="row"),
+                [
+                    element("td", _beside(then, clocks[0], one), class_="muted")
+                    for one in clocks[1:]
+                ],
                 element("td", moment(then, "until"), class_="num"),
             )
         )
     if not rows:
-        rows = [element("tr", element("td", _("No further run."), colspan=3, class_="empty"))]
+        words_ = _("No further run.")
+        rows = [element("tr", element("td", words_, colspan=len(clocks) + 1, class_="empty"))]
     return element("tbody", rows, id=id)
 
 
@@ -252,7 +266,7 @@ def run_rows(timing: Timing, mount: str, alias: str, payload: bool, most: int = 
                 element(
                     "td",
                     join(["+", duration(run.drift / 1000)]) if run.drift is not None else DASH,
-                    class_="num",
+                    class_="num mid-only",
                 ),
                 element("td", duration(None if lasted is None else lasted / 1000), class_="num"),
                 element("td", note, class_="sched-note"),
@@ -274,6 +288,8 @@ def facts(timing: Timing) -> SafeString:
         (_("Runs"), count(timing)),
         (_("Drift"), drift(timing)),
     ]
+    if scheduler.offset:
+        rows.append((_("Offset"), duration(scheduler.offset)))
     if scheduler.start_date:
         rows.append((_("Not before"), moment(scheduler.start_date, "date")))
     if scheduler.end_date:
@@ -311,12 +327,37 @@ def _badge(kind: str, body: Any, mark: str = "") -> SafeString:
 def _at(then: datetime, zone: Any) -> SafeString:
     local = then.astimezone(zone)
     near = local.year == timezone.now().year
-    text = date_format(local, "D j M H:i:s" if near else "D j M Y H:i:s")
+    text = date_format(local, f"D j M {_clock(local)}" if near else f"j M Y {_clock(local)}")
     return element("time", text, datetime=then.isoformat())
 
 
+def _beside(then: datetime, zone: tzinfo, other: tzinfo) -> SafeString:
+    """The same moment by another clock; its day where that is another one."""
+    local = then.astimezone(other)
+    text = _clock(local) if local.date() == then.astimezone(zone).date() else f"D {_clock(local)}"
+    return element("time", date_format(local, text), datetime=then.isoformat())
+
+
+def _clock(at: datetime) -> str:
+    return "H:i:s" if at.second else "H:i"
+
+
 def _time(ms: int) -> SafeString:
-    return moment(_datetime(ms), "clock")
+    """An hour of the day, by the clock of the strip beside it."""
+    at = _datetime(ms)
+    if at is None:
+        return element("span", DASH)
+    local = timezone.localtime(at)
+    near = abs(timezone.now() - at) < timedelta(hours=20)
+    text = date_format(local, "H:i" if near else "D H:i")
+    return element("time", text, datetime=at.isoformat())
+
+
+def _day(at: datetime) -> SafeString:
+    local = timezone.localtime(at)
+    near = local.year == timezone.localtime().year
+    text = date_format(local, "j M" if near else "j M Y")
+    return element("time", text, datetime=at.isoformat())
 
 
 def _datetime(ms: int | None) -> datetime | None:

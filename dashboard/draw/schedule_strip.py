@@ -101,7 +101,8 @@ def _spans(repeat: Repeat, name: str, due: int | None, day: Day) -> list[tuple[i
             spans[-1] = (spans[-1][0], begin + _QUARTER)
         else:
             spans.append((begin, begin + _QUARTER))
-        at, last = next(fires.upcoming(repeat, name, begin + _QUARTER - 1, due), None), at
+        last = at
+        at = next(fires.upcoming(repeat, name, begin + _QUARTER - 1, due), None)
         if at is not None and at <= last:  # a strategy of the project's own that goes backwards
             break
     return spans
@@ -228,7 +229,7 @@ def now_line(day: Day, now: int) -> SafeString:
         element("line", x1=at, x2=at, y1=20, y2="100%"),
         element(
             "svg",
-            element("rect", x=-19, y=1, width=38, height=18, rx=4),
+            element("rect", x=-21, y=1, width=42, height=18, rx=4),
             element("text", date_format(local, "H:i"), y=14, class_="mid"),
             x=at,
             overflow="visible",

@@ -40,15 +40,8 @@ def words(scheduler: JobScheduler) -> str:
 def written(scheduler: JobScheduler) -> str:
     """When it runs as it is written, with its time zone."""
     if scheduler.every:
-        said = _("every %(duration)s") % {"duration": f"{scheduler.every:,g} s"}
-        offset = f" + {scheduler.offset:,g} s" if scheduler.offset else ""
-        return said + offset
+        return _("every %(duration)s") % {"duration": f"{scheduler.every:,g} s"}
     return f"{visible(scheduler.pattern or '')} · {visible(scheduler.tz or 'UTC')}"
-
-
-def zone(scheduler: JobScheduler) -> str:
-    """The time zone by whose clock it runs."""
-    return visible(scheduler.tz or "UTC")
 
 
 def every(seconds: float) -> str:
@@ -70,10 +63,12 @@ def _pattern(text: str, language: str) -> str | None:
     from cron_descriptor import ExpressionDescriptor, Options  # type: ignore[import-untyped]
 
     try:
-        expression(text)
+        fields, _hourly = expression(text)
     except InvalidOption:
         return None
-    atoms = ALIASES.get(text, text).split() or ["0"]
+    # "H" stands for a number that only our own parser knows (also in THU, which does no harm).
+    plain = text if "H" not in text else fields
+    atoms = ALIASES.get(plain, plain).split() or ["0"]
     # All seven fields, the last for years: so none has to be guessed.
     whole = " ".join([*_MISSING[: 6 - len(atoms)], *atoms, "*"])
     options = Options(

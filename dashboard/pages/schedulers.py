@@ -122,7 +122,7 @@ def scheduler(
         "data_size": size(template.data_size) if template else "",
         "opts": payload.tree(template.opts or "{}", template.opts_size) if template else None,
         "history": history,
-        "own_zone": schedule_words.zone(timing.scheduler),
+        "zones": schedule_cells.zones(timing.scheduler.tz),
         "today": timezone.localtime(state.at),
         "zone": timezone.get_current_timezone_name(),
     }
@@ -274,9 +274,9 @@ def form_context(form: ScheduleForm | None, values: Any) -> dict[str, Any]:
         "wrong": wrong,
         "said": said,
         "preview_rows": rows,
-        "preview_zone": (form.timing.get("tz") or "UTC") if rows is not None and form else "",
+        "preview_zones": schedule_cells.zones(form.repeat.tz) if form and rows else [],
         "units": [(name, _unit(name)) for name in UNITS],
-        "zones": sorted(available_timezones()),
+        "known_zones": sorted(available_timezones()),
     }
 
 

@@ -1,7 +1,7 @@
 // The form of a schedule: what it would do, while it is being typed; the queue chosen at once.
 
 const PAUSE_MS = 300;
-const ASKED = ["kind", "pattern", "tz", "every", "unit", "limit", "start", "end"];
+const ASKED = ["kind", "pattern", "tz", "every", "unit", "limit", "start", "end", "was", "due"];
 let waiting = 0;
 let asked = 0;
 

@@ -121,7 +121,7 @@ def test_one(admin: Client, nightly: Queue) -> None:
     assert page.count("<time datetime") >= 20  # ten runs by two clocks
     assert 'data-scheduler="on"' in page
     tokyo = admin.get("/schedulers/emails/nightly/").content.decode()
-    assert re.search(r"02:30:00</time></th><td[^>]*><time[^>]*>\w+ \d+ \w+ 17:30:00", tokyo)
+    assert re.search(r"02:30</time></th><td[^>]*><time[^>]*>\w+ 17:30<", tokyo)
     assert 'data-scheduler="paused"' in admin.get("/schedulers/emails/aside/").content.decode()
     assert admin.get("/schedulers/emails/gone/").status_code == 404
     assert admin.get("/schedulers/nothing/often/").status_code == 404
@@ -256,7 +256,7 @@ def test_a_preview_changes_nothing(admin: Client, nightly: Queue) -> None:
     ):
         assert answer.status_code == 200
         assert "At 09:00" in text_of(answer)
-        assert answer.content.decode().count("09:00:00</time></th>") == 10
+        assert answer.content.decode().count("09:00</time></th>") == 10
     assert nightly.get_job_scheduler("often").every == 600
     part = admin.get("/schedulers/preview/", {"kind": "pattern", "pattern": "x"})
     assert "it needs 5" in text_of(part)
