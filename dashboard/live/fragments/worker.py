@@ -53,7 +53,7 @@ def patches(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]) 
 
 def _figures(one: crew.Member, minutes: Sequence[FleetMinute]) -> Any:
     worker, process = one.worker, one.process
-    lag = _("worst of a minute: %(ms)s ms") % {"ms": values.exact(process.worst_lag_ms)}
+    lag = _("worst %(ms)s ms") % {"ms": values.exact(process.worst_lag_ms)}
     strip: list[tuple[str, Any, str, list[float | None], bool]] = [
         (
             _("Busy"),
