@@ -70,15 +70,21 @@ def why(code: str) -> str:
     }.get(code, visible(code))
 
 
-def filter_words(operation: Operation, payload: bool) -> str:
-    """The filter as it was written; what only payloads show is for those who may see them."""
+def reveals(operation: Operation) -> bool:
+    """Whether its filter tells something that only those may know who see payloads."""
     try:
-        filter = Filter.parse(operation.state, operation.query)
+        return Filter.parse(operation.state, operation.query).reveals
     except ValueError:
-        return visible(operation.query)
-    if filter.reveals and not payload:
-        return _("by what the error says")
-    return visible(operation.query) or _("all of them")
+        return True
+
+
+def filter_words(operation: Operation, payload: bool) -> SafeString:
+    """The filter as it was written, for those who may know."""
+    if not operation.query:
+        return element("span", _("all of them"))
+    if not payload and reveals(operation):
+        return element("span", _("by what the error says"))
+    return element("code", visible(operation.query))
 
 
 def handled(operation: Operation) -> int:
@@ -114,7 +120,9 @@ def cells(operation: Operation, now: datetime) -> dict[str, Any]:
     return {
         "status": status(operation, now),
         "bar": bar(operation),
-        "share": element("span", f"{share(operation) * 100:.0f}", element("u", "%")),
+        "share": element("span", f"{share(operation) * 100:.0f}", element("u", "%"))
+        if operation.planned or handled(operation)
+        else element("span", DASH, class_="zero"),
         "done": number(operation.done),
         "skipped": number(operation.skipped),
         "failed": element("span", number(operation.failed), class_="bad")

@@ -75,9 +75,7 @@ def operation(request: HttpRequest, pk: int) -> HttpResponse:
         access.can(request.user, one, found.connection, found.queue)
         for one in permissions_of(found)
     )
-    reveals = operation_cells.filter_words(found, payload=False) != operation_cells.filter_words(
-        found, payload=True
-    )
+    shut = not seen.payload and operation_cells.reveals(found)
     query = {"state": found.state} | ({"q": found.query} if found.query else {})
     context = {
         **shell(
@@ -92,7 +90,7 @@ def operation(request: HttpRequest, pk: int) -> HttpResponse:
         "operation": found,
         "icon": operation_cells.ICONS.get(found.action, "play"),
         "filter": operation_cells.filter_words(found, seen.payload),
-        "filter_url": "" if reveals and not seen.payload else f"{url}jobs/?{urlencode(query)}",
+        "filter_url": "" if shut else f"{url}jobs/?{urlencode(query)}",
         "queue_url": url,
         "bound": operation_cells.at_ms(found.bound),
         "planned": exact(found.planned),

@@ -62,15 +62,8 @@ PLACES = (
     Place("overview", "overview", gettext_lazy("Overview"), "", "o", short=True),
     Place("queues", "queues", gettext_lazy("Queues"), "queues/", "q", short=True),
     Place("workers", "workers", gettext_lazy("Workers"), "workers/", "w"),
+    Place("operations", "operations", gettext_lazy("Operations"), "operations/", "p", short=True),
     Place("system", "system", gettext_lazy("System"), "system/", "y"),
-    Place(
-        "operations",
-        "operations",
-        gettext_lazy("Operations"),
-        "operations/",
-        "p",
-        short=True,
-    ),
     Place("audit", "audit", gettext_lazy("Audit"), "audit/", "a", needs="view_audit"),
 )
 

@@ -84,8 +84,8 @@ class Order:
 
     @property
     def target(self) -> str:
-        """The same as one text, for the token."""
-        return json.dumps([*self.fields, self.rate])
+        """The same as one text, for the token. The rate changes nothing of what is done."""
+        return json.dumps(self.fields)
 
     def url(self, mount: str, alias: str, queue: str) -> str:
         """The address that asks whether to start it."""
@@ -107,8 +107,8 @@ def operation_plan(request: HttpRequest, alias: str, queue: str, order: Order) -
     if not order.filter.everything or count < total:
         figures.append(Figure(number(max(total - count, 0)), _("stay as they are")))
     url = links.queue_url(mount_of(request), alias, queue)
-    # What can be chosen stands in fields of its own.
-    hidden = [one for one in order.fields if one[0] not in ("reset", "rate")]
+    # What can be chosen stands in a field of its own.
+    hidden = [one for one in order.fields if one[0] != "reset"]
     return ask(
         request,
         Confirmation(

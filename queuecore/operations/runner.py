@@ -228,7 +228,7 @@ class Runner:
             skipped=F("skipped") + done.skipped,
             failed=F("failed") + done.failed,
             failures=(operation.failures + failures)[:MOST_FAILURES],
-            speed=pace.measure(handled),
+            speed=pace.measure(handled, operation.rate),
             updated_at=timezone.now(),
         )
         pace.rest(handled, operation.rate)
@@ -275,10 +275,11 @@ class _Pace:
         self.speed = 0.0
         self._last = time.monotonic()
 
-    def measure(self, handled: int) -> float:
-        """Jobs a second, the last seconds counting most."""
+    def measure(self, handled: int, rate: int | None) -> float:
+        """Jobs a second, the last seconds counting most; a rest that is to come counts, too."""
         now = time.monotonic()
         latest = handled / max(now - self._last, 0.001)
+        latest = min(latest, rate) if rate else latest
         self.speed = 0.8 * self.speed + 0.2 * latest if self.speed else latest
         self._last = now
         return self.speed

@@ -91,7 +91,6 @@ def test_the_confirmation_cannot_be_skipped_replayed_or_changed(
         {"action": "remove"},
         {"state": "completed"},
         {"reset": "0"},
-        {"rate": "10"},
         {"maximum": "5"},
         {"token": "x"},
     ):
