@@ -80,6 +80,7 @@ class Health:
     drain: Drain
     workers: Mapping[str, int] | None
     abandoned: bool  # jobs wait and nobody listens
+    slots: int | None  # jobs that can run at once; None where peers work, who do not say
     done: float | None  # completed in the last minute
     ended: tuple[float, float]  # (completed, failed) in the last ten
     attention: tuple[Attention, ...] = ()
@@ -90,6 +91,12 @@ class Health:
         """The order "by attention": what is wrong first, then what waits, then the name."""
         worst = min((item.rank for item in self.attention), default=99)
         return worst, -self.waiting, self.name
+
+    @property
+    def busy(self) -> float | None:
+        """The share of the slots in which a job runs."""
+        active: int = self.counts.get("active", 0)
+        return min(1.0, active / self.slots) if self.slots else None
 
     @property
     def unfinished(self) -> int:
@@ -136,6 +143,7 @@ def health(connection: Any, name: str, rates: Rates | None = None) -> Health | N
         drain=_drain(snapshot, waiting, rate_in, rate_out, abandoned=abandoned),
         abandoned=abandoned,
         workers=crew,
+        slots=_slots(snapshot.concurrency, connection.slots.get(name, (0, 0)), crew),
         done=None if rate_out is None else rates.ended(name, MINUTE)[0],
         ended=recent,
     )
@@ -195,6 +203,14 @@ def language(library: str) -> str:
         if library.startswith(name):
             return spoken
     return library.partition("(")[0][:12]
+
+
+def _slots(limit: int | None, ours: tuple[int, int], crew: Mapping[str, int] | None) -> int | None:
+    """How many jobs can run at once: what our workers say, as far as a global limit lets them."""
+    count, room = ours
+    alone = bool(count) and (crew is None or sum(crew.values()) <= count)
+    known = [one for one in (limit, room if alone else None) if one]
+    return min(known, default=None)
 
 
 def _share(ended: tuple[float, float]) -> tuple[float | None, float]:

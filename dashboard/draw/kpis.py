@@ -118,10 +118,10 @@ def _oldest(queues: Sequence[Health]) -> SafeString:
 
 
 def _active(active: int, queues: Sequence[Health]) -> SafeString:
-    """Of the room under global concurrency, where every busy queue has one; else the number."""
-    limits = [queue.snapshot.concurrency for queue in queues if queue.counts.get("active", 0)]
-    if limits and all(limits):
-        return join([number(active), element("u", f"/{exact(sum(limits))}")])
+    """Of all slots, where those of every busy queue are known; else the number alone."""
+    room = [queue.slots for queue in queues if queue.counts.get("active", 0) or queue.slots]
+    if room and all(room):
+        return join([number(active), element("u", f"/{exact(sum(filter(None, room)))}")])
     return number(active)
 
 

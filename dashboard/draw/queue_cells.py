@@ -33,6 +33,7 @@ def cells(queue: Health, out: list[float | None] | None) -> dict[str, SafeString
         "share": share(queue),
         "oldest": moment(queue.snapshot.oldest_wait, "age"),
         "drain": drain(queue),
+        "busy": percent(queue.busy),
         "workers": workers(queue),
         "mark": mark(queue),
     }
@@ -125,9 +126,8 @@ def facts(queue: Health) -> SafeString:
         (_("Drains in"), drain(queue)),
         (_("Workers"), workers(queue)),
     ]
-    if snapshot.concurrency:
-        busy = queue.counts.get("active", 0) / snapshot.concurrency
-        shown.append((_("Busy"), percent(min(1.0, busy))))
+    if queue.busy is not None:
+        shown.append((_("Busy"), percent(queue.busy)))
     return join(
         element("div", element("dt", word), element("dd", body, class_="num"))
         for word, body in shown

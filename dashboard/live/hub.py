@@ -23,6 +23,7 @@ from django.db import transaction
 from django.db.models.signals import m2m_changed, post_delete, post_save
 
 from queuecore.errors import QueueCoreError
+from queuecore.fleet import Fleet
 from queuecore.inspect import Inspector, aliases
 from queuecore.models import QueueScope
 
@@ -345,8 +346,11 @@ class _Follower:
             await self._watch.close()
 
     def _fits(self, group: _Group, everything: bool, changed: set[str], kinds: set[str]) -> bool:
-        if group.topic.kind in SOURCES:
-            return group.topic.kind in kinds or not group.sent
+        if group.topic.kind in kinds:
+            return True
+        source = SOURCES.get(group.topic.kind)
+        if source and source.whole:
+            return not group.sent
         return everything or (bool(changed) and group.topic.queue in ({""} | changed))
 
     async def _rest(self, seconds: float) -> None:
@@ -363,6 +367,8 @@ class _Follower:
         wants = wants_of(self.alias, asked, facts, only)
         try:
             reading = await self._inspector.aread(wants)
+            if only is None and facts.due()["slots"]:
+                facts.count_slots(await Fleet(self.alias).aworkers())
             await self._connection.history.arefresh()
         except QueueCoreError as error:
             self._connection.fail(error)

@@ -24,13 +24,15 @@ Asked = Sequence[tuple["Topic", Sequence[str]]]
 class Source:
     """Reads one kind of topic; ``read(alias, asked)`` and its async twin give the same value.
 
-    ``alias`` is empty without ``by_connection``.
+    ``alias`` is empty without ``by_connection``. ``whole``: what it reads is all that the topic
+    shows, so its patches are made when that was read and at no other time.
     """
 
     period: float
     read: Callable[[str, Asked], Any]
     aread: Callable[[str, Asked], Awaitable[Any]]
     by_connection: bool = True
+    whole: bool = True
 
 
 SOURCES: dict[str, Source] = {}
@@ -42,10 +44,10 @@ def register(kind: str, source: Source) -> Source:
     return source
 
 
-def of_database(period: float, read: Callable[[Asked], Any]) -> Source:
+def of_database(period: float, read: Callable[[Asked], Any], *, whole: bool = True) -> Source:
     """Make a source of a function that asks the database."""
 
     def ask(alias: str, asked: Asked) -> Any:
         return read(asked)
 
-    return Source(period, ask, database_sync_to_async(ask), by_connection=False)
+    return Source(period, ask, database_sync_to_async(ask), by_connection=False, whole=whole)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from queuecore import access
 from queuecore.errors import QueueCoreError
+from queuecore.fleet import Fleet, FleetWorker
 from queuecore.history import History, history_of
 from queuecore.inspect import (
     STATES,
@@ -32,8 +33,9 @@ from queuecore.inspect import (
 
 from .sources import SOURCES
 
-#: Seconds after which queues are looked for, workers listed and the server asked again.
-NAMES_S, SERVER_S, WORKERS_S = 2.0, 5.0, 10.0
+#: Seconds after which queues are looked for, the server asked, workers listed and their slots
+#: counted again.
+NAMES_S, SERVER_S, WORKERS_S, SLOTS_S = 2.0, 5.0, 10.0, 5.0
 #: The last lines of a job's log that a page shows.
 LOG_LINES = 200
 #: The most ids on screen that a topic is asked for with, and their length.
@@ -146,7 +148,8 @@ class ConnectionState:
     ``read_at`` is the server's time of the last good read; ``error`` a sentence while the server
     is away, and the values are then as old as ``read_at``. A row or job that is None is gone.
     ``newer``: how many jobs stand before the first row of a list, by (queue, state, that id).
-    ``extra``: what a topic's own source has read, by the topic's kind (:mod:`.sources`).
+    ``slots``: (workers of ours, jobs that they can run at once) by queue. ``extra``: what a
+    topic's own source has read, by the topic's kind (:mod:`.sources`).
     """
 
     alias: str
@@ -160,6 +163,7 @@ class ConnectionState:
     jobs: dict[tuple[str, str], JobDetail | None] = field(default_factory=dict)
     logs: dict[tuple[str, str], LogPage] = field(default_factory=dict)
     newer: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    slots: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
 
     def take(self, reading: Reading) -> None:
@@ -232,10 +236,11 @@ class Facts:
         self.names: list[str] = []
         self.workers: list[WorkerInfo] | None = None
         self.server: ServerInfo | None = None
-        self._until = {"names": 0.0, "workers": 0.0, "server": 0.0}
+        self.slots: Mapping[str, tuple[int, int]] = {}
+        self._until = {"names": 0.0, "workers": 0.0, "server": 0.0, "slots": 0.0}
 
     def due(self) -> dict[str, bool]:
-        """Which of ``names``, ``workers`` and ``server`` should be asked for now."""
+        """Which of ``names``, ``workers``, ``server`` and ``slots`` should be asked for now."""
         now = time.monotonic()
         return {fact: until <= now for fact, until in self._until.items()}
 
@@ -251,6 +256,15 @@ class Facts:
         if wants.server:
             self.server = reading.server
             self._until["server"] = now + SERVER_S
+
+    def count_slots(self, workers: Iterable[FleetWorker]) -> None:
+        """Remember how many workers each queue has, and how many jobs they can run at once."""
+        slots: dict[str, tuple[int, int]] = {}
+        for worker in workers:
+            count, room = slots.get(worker.queue, (0, 0))
+            slots[worker.queue] = (count + 1, room + worker.concurrency)
+        self.slots = slots
+        self._until["slots"] = time.monotonic() + SLOTS_S
 
 
 _facts: dict[str, Facts] = {}
@@ -329,6 +343,8 @@ def read(topic: Topic, ids: Sequence[str] = ()) -> LiveState:
         wants = wants_of(connection.alias, [(topic, ids)], facts, fresh=True)
         try:
             reading = Inspector(connection.alias).read(wants)
+            if facts.due()["slots"]:
+                facts.count_slots(Fleet(connection.alias).workers())
             connection.history.refresh()
             take(connection, facts, wants, reading)
             if source and source.by_connection:
@@ -345,6 +361,7 @@ def take(connection: ConnectionState, facts: Facts, wants: Wants, reading: Readi
     facts.take(wants, reading)
     connection.take(reading)
     connection.workers, connection.server = facts.workers, facts.server
+    connection.slots = facts.slots
 
 
 def _concerned(state: LiveState, topic: Topic) -> list[ConnectionState]:

@@ -13,6 +13,8 @@ from queuecore import Queue, access
 from tests.dashboard.hostile import assert_harmless
 from tests.servers import Server
 
+pytestmark = pytest.mark.django_db  # the overview shows what operations run
+
 ALL = access.Scope()
 TOPICS = {
     "overview": (Topic("overview"), ["summary", "sparks", "period:15m", "default:emails"], "/"),

@@ -44,6 +44,7 @@ class Connection:
     def __init__(self, snapshot: QueueSnapshot, workers: list[WorkerInfo] | None) -> None:
         self.alias, self.workers, self.error, self.server = "default", workers, None, None
         self.queues = {"q": snapshot}
+        self.slots: dict[str, tuple[int, int]] = {}
         self.read_at = NOW
 
 
@@ -53,6 +54,7 @@ def judge(
     active: int = 0,
     waited: float = 0,
     workers: list[WorkerInfo] | None = [WORKER],  # noqa: B006 - never changed
+    slots: tuple[int, int] = (0, 0),
     minute: tuple[float, float] = (0, 0),
     window: tuple[float, float] = (0, 0),
     day: tuple[float, float] = (0, 0),
@@ -68,7 +70,9 @@ def judge(
         before={} if before is None else {"q": Figures(before, active, 0, 0)},
         span=GROWTH,
     )
-    found = health.health(Connection(snapshot, workers), "q", rates)
+    connection = Connection(snapshot, workers)
+    connection.slots = {"q": slots}
+    found = health.health(connection, "q", rates)
     assert found is not None
     return found
 
@@ -214,3 +218,27 @@ def test_a_server_that_may_lose_jobs(
 )
 def test_languages(library: str, spoken: str) -> None:
     assert health.language(library) == spoken
+
+
+@pytest.mark.parametrize(
+    ("limit", "ours", "crew", "slots"),
+    [
+        (None, (0, 0), {"Node": 1}, None),
+        (5, (0, 0), {"Node": 1}, 5),
+        (None, (2, 20), {"Py": 2}, 20),
+        (None, (2, 20), {}, 20),  # not listed yet
+        (None, (2, 20), None, 20),  # the server lists nobody
+        (None, (2, 20), {"Py": 2, "Node": 1}, None),  # nobody knows how many Node can run
+        (8, (2, 20), {"Py": 2, "Node": 1}, 8),
+        (8, (2, 20), {"Py": 2}, 8),
+        (50, (2, 20), {"Py": 2}, 20),
+    ],
+)
+def test_slots_are_those_that_somebody_told_of(limit, ours, crew, slots):
+    assert health._slots(limit, ours, crew) == slots
+
+
+def test_busy_is_the_share_of_slots_in_use():
+    assert judge(active=5, slots=(1, 20)).busy == 0.25
+    assert judge(active=25, slots=(1, 20)).busy == 1.0
+    assert judge(active=5).busy is None

@@ -66,9 +66,11 @@ def test_bytes_of_unknown_origin_stay_visible() -> None:
 
 
 def test_pausing_and_resuming_go_on_until_all_is_moved() -> None:
-    for operation, script in ((steering.pause(K), "pause"), (steering.resume(K), "resume")):
-        requests, _ = drive(operation, 1, 1, 0)
-        assert [one.script for one in requests] == [script] * 3
+    requests, _ = drive(steering.pause(K), 1, 1, 0)
+    assert [one.script for one in requests] == ["pause"] * 3
+    requests, _ = drive(steering.resume(K), 1, 1, 0, 1)
+    assert [one.script for one in requests[:-1]] == ["resume"] * 3
+    assert requests[-1].args == ("DEL", K.pause)
 
 
 def test_draining_takes_no_more_than_was_there_at_first() -> None:

@@ -62,7 +62,7 @@ def _read_one(asked: Asked) -> Board:
     return Board({one.pk: one for one in Operation.objects.filter(pk__in=wanted)[:MOST]})
 
 
-register("overview", of_database(LIST_S, read_open))
+register("overview", of_database(LIST_S, read_open, whole=False))
 register("operations", of_database(LIST_S, _read_list))
 register("operation", of_database(ONE_S, _read_one))
 

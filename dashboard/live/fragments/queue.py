@@ -62,8 +62,8 @@ def patches(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]) 
 
 def _note(queue: health.Health, connection: Any, name: str) -> Any:
     """The muted line of a state card: what makes its number mean something."""
-    if name == "active" and queue.snapshot.concurrency:
-        return _("of %(count)s") % {"count": values.exact(queue.snapshot.concurrency)}
+    if name == "active" and queue.slots:
+        return _("of %(count)s") % {"count": values.exact(queue.slots)}
     if name == "delayed" and queue.snapshot.next_delayed and queue.counts.get("delayed"):
         return join([_("next"), " ", values.moment(queue.snapshot.next_delayed, "until")])
     if name in ("completed", "failed"):
