@@ -27,6 +27,9 @@ PAGES = {
     "raw": "/queues/emails/jobs/failed-1/?tab=raw",
     "clean": "/queues/emails/confirm/clean/",
     "remove": "/queues/emails/jobs/failed-1/confirm/remove/",
+    "system": "/system/",
+    "integrity": "/system/integrity/",
+    "audit": "/audit/",
     "not found": "/queues/nowhere/",
 }
 
