@@ -16,7 +16,7 @@ from ..confirmations import confirmed
 from ..draw import operation_cells
 from ..draw.values import visible
 from ..guard import guarded
-from ..plans.operations import RATES, Order, operation_plan
+from ..plans.operations import RATES, TYPED, Order, operation_plan
 from .base import answer, form_key, reason_of
 
 
@@ -31,6 +31,8 @@ def start(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> HttpR
     if token is None or "count" in request.POST:
         _refuse(request, order, alias, queue)
         return operation_plan(request, alias, queue, order)
+    if order.action in TYPED and request.POST.get("typed", "") != queue:
+        return operation_plan(request, alias, queue, order, _("That is not the queue's name."))
     try:
         made = operations.start(
             actor=request.user,

@@ -27,6 +27,8 @@ from .base import back_of, mount_of, snapshot_of
 RATES = (0, 1_000, 100, 10)
 #: How long a dry run counts at most.
 SECONDS = 1.0
+#: What ends more than the jobs that a list shows is confirmed by the name of the queue.
+TYPED = ("drain", "obliterate")
 _DANGER = ("remove", "drain", "clean", "obliterate")
 
 
@@ -93,7 +95,9 @@ class Order:
         return f"{links.queue_url(mount, alias, queue)}operations/confirm/?{query}"
 
 
-def operation_plan(request: HttpRequest, alias: str, queue: str, order: Order) -> HttpResponse:
+def operation_plan(
+    request: HttpRequest, alias: str, queue: str, order: Order, wrong: str = ""
+) -> HttpResponse:
     """Ask whether to start an operation, with the number of jobs that it would be done to now."""
     for permission in operations.required(order.action, order.filter):
         access.require(request.user, permission, alias, queue)
@@ -135,6 +139,8 @@ def operation_plan(request: HttpRequest, alias: str, queue: str, order: Order) -
         rates=rates(),
         keeps=order.params.get("reset", True) is False,
         resets=order.action == "retry",
+        typed=order.action in TYPED,
+        wrong=wrong,
     )
 
 

@@ -52,7 +52,7 @@ def confirm(client: Client, **query: str) -> tuple[str, dict[str, str]]:
 
 def start(client: Client, **query: str) -> Operation:
     _, form = confirm(client, **query)
-    answer = client.post(START, {**form, "reason": "the relay is back"})
+    answer = client.post(START, {**form, "reason": "the relay is back", "typed": "emails"})
     made = Operation.objects.latest("pk")
     assert answer["Location"] == f"/operations/{made.pk}/"
     return made
@@ -153,6 +153,27 @@ def test_every_action_has_its_confirmation(
     for job in ("waiting", "prioritized", "delayed", "completed", "failed"):
         there = redis_client.exists(f"bull:emails:{job}-1")
         assert there == (f"{job}-1" not in gone)
+
+
+@pytest.mark.parametrize("action", ["drain", "obliterate"])
+@pytest.mark.parametrize("typed", ["", "Emails", "email"])
+def test_what_ends_much_asks_for_the_queue_s_name(
+    admin: Client, emails: Queue, action: str, typed: str
+) -> None:
+    page, form = confirm(admin, action=action, state="waiting")
+    assert "Type the name of the queue, emails" in page
+    answer = admin.post(START, {**form, "typed": typed})
+    assert "That is not the queue's name." in unescape(answer.content.decode())
+    assert not Operation.objects.exists()
+
+
+def test_a_queue_is_obliterated_by_its_name(
+    admin: Client, emails: Queue, redis_client: redis.Redis
+) -> None:
+    redis_client.delete("bull:emails:active", "bull:emails:active-1:lock")
+    made = start(admin, action="obliterate", state="waiting")
+    assert carry_out(made).status == "done"
+    assert redis_client.keys("bull:emails:*") == ["bull:emails:active-1"]
 
 
 # Rights
