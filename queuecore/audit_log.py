@@ -128,10 +128,17 @@ def page(
         results = _of(AuditEntry.Phase.RESULT).filter(record=OuterRef("record"))
         found = found.filter(~Exists(results))
     found = _filtered(found, wanted).filter(inside(scope))
-    if before is not None:
-        found = found.filter(number__lt=before)
-    rows = found.order_by("-number")[: _bounded(limit)]
-    return [one for one in _actions(rows) if scope.allows(one.alias, one.queue)]
+    shown: list[Action] = []
+    most = _bounded(limit)
+    while len(shown) < most:
+        older = found if before is None else found.filter(number__lt=before)
+        rows = _actions(older.order_by("-number")[:most])
+        # A database may find more than is meant: SQLite's LIKE knows no case.
+        shown += [one for one in rows if scope.allows(one.alias, one.queue)]
+        if len(rows) < most:
+            break
+        before = rows[-1].cursor
+    return shown[:most]
 
 
 def last_verification() -> Action | None:
@@ -200,10 +207,20 @@ def inside(scope: Scope) -> Q:
     """
     if scope.patterns is None:
         return Q()
-    inside = Q(pk__in=[])
+    inside = Q(pk=0)  # no entry
     for alias, queue in scope.patterns:
-        inside |= Q(connection__regex=_regex(alias), queue__regex=_regex(queue))
-    return inside & ~Q(queue="")
+        inside |= _like("connection", alias) & _like("queue", queue) & ~Q(queue="")
+    return inside
+
+
+def _like(name: str, pattern: str) -> Q:
+    """Whether the column *name* fits a pattern of a scope; most are a name or a beginning."""
+    bare = pattern.rstrip("*")
+    if "*" in bare or "?" in bare:
+        return Q((f"{name}__regex", _regex(pattern)))
+    if bare == pattern:
+        return Q((name, pattern))
+    return Q((f"{name}__startswith", bare)) if bare else Q()
 
 
 def _regex(pattern: str) -> str:

@@ -116,8 +116,20 @@ def test_only_the_queues_of_a_scope_and_nothing_about_all_of_them():
     assert seen(("*", "*")) == {"mail-eu", "mail-us", "orders", "mailx", "a+b", "other"} | {
         "line\nmail-"
     }
+    assert seen(("default", "mail-*"), ("other", "*")) == {"mail-eu", "mail-us", "other"}
+    assert seen(("default", "orders"), ("*", "*eu")) == {"orders", "mail-eu", "other"}
     assert seen() == set()
     assert "all" in targets(page(ALL))
+
+
+def test_pages_of_a_scope_lose_nothing_where_names_differ_in_case():
+    for index in range(30):
+        write(queue="Mail-x" if index % 3 else "mail-x", target=str(index))
+    scope, shown, before = Scope((("*", "mail-*"),)), [], None
+    while found := page(scope, before=before, limit=4):
+        shown += targets(found)
+        before = found[-1].cursor
+    assert shown == [str(index) for index in range(29, -1, -1) if index % 3 == 0]
 
 
 def test_the_history_of_a_job_finds_it_among_ticked_ones():
