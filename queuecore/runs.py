@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice, pairwise
 from statistics import median
 from typing import TYPE_CHECKING
@@ -75,7 +76,7 @@ class Run:
         return None if self.ended is None else max(0, self.ended - self.began)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Timing:
     """One scheduler with its runs, read at the server's time *now* (ms).
 
@@ -98,13 +99,13 @@ class Timing:
             return None
         return round(at.timestamp() * 1000)
 
-    @property
+    @cached_property
     def pending(self) -> Run | None:
         """The run that waits."""
         due = self.due
         return next((run for run in self.runs if due is not None and run.due == due), None)
 
-    @property
+    @cached_property
     def begun(self) -> list[Run]:
         """The runs that began, the latest first."""
         found = [run for run in self.runs if run.began is not None]
@@ -142,6 +143,10 @@ class Timing:
 
     def missed(self, since: int = 0) -> list[int]:
         """When it was due and no run came, from *since* on, in order."""
+        return [at for at in self._missed if at >= since]
+
+    @cached_property
+    def _missed(self) -> list[int]:
         numbered = [run for run in self.runs if run.due is not None and run.number is not None]
         numbered.sort(key=lambda run: run.due or 0)
         found: set[int] = set()
@@ -151,7 +156,7 @@ class Timing:
         if self.late and self.due is not None:
             found |= {self.due, *self._between(self.due, self.now)}
         begin, end = self.pause or (0, 0)
-        return sorted(at for at in found if at >= since and not begin <= at <= end)
+        return sorted(at for at in found if not begin <= at <= end)
 
     def overlaps(self, since: int = 0) -> list[tuple[Run, Run]]:
         """Runs that began before the one before them had ended, and that one; from *since* on."""

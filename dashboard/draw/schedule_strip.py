@@ -6,6 +6,7 @@ one that stretches. More than 150 fires a day become a band.
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,6 +27,7 @@ from .markup import element
 HEIGHT = 24
 #: More fires a day than this are drawn as a band.
 MOST_TICKS = 150
+_MOST_BOXES = 40
 _UNITS = 8_640  # the inner drawing's width: ten seconds each, on most days
 _QUARTER = 900_000
 _T = "M-4 3h8v3h-2.5v14h-3V6h-2.5z"
@@ -136,19 +138,7 @@ def lane(id: str, timing: Timing, day: Day, paused: bool = False) -> SafeString:
     if elsewhen:
         body.append(element("text", elsewhen, x="100%", y=16, class_="axis end"))
     body += [_running(run, timing.now, day) for run in runs if run.state == "active"]
-    body += [
-        element(
-            "rect",
-            x=day.percent(at),
-            y=5,
-            width=5,
-            height=14,
-            rx=1.5,
-            transform="translate(-2.5)",
-            class_="strip-missed",
-        )
-        for at in missed
-    ]
+    body += _boxes(missed, ran, day)
     body += [
         element(
             "svg",
@@ -286,6 +276,35 @@ def _band(
             if last > first and not (stops and name == "strip-band-planned"):
                 pieces.append(_bar(name, first, last, day, 9, 6))
     return pieces
+
+
+def _boxes(missed: Sequence[int], ran: Sequence[Run], day: Day) -> list[SafeString]:
+    """A box for each missed run; of very many, one around those with no run between."""
+    if len(missed) <= _MOST_BOXES:
+        return [
+            element(
+                "rect",
+                x=day.percent(at),
+                y=5,
+                width=5,
+                height=14,
+                rx=1.5,
+                transform="translate(-2.5)",
+                class_="strip-missed",
+            )
+            for at in missed
+        ]
+    between = sorted(_at(run) for run in ran)
+    spans: list[tuple[int, int]] = []
+    for at in missed:
+        if spans and bisect(between, spans[-1][1]) == bisect(between, at):
+            spans[-1] = (spans[-1][0], at)
+        else:
+            spans.append((at, at))
+    return [
+        _bar("strip-missed", first, max(last, first + 180_000), day, 5, 14)
+        for first, last in spans[-_MOST_BOXES:]
+    ]
 
 
 def _running(run: Run, now: int, day: Day) -> SafeString:
