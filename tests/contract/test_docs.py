@@ -235,12 +235,12 @@ class TestKeys:
             f"qc:<prefix>::{one}" for one in re.findall(r'connection_key\(\S+, f?"(\w+)', source)
         }
         # History's two lists are read by a name that is passed on.
-        real |= {f"qc:<prefix>:<queue>:{one}" for one in re.findall(r'\.qc\("(\w+)"\)', source)}
+        real |= {f"qc:<prefix>:<queue>:{one}" for one in re.findall(r'\.qc\(f?"(\w+)', source)}
         real |= {
             f"qc:<prefix>:<queue>:{one}" for one in re.findall(r'\.receipt\(\s*"(\w+)"', source)
         }
         assert len(real) >= 7
-        told = {re.sub(r":<(worker|process)>.*$", "", one) for one in ours()}
+        told = {re.sub(r":<(worker|process|number)>.*$", "", one) for one in ours()}
         compared(told, real)
 
 
