@@ -10,7 +10,16 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from queuecore.fleet import Fleet, FleetProcess, FleetReading, FleetWorker, LostJob, WorkerInfo
+from queuecore.fleet import (
+    Fleet,
+    FleetProcess,
+    FleetReading,
+    FleetWorker,
+    LostJob,
+    WorkerInfo,
+    connections_of,
+    peers_of,
+)
 
 from .live.state import LiveState, Topic, Viewer, facts_of
 
@@ -88,8 +97,8 @@ def others(state: LiveState, viewer: Viewer) -> Others:
         listed = state[alias].workers
         if listed is None:
             unknown.append(alias)
-        for one in listed or ():
-            if one.client_id not in seen.ours and viewer.allows(alias, one.queue):
+        for one in peers_of(listed, seen.ours) or ():
+            if viewer.allows(alias, one.queue):
                 found.append((alias, one))
     found.sort(key=lambda pair: (pair[1].queue, pair[0], pair[1].name, -pair[1].age_s))
     return Others(found, unknown)
@@ -132,9 +141,8 @@ _known: dict[str, dict[int, float]] = {}
 
 def _seen(alias: str, reading: FleetReading) -> Look:
     now = time.monotonic()
-    ids = {worker.client_id for process in reading.processes for worker in process.workers}
     known = _known.setdefault(alias, {})
-    known |= dict.fromkeys(ids, now + _REMEMBER_S)
+    known |= dict.fromkeys(connections_of(reading.processes), now + _REMEMBER_S)
     for id in [id for id, until in list(known.items()) if until < now]:
         known.pop(id, None)
     return Look(reading, frozenset(known))

@@ -7,7 +7,7 @@ unless it was given another, and says in its record that it did. No process is e
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 from uuid import uuid4
@@ -36,6 +36,7 @@ __all__ = [
     "LostJob",
     "Sent",
     "WorkerInfo",
+    "connections_of",
     "peers_of",
 ]
 
@@ -222,7 +223,7 @@ class Fleet:
     def _peers(self) -> Operation[list[WorkerInfo] | None]:
         listed = yield inspecting.get_workers(self.connection.prefix)
         processes = yield from self._read()
-        return peers_of(listed, processes)
+        return peers_of(listed, connections_of(processes))
 
     def _order(self, verb: Verb, workers: Sequence[str]) -> Operation[Sent]:
         processes = yield from self._read()
@@ -258,11 +259,21 @@ class Fleet:
 _PIPELINE = 100
 
 
-def peers_of(
-    listed: Iterable[WorkerInfo] | None, processes: Iterable[FleetProcess]
-) -> list[WorkerInfo] | None:
-    """Those of the *listed* connections that belong to none of our *processes*."""
+def connections_of(processes: Iterable[FleetProcess]) -> set[int]:
+    """The server's ids of the connections on which workers of *processes* wait."""
+    return {worker.client_id for process in processes for worker in process.workers}
+
+
+def peers_of(listed: Iterable[WorkerInfo] | None, ours: Collection[int]) -> list[WorkerInfo] | None:
+    """Those of the *listed* connections that are not *ours*, by their ids.
+
+    A server that was started again counts anew: where it tells a connection's library, another one
+    than ours is a peer's, whatever its number.
+    """
     if listed is None:
         return None
-    ours = {worker.client_id for process in processes for worker in process.workers}
-    return [one for one in listed if one.client_id not in ours]
+    return [
+        one
+        for one in listed
+        if one.client_id not in ours or not (one.library or "redis-py").startswith("redis-py")
+    ]

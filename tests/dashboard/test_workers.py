@@ -277,6 +277,28 @@ def test_a_large_fleet_is_shown_in_pages(admin: Client, redis_client: redis.Redi
     assert len(re.findall(r'data-live-id="default:', first)) <= 99
 
 
+def test_workers_of_another_connection(
+    admin: Client, crew: redis.Redis, server: Server, settings: Any
+) -> None:
+    """Beside those of the default one, each said to be of which; orders go where they work."""
+    other = {"URL": server.url, "PREFIX": "second"}
+    connections = settings.QUEUECORE["CONNECTIONS"] | {"other": other}
+    settings.QUEUECORE = settings.QUEUECORE | {"CONNECTIONS": connections}
+    mine = fleet.worker("c" * 32, "emails")
+    fleet.process(crew, mine, id="d" * 32, prefix="second", pid=4712)
+    page = plain(text_of(admin, "/workers/"))
+    assert "3 workers in 2 processes on 1 host" in page
+    assert "Process 4712 other" in page
+    assert "c" * 32 in text_of(admin, f"/@other/workers/{'c' * 32}/")
+    text_of(admin, f"/workers/{'c' * 32}/", 404)
+    key = f"other:{'c' * 32}"
+    token = token_of(admin.post("/workers/order/pause/", {"id": key}))
+    admin.post("/workers/order/pause/", {"id": key, "token": token})
+    assert crew.llen(f"qc:second::worker:{'d' * 32}:orders") == 1
+    assert fleet.orders(crew) == []
+    assert recorded() == [("ada", "pause_worker", "emails", "c" * 32, "done")]
+
+
 def test_the_server_is_away(admin: Client, crew: redis.Redis, server: Server) -> None:
     server.stop()
     try:

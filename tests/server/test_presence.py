@@ -12,7 +12,7 @@ import redis
 
 from queuecore import Job, Queue, Worker
 from queuecore.errors import ConfigurationError
-from queuecore.fleet import Fleet, FleetProcess, FleetWorker
+from queuecore.fleet import Fleet, FleetProcess, FleetWorker, WorkerInfo, peers_of
 from queuecore.wire.attendance import Order
 from queuecore.wire.calls import attending
 from tests.server.conftest import Do
@@ -140,6 +140,17 @@ async def test_drain_and_stop(queue: Queue, redis_client: redis.Redis) -> None:
     assert redis_client.keys("qc:bull::worker*") == []
     assert await fleet.aconfirmed(sent), "a process that has ended has done it"
     await queue.connection.aclose()
+
+
+async def test_a_worker_that_is_being_closed(queue: Queue) -> None:
+    fleet = Fleet()
+    async with working(sleep, **FAST) as worker:
+        await queue.aadd("long", 1)
+        await when(fleet, lambda w: w.busy == 1)
+        closing = asyncio.create_task(worker.close(5))
+        await when(fleet, lambda w: w.state == "closing")
+        await closing
+    assert await fleet.aworkers() == []
 
 
 async def test_only_the_workers_that_were_meant(queue: Queue) -> None:
@@ -386,3 +397,13 @@ def test_a_heartbeat_is_three_commands() -> None:
     for recent, count in ((None, 3), (b"[]", 6)):
         requests = next(attending.beat("bull", P, b"{}", 1, recent))
         assert len(requests) == count  # type: ignore[arg-type]
+
+
+def test_a_number_that_a_restarted_server_gave_to_a_peer() -> None:
+    def connection(library: str) -> WorkerInfo:
+        return WorkerInfo("q", "", "", 7, 1, 1, library)
+
+    listed = [connection(""), connection("redis-py 8.1.0"), connection("ioredis 5.4.1")]
+    assert [one.library for one in peers_of(listed, {7}) or ()] == ["ioredis 5.4.1"]
+    assert peers_of(listed, {8}) == listed
+    assert peers_of(None, {7}) is None
