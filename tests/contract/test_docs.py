@@ -239,8 +239,12 @@ class TestKeys:
         real |= {
             f"qc:<prefix>:<queue>:{one}" for one in re.findall(r'\.receipt\(\s*"(\w+)"', source)
         }
+        real |= {
+            f"qc:<prefix>:<queue>:{one}"
+            for one in re.findall(r'self\.own(?: \+ "|\})([\w-]+)[":]', source)
+        }
         assert len(real) >= 7
-        told = {re.sub(r":<(worker|process|number)>.*$", "", one) for one in ours()}
+        told = {re.sub(r":<(worker|process|number|id)>.*$", "", one) for one in ours()}
         compared(told, real)
 
 
