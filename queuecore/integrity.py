@@ -1,7 +1,7 @@
 """Whether queues are sound: what cannot be there is found, and put right where that is safe.
 
 Nothing here is needed while every client keeps to BullMQ's scripts. Damage comes from keys that
-were deleted by hand, evicted, or restored in part, and from old clients. A check looks at a few
+were deleted by hand, evicted, or restored in part, and from old clients. A check looks at a
 hundred ids a call, so that other clients never wait long, and changes nothing. A repair looks
 again, in one script, at the moment at which it mends: a job that moved on meanwhile is left alone.
 """

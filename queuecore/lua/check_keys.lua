@@ -16,19 +16,19 @@ local function found(what, id)
   answer[#answer + 1] = id
 end
 
-local function stands(id)
-  for i = 1, 5 do
-    if type(redis.pcall('ZSCORE', KEYS[i], id)) == 'string' then
-      return true
-    end
+local ids = { unpack(ARGV, 2) }
+local stands = {}
+for i = 1, 5 do
+  local scores = redis.pcall('ZMSCORE', KEYS[i], unpack(ids))
+  for j = 1, scores.err and 0 or #ids do
+    stands[j] = stands[j] or scores[j]
   end
-  return false
 end
 
-for i = 2, #ARGV do
-  local id = ARGV[i]
+for i = 1, #ids do
+  local id = ids[i]
   local job = ARGV[1] .. id
-  if not stands(id) then
+  if not stands[i] then
     if is_job(job) then
       found('orphan', id)
     elseif rcall('EXISTS', job) == 0 then

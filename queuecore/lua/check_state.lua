@@ -18,10 +18,13 @@ local ids = redis.pcall(read, KEYS[1], first, first + count - 1)
 if ids.err then
   return { 0, {} }
 end
-local others = {}
+local elsewhere = {}
 for _, name in ipairs({ 'completed', 'failed', 'delayed', 'prioritized', 'waiting-children' }) do
-  if name ~= state then
-    others[#others + 1] = base .. name
+  local scores = #ids > 0 and name ~= state and redis.pcall('ZMSCORE', base .. name, unpack(ids))
+  if scores and not scores.err then
+    for i = 1, #ids do
+      elsewhere[i] = elsewhere[i] or scores[i]
+    end
   end
 end
 
@@ -41,11 +44,7 @@ for i = 1, #ids do
       found('ghost', id)
     end
   else
-    local twice = here[id]
-    for j = 1, #others do
-      twice = twice or type(redis.pcall('ZSCORE', others[j], id)) == 'string'
-    end
-    if twice then
+    if here[id] or elsewhere[i] then
       found('twice', id)
     elseif state == 'active' and not locked then
       found('stalled', id)

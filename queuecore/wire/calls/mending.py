@@ -14,7 +14,7 @@ from .base import Call, Command, text
 from .inspecting import escaped
 
 # Ids that one call looks at, and parents, of which each brings its children.
-SLICE, PARENTS = 250, 10
+SLICE, PARENTS = 100, 5
 # Pending children of one parent that are looked at.
 CHILDREN = 500
 # Steps through lists that one call may take; a longer list is not walked at all.
@@ -73,7 +73,7 @@ def check_keys(keys: Keys, ids: Sequence[str]) -> Call[list[tuple[str, str]]]:
 def scan(prefix: str, cursor: str) -> Command[tuple[str, list[str]]]:
     """One step through the keyspace: the next cursor and keys of this prefix."""
     return Command(
-        ("SCAN", cursor, "MATCH", escaped(prefix) + ":*", "COUNT", 500),
+        ("SCAN", cursor, "MATCH", escaped(prefix) + ":*", "COUNT", 100),
         lambda answer: (text(answer[0]), [text(one) for one in answer[1]]),
     )
 
