@@ -76,9 +76,7 @@ def words(kind: str) -> Words:
         ),
         "deduplication": Words(
             _("Deduplication ids of lost jobs"),
-            _(
-                "A job that is gone owns an id for good: Node’s clients add no more under it."
-            ),
+            _("A job that is gone owns an id for good: Node’s clients add no more under it."),
             _("The id is free again. Ids with a time to live are left alone."),
         ),
         "events": Words(
