@@ -27,8 +27,10 @@ __all__ = [
     "Moment",
     "Tally",
     "acount",
+    "acursor_at",
     "amatch",
     "count",
+    "cursor_at",
     "match",
 ]
 
@@ -102,7 +104,12 @@ class Filter:
 
     def __str__(self) -> str:
         """The text that :meth:`parse` reads, without the state."""
-        return " ".join(_written(self))
+        return " ".join(self.words)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words of its text, each with what it asks for."""
+        return tuple(_written(self))
 
     def as_dict(self) -> dict[str, str]:
         """As it is stored: ``{"state": ..., "query": ...}``."""
@@ -244,6 +251,23 @@ async def acount(queue: Handle, filter: Filter, *, seconds: float = 1.0) -> Tall
     return await queue._arun(tally(queue, filter, seconds=seconds))
 
 
+def cursor_at(queue: Handle, state: str, passed: int, *, oldest_first: bool = False) -> str:
+    """The cursor behind the first *passed* jobs of *state*, for a jump into the middle of a list.
+
+    It costs the same anywhere in a list of a million. Empty, as at the beginning, if there are
+    fewer.
+
+    Raises:
+        InvalidFilter: there is no such state.
+    """
+    return queue._run(_cursor_at(queue, Filter(state), passed, oldest_first))
+
+
+async def acursor_at(queue: Handle, state: str, passed: int, *, oldest_first: bool = False) -> str:
+    """See :func:`cursor_at`."""
+    return await queue._arun(_cursor_at(queue, Filter(state), passed, oldest_first))
+
+
 def matches(
     queue: Handle,
     filter: Filter,
@@ -313,6 +337,24 @@ def tally(queue: Handle, filter: Filter, *, seconds: float = 1.0) -> Operation[T
             return Tally(count, looked, looked)
         if time.monotonic() >= deadline:
             return Tally(count, looked, max(found.total, looked + 1))
+
+
+def _cursor_at(queue: Handle, filter: Filter, passed: int, oldest_first: bool) -> Operation[str]:
+    places = matching.PLACES[filter.state]
+    for number, suffix in enumerate(places):
+        if passed <= 0:
+            return f"{number}~" if number else ""
+        search = matching.Search(filter.state)
+        length = yield matching.length(queue.keys, suffix, search)
+        if passed < length:
+            if suffix in matching.LISTS:
+                place = yield matching.place_in_list(queue.keys, suffix, length - passed)
+            else:
+                falling = not oldest_first and filter.state in _FINISHED
+                place = yield matching.place_in_set(queue.keys, suffix, passed, falling=falling)
+            return f"{number}~{place}" if place else ""
+        passed -= length
+    return ""
 
 
 def _read_cursor(cursor: str, places: int) -> tuple[int, str]:

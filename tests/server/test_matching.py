@@ -58,8 +58,47 @@ def test_every_job_of_a_state_is_met_once_and_in_the_order_of_its_pages(
     assert (page.looked, page.passed, page.total) == (20, 40, 60)
 
 
-@pytest.mark.parametrize("state", SETS)
+@pytest.mark.parametrize("state", [*LISTS, *SETS])
+def test_a_jump_into_a_list_goes_on_behind_as_many_jobs(
+    queue: Queue, redis_client: redis.Redis, state: str
+) -> None:
+    for number in range(40):
+        put(redis_client, f"j{number:02}", state, number // 7)
+    if state == "waiting":  # a queue paused by BullMQ 5, resumed only halfway
+        for number in range(5):
+            put_job(redis_client, f"p{number}", "paused", queue="q")
+    everything = ids(queue, state)
+    for passed in (1, 20, 39, 40, 43):
+        cursor = matching.cursor_at(queue, state, passed)
+        page = matching.match(queue, Filter(state), cursor, limit=10)
+        if passed < len(everything):
+            assert page.ids == everything[passed : passed + 10]
+            assert page.passed == passed + len(page.ids)
+        else:
+            assert cursor == ""
+    for none in (0, -1, 10**12):
+        assert matching.cursor_at(queue, state, none) == ""
+    if state in ("completed", "failed"):
+        cursor = matching.cursor_at(queue, state, 30, oldest_first=True)
+        page = matching.match(queue, Filter(state), cursor, oldest_first=True)
+        assert page.ids == everything[9::-1]
+
+
+async def test_the_async_jump_is_the_same(queue: Queue, redis_client: redis.Redis) -> None:
+    for number in range(5):
+        put(redis_client, f"j{number}", "failed", number)
+    cursor = await matching.acursor_at(queue, "failed", 2)
+    assert (await matching.amatch(queue, Filter("failed"), cursor)).ids == ["j2", "j1", "j0"]
+
+
+def test_the_words_of_a_filter_are_its_text() -> None:
+    filter = Filter.parse("failed", 'timed attempts>2 error:"no route" age>1h')
+    assert filter.words == ("name:*timed*", 'error:"no route"', "attempts:3..", "age>1h")
+    assert Filter.parse("failed", " ".join(filter.words)) == filter
+
+
 @pytest.mark.parametrize("oldest_first", [False, True])
+@pytest.mark.parametrize("state", SETS)
 def test_places_among_scores_do_not_drift(
     queue: Queue,
     redis_client: redis.Redis,

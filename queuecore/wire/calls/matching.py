@@ -92,6 +92,26 @@ def length(keys: Keys, suffix: str, search: Search) -> Command[int]:
     return Command(args, lambda answer: answer or 0, tolerant=True)
 
 
+def place_in_list(keys: Keys, suffix: str, left: int) -> Command[str]:
+    """The place in a list behind which *left* jobs are left; empty if there are fewer."""
+
+    def decode(answer: Any) -> str:
+        return "" if answer is None else _place(str(left), answer)
+
+    return Command(("LINDEX", keys[suffix], left - 1), decode, tolerant=True)
+
+
+def place_in_set(keys: Keys, suffix: str, passed: int, *, falling: bool) -> Command[str]:
+    """The place among scores before which *passed* jobs stand; empty if there are fewer."""
+
+    def decode(answer: Any) -> str:
+        return _place(text(answer[1]), answer[0]) if answer else ""
+
+    command = "ZREVRANGE" if falling else "ZRANGE"
+    args = (command, keys[suffix], passed - 1, passed - 1, "WITHSCORES")
+    return Command(args, decode, tolerant=True)
+
+
 def left_of(place: str) -> int:
     """How many jobs of a list were left at *place*; 0 where it is none in a list."""
     at, _, _ = place.partition("~")
@@ -100,9 +120,12 @@ def left_of(place: str) -> int:
 
 def _slice(answer: list[Any]) -> Slice:
     total, passed, looked, more, at, last, *ids = answer
-    encoded = base64.urlsafe_b64encode(_bytes(last)).decode().rstrip("=")
-    place = f"{text(at)}~{encoded}"
+    place = _place(text(at), last)
     return Slice([_bytes(one) for one in ids], total, passed, looked, more == 1, place)
+
+
+def _place(at: str, last: bytes | str) -> str:
+    return f"{at}~{base64.urlsafe_b64encode(_bytes(last)).decode().rstrip('=')}"
 
 
 def _bytes(value: bytes | str) -> bytes:
