@@ -323,6 +323,11 @@ def checked_states(states: str | Iterable[str] | None) -> list[str]:
     wanted = states if isinstance(states, Iterable) and not isinstance(states, str) else [states]
     found = ["waiting" if one == "wait" else one for one in wanted]
     for one in found:
+        if one == "paused":
+            raise InvalidOption(
+                "jobs have no state 'paused': those of a paused queue are 'waiting'; "
+                "is_paused() tells whether it is"
+            )
         if not isinstance(one, str) or one not in STATES:
             raise InvalidOption(
                 f"jobs have no state {one!r}{did_you_mean(one, STATES)}; "

@@ -112,6 +112,8 @@ def test_no_such_state(do: Do, queue: Queue) -> None:
         do(queue.get_jobs, "waitng")
     with pytest.raises(InvalidOption, match="no state 'all'; the states are waiting, "):
         do(queue.get_job_counts, "all")
+    with pytest.raises(InvalidOption, match="those of a paused queue are 'waiting'"):
+        do(queue.get_jobs, "paused")
     with pytest.raises(InvalidOption, match="no state 7"):
         do(queue.get_jobs, [7])
 
