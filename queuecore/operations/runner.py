@@ -1,6 +1,6 @@
 """Carries out operations: a chunk of each in turn, in the one process that holds the lock.
 
-A chunk is some steps of up to 200 jobs, each one script that leaves a receipt, with a rest as long
+A chunk is some steps of up to 100 jobs, each one script that leaves a receipt, with a rest as long
 as the step after each. What a chunk has done is written down before the next one begins; one that
 was cut short is gone on with, not done again. Any process may run operations: web processes do from
 their first request on, ``runworker`` beside its workers.
@@ -35,8 +35,8 @@ from .orders import LIVE, MOST_FAILURES, Status, meant, required
 
 logger = logging.getLogger("queuecore.operations")
 
-#: Jobs of a step: some two thousandths of a second of the server. Jobs and seconds of a chunk.
-STEP, CHUNK, CHUNK_S = 200, 1_000, 0.5
+#: Jobs of a step: about a thousandth of a second of the server. Jobs and seconds of a chunk.
+STEP, CHUNK, CHUNK_S = 100, 1_000, 0.5
 #: The rest after a step, as a multiple of the time that it took.
 REST = 1.0
 LEASE_MS = 15_000
