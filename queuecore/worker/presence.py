@@ -150,10 +150,9 @@ class Presence(threading.Thread):
                 "Is its memory full, or is a key qc:%s::worker... of another type?",
                 self._connection.prefix,
             )
-        now = self._connection.clock.now_ms()
         for order in told.orders:
             if order.id not in self._seen:
-                self._obey(order, now)
+                self._obey(order)
 
     def _telling(self) -> Operation[attending.Beat]:
         now = yield NOW
@@ -239,28 +238,26 @@ class Presence(threading.Thread):
 
     # Orders
 
-    def _obey(self, order: Order, now: int) -> None:
+    def _obey(self, order: Order) -> None:
         self._seen[order.id] = None
         while len(self._seen) > 20 * attending.MOST_ORDERS:
             del self._seen[next(iter(self._seen))]
         posts = [post for id in order.workers if (post := self._posts.get(id)) is not None]
-        if order.until < now or not posts:
-            self._answer(order, "too late" if posts else "no such worker")
+        if not posts:
+            self._answer(order, "no such worker")
             return
-        logger.info(
-            "%s was ordered for %s", _WORDS[order.verb],
-            ", ".join(sorted({post.worker.queue.name for post in posts})),
-        )  # fmt: skip
+        left = set(posts)
         for post in posts:
             with contextlib.suppress(RuntimeError):  # the loop has ended, and with it the worker
-                post.loop.call_soon_threadsafe(self._carry_out, order, post)
+                post.loop.call_soon_threadsafe(self._carry_out, order, post, left)
 
-    def _carry_out(self, order: Order, post: _Post) -> None:
+    def _carry_out(self, order: Order, post: _Post, left: set[_Post]) -> None:
         """In the worker's loop, which may have been blocked until the order was void."""
         if order.until < self._connection.clock.now_ms():
             self._answer(order, "too late")
             return
         worker = post.worker
+        logger.info("queue %s: ordered from afar: %s", worker.queue.name, _WORDS[order.verb])
         if order.verb == "pause":
             self._aside(worker.pause(do_not_wait_active=True))
         elif order.verb == "resume":
@@ -268,7 +265,10 @@ class Presence(threading.Thread):
         elif not post.draining:
             post.draining = True
             self._aside(worker.close(_AS_LONG_AS_IT_TAKES))
-        self._answer(order, "done")
+        left.discard(post)
+        if not left:
+            # Behind what was set aside, so that the next record shows what is said to be done.
+            post.loop.call_soon(self._answer, order, "done")
 
     def _answer(self, order: Order, answer: str) -> None:
         self._answers[order.id] = answer
@@ -282,7 +282,7 @@ class Presence(threading.Thread):
         task.add_done_callback(_tasks.discard)
 
 
-_WORDS = {"pause": "a pause", "resume": "to go on", "drain": "to drain and stop"}
+_WORDS = {"pause": "to pause", "resume": "to go on", "drain": "to drain and stop"}
 _tasks: set[asyncio.Task[None]] = set()
 _presences: dict[tuple[str, str, str], Presence] = {}
 _lock = threading.Lock()

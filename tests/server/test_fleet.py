@@ -64,7 +64,7 @@ def test_seen_paused_resumed_drained(start: Start, redis_client: redis.Redis) ->
     assert queue.get_job(long.id).attempts_made == 1
     assert of(fleet, process) is None
     assert fleet.confirmed(sent)
-    assert "to drain and stop was ordered for slow" in process.said
+    assert "queue slow: ordered from afar: to drain and stop" in process.said
     invariants.check(redis_client, "slow", idle=True)
 
 

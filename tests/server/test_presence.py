@@ -49,7 +49,7 @@ async def when(fleet: Fleet, what: Any, queue: str = "q") -> tuple[FleetProcess,
 
 async def test_it_says_how_it_is(queue: Queue, redis_client: redis.Redis) -> None:
     fleet = Fleet()
-    async with working(sleep, name="left", concurrency=3, **FAST) as worker:
+    async with working(sleep, timeout=0.2, name="left", concurrency=3, **FAST) as worker:
         long = await queue.aadd("long", 60)
         for name in ("a", "b", "bad"):
             await queue.aadd(name, 0)
@@ -113,8 +113,13 @@ async def test_pause_and_resume(queue: Queue) -> None:
         await when(fleet, lambda w: w.busy == 1)
         sent = await fleet.apause(worker.id)
         assert (sent.workers, sent.missing) == ((worker.id,), ())
-        await when(fleet, lambda w: w.state == "paused")
-        assert await fleet.aconfirmed(sent)
+
+        async def confirmed() -> bool:
+            return await fleet.aconfirmed(sent)
+
+        await until(confirmed)
+        # What is said to be done shows at once.
+        assert [one.state for one in await fleet.aworkers()] == ["paused"]
         await queue.aadd("next")
         await finished(queue, 1)
         assert await queue.aget_job_state(long.id) == "completed"
@@ -232,11 +237,20 @@ async def test_a_blocked_loop_is_told_of(queue: Queue) -> None:
     thread = asyncio.create_task(asyncio.to_thread(start))
     await queue.aadd("a")
     await watch()
+    # What was to be done by then is void when the loop is free again.
+    (process,) = await fleet.aprocesses()
+    void = Order("d" * 32, "drain", (worker.id,), queue.connection.clock.now_ms() + 50)
+    key = f"qc:bull::worker:{process.id}:orders"
+    await queue.connection.arun(
+        attending.Command(("RPUSH", key, attending.attendance.encoded(void)))
+    )
     await fleet.apause(worker.id)
     assert not worker.is_paused()
     await until(worker.is_paused)
+    assert worker.is_running()
     await fleet.adrain(worker.id)
     await asyncio.wait_for(thread, 10)
+    await queue.connection.aclose()
 
 
 def _lagging(fleet: Fleet) -> FleetProcess:
