@@ -61,6 +61,7 @@ class Place:
 PLACES = (
     Place("overview", "overview", gettext_lazy("Overview"), "", "o", short=True),
     Place("queues", "queues", gettext_lazy("Queues"), "queues/", "q", short=True),
+    Place("schedulers", "schedulers", gettext_lazy("Schedulers"), "schedulers/", "s"),
     Place("workers", "workers", gettext_lazy("Workers"), "workers/", "w"),
     Place("operations", "operations", gettext_lazy("Operations"), "operations/", "p", short=True),
     Place("system", "system", gettext_lazy("System"), "system/", "y"),
