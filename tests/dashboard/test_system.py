@@ -165,6 +165,28 @@ def test_server_facts_are_for_those_who_see_every_queue(person: Person, emails: 
     assert fragments(read(topic), topic, seen) == {}
 
 
+def test_each_connection_has_a_page_of_its_own(
+    admin: Client, emails: Queue, server: Server, settings: Any
+) -> None:
+    settings.QUEUECORE = settings.QUEUECORE | {
+        "CONNECTIONS": {
+            "default": {"URL": server.url},
+            "second": {"URL": server.url, "PREFIX": "other"},
+        }
+    }
+    Queue("orders", connection="second").add("x")
+    page = admin.get("/@second/system/").content.decode()
+    assert "orders" in bare(page)
+    assert "emails" not in bare(page)
+    assert 'href="/@second/system/" aria-current="true"' in page
+    assert 'href="/@second/system/integrity/"' in page
+    assert "Looked at 1 places of jobs" in bare(admin.get("/@second/system/integrity/"))
+    assert admin.get("/@default/system/").status_code == 404
+    assert admin.get("/@third/system/").status_code == 404
+    shown = admin.get("/live/poll/", {"topic": "system:second"}).json()
+    assert any("orders" in one.get("html", "") for one in shown["patches"])
+
+
 def test_the_live_topic_brings_the_same_as_the_page(admin: Client, emails: Queue) -> None:
     page = admin.get("/system/").content.decode()
     patches = admin.get("/live/poll/", {"topic": "system:default"}).json()["patches"]
