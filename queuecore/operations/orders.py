@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
+from django.db import router
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from .. import access, audit
@@ -125,7 +127,7 @@ def start(
         _require(actor, required(action, filter), alias, queue)
         now = timezone.now()
         named = isinstance(actor, str)
-        made = Operation.objects.create(
+        made = rows().create(
             action=action,
             connection=alias,
             queue=queue,
@@ -179,6 +181,11 @@ def meant(state: str, query: str, bound_ms: int) -> Filter:
     return Filter.parse(state, query).pinned(bound_ms).until(bound_ms)
 
 
+def rows() -> QuerySet[Operation]:
+    """All operations, as the database has them that they are written to: a copy may lag behind."""
+    return Operation.objects.using(router.db_for_write(Operation))
+
+
 def ring(alias: str) -> None:
     """Wake whoever runs operations; if that fails, it looks by itself some seconds later."""
     connection = get_connection(alias)
@@ -191,12 +198,14 @@ def _change(
 ) -> bool:
     if after is not None:
         values["status"] = after
-    changed = Operation.objects.filter(pk=operation.pk, status__in=before).update(
-        **values, updated_at=timezone.now()
+    changed = (
+        rows()
+        .filter(pk=operation.pk, status__in=before)
+        .update(**values, updated_at=timezone.now())
     )
     if changed:
         ring(operation.connection)
-        operation.refresh_from_db()
+        operation.refresh_from_db(using=rows().db)
     return bool(changed)
 
 

@@ -31,7 +31,7 @@ from ..wire.calls.operating import Done, Step
 from ..wire.connections import aliases, get_connection
 from ..wire.keys import Keys
 from .actions import ACTIONS, Action
-from .orders import LIVE, MOST_FAILURES, Status, meant, required
+from .orders import LIVE, MOST_FAILURES, Status, meant, required, rows
 
 logger = logging.getLogger("queuecore.operations")
 
@@ -63,7 +63,9 @@ class Runner:
         pause, told = TICK_S, False
         while not self._stopping.is_set():
             try:
-                close_old_connections()
+                if not self._open or pause > TICK_S:
+                    # Not while something runs: a connection a chunk is one too many.
+                    close_old_connections()
                 wait = self.step()
             except (QueueCoreError, DatabaseError) as error:
                 # A server that is away is news only where something waits for it.
@@ -74,7 +76,8 @@ class Runner:
                 self._rung = -1
             except Exception:
                 logger.exception("operations of %r pause", self.alias)
-                wait, self._rung = LONGEST_PAUSE_S, -1
+                wait = pause = LONGEST_PAUSE_S
+                self._rung = -1
             else:
                 pause, told = TICK_S, False
             self._stopping.wait(wait)
@@ -113,17 +116,17 @@ class Runner:
 
     def _look(self) -> None:
         """See which operations there are to do; what has ended is closed by the next chunk."""
-        found = Operation.objects.filter(connection=self.alias, ended_at=None)
+        found = rows().filter(connection=self.alias, ended_at=None)
         there = set(found.exclude(status=Status.PAUSED).order_by("pk").values_list("pk", flat=True))
         self._open = {pk: self._open.get(pk) or _Pace() for pk in sorted(there)}
         self._look_at = time.monotonic() + LOOK_S
 
     def _chunk(self, pk: int, pace: _Pace) -> bool:
         """Do the next chunk of an operation; whether there may be more to do."""
-        Operation.objects.filter(pk=pk, status=Status.WAITING).update(
+        rows().filter(pk=pk, status=Status.WAITING).update(
             status=Status.RUNNING, started_at=timezone.now(), updated_at=timezone.now()
         )
-        operation = Operation.objects.filter(pk=pk, ended_at=None).first()
+        operation = rows().filter(pk=pk, ended_at=None).first()
         if operation is None or operation.status == Status.PAUSED:
             return False
         if operation.status == Status.RUNNING:
@@ -220,7 +223,7 @@ class Runner:
     def _save(self, operation: Operation, done: Done, stage: int, place: str, pace: _Pace) -> None:
         handled = _handled(done)
         failures = [[_clean(one) for one in pair] for pair in done.failures]
-        Operation.objects.filter(pk=operation.pk, chunk=operation.chunk).update(
+        rows().filter(pk=operation.pk, chunk=operation.chunk).update(
             chunk=operation.chunk + 1,
             stage=stage,
             place=place,
@@ -235,7 +238,7 @@ class Runner:
 
     def _settle(self, pk: int, status: Status, error: str = "") -> None:
         """Say how it ended, unless somebody has paused or aborted it meanwhile."""
-        Operation.objects.filter(pk=pk, status=Status.RUNNING).update(
+        rows().filter(pk=pk, status=Status.RUNNING).update(
             status=status, error=_clean(error)[:2000], updated_at=timezone.now()
         )
 
@@ -253,7 +256,7 @@ class Runner:
             facts["error"] = operation.error
         outcome = AuditEntry.Outcome.DONE if good else AuditEntry.Outcome.FAILED
         audit.end(operation.record, outcome, **facts)
-        Operation.objects.filter(pk=operation.pk).update(ended_at=timezone.now())
+        rows().filter(pk=operation.pk).update(ended_at=timezone.now())
         keys = Keys(self._connection.prefix, operation.queue)
         self._connection.run(operating.drop_receipt(keys, str(operation.pk)))
 
