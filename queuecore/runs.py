@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 LATE_MS = 60_000
 #: The last runs that a page shows.
 LAST = 20
+# Between the start of a run and the next one's adding.
+_GRACE_MS = 5_000
 _MOST_MISSED = 200
-_UNBEGUN = frozenset({"waiting", "prioritized", "delayed", "unknown"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,22 +119,39 @@ class Timing:
 
     @property
     def late(self) -> bool:
-        """Whether its next run should have begun, and has not."""
-        due, pending = self.due, self.pending
-        if due is None or due >= self.now - LATE_MS or self.over:
-            return False
-        return pending is None or (pending.began is None and pending.state in _UNBEGUN)
+        """Whether its next run should have begun, and still waits."""
+        pending = self.pending
+        return self._overdue and pending is not None and pending.began is None
 
     @property
     def over(self) -> bool:
-        """Whether it makes no more runs: its last one has begun, and none followed."""
-        pending = self.pending
-        if pending is None or self.scheduler.paused_at is not None:
+        """Whether it makes no more runs: its limit or its end is reached."""
+        due, pending = self.due, self.pending
+        if due is None or (pending is not None and pending.began is None):
             return False
         limit, end = self.scheduler.limit, self.scheduler.end_date
-        limited = limit is not None and pending.number is not None and pending.number >= limit
-        ended = end is not None and end.timestamp() * 1000 < self.now
-        return (limited or ended) and pending.began is not None
+        if limit is not None:
+            # Where the last run is not kept, it has ended: one that waits is always there.
+            return pending is None or (pending.number or 0) >= limit
+        return end is not None and end.timestamp() * 1000 < self.now
+
+    @property
+    def stuck(self) -> bool:
+        """Whether it stands still: its run has begun, or is gone, and none was added after it.
+
+        A peer's pattern that the worker could not read does that, and a run deleted by hand.
+        """
+        if not self._overdue or self.over or self.scheduler.legacy:
+            return False
+        pending = self.pending
+        return pending is None or (
+            pending.began is not None and pending.began < self.now - _GRACE_MS
+        )
+
+    @property
+    def _overdue(self) -> bool:
+        due = self.due
+        return due is not None and due < self.now - LATE_MS
 
     @property
     def drift(self) -> int | None:

@@ -53,7 +53,7 @@ def mark(timing: Timing, paused: bool) -> SafeString:
     since = timing.now - _DAY
     if timing.last is not None and timing.last.state == "failed":
         return state_icon("failed")
-    if timing.overlaps(since) or timing.missed(since) or not timing.readable:
+    if timing.overlaps(since) or timing.missed(since) or timing.stuck or not timing.readable:
         return element("span", icon("warning", 14), class_="t-warn")
     if timing.scheduler.paused_at or paused:
         return state_icon("paused")
@@ -66,6 +66,8 @@ def badges(timing: Timing, paused: bool) -> list[SafeString]:
     found = []
     if not timing.readable:
         found.append(_badge("bad", _("Cannot be read here"), "warning"))
+    if timing.stuck:
+        found.append(_badge("bad", _("Stands still"), "warning"))
     if timing.overlaps(since):
         found.append(_badge("warn", _("Overlap"), "warning"))
     missed = timing.missed(since)
@@ -102,6 +104,8 @@ def next_run(timing: Timing, paused: bool) -> SafeString:
             if not word
             else [element("span", word, class_="t-paused strong")]
         )
+    if timing.stuck:
+        return element("span", _("no run waits"), class_="bad")
     pending = timing.pending
     if pending is not None and pending.state == "active":
         return element("span", _("now"), class_="t-active")
@@ -191,7 +195,7 @@ def bars(timing: Timing) -> SafeString:
 def upcoming(timing: Timing, most: int = 10) -> list[int]:
     """The next moments at which it runs (ms); of a paused one, those after now."""
     scheduler, now = timing.scheduler, timing.now
-    if timing.over or not timing.readable:
+    if timing.over or timing.stuck or not timing.readable:
         return []
     if scheduler.limit is not None and timing.pending and timing.pending.number is not None:
         most = min(most, max(0, scheduler.limit - timing.pending.number + 1))

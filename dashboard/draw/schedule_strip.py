@@ -117,7 +117,7 @@ def lane(id: str, timing: Timing, day: Day, paused: bool = False) -> SafeString:
     failed = [run for run in runs if run.state == "failed"]
     ran = [run for run in runs if run.began is not None and run.state != "failed"]
     missed = [at for at in timing.missed(day.start) if at < day.end]
-    ahead = () if timing.scheduler.paused_at or timing.over else planned.moments
+    ahead = () if timing.scheduler.paused_at or timing.over or timing.stuck else planned.moments
     future = [at for at in ahead if at > timing.now]
     body: list[object] = []
     if planned.spans:
@@ -265,7 +265,7 @@ def _band(
 ) -> list[SafeString]:
     """Too many fires for ticks: known to have run, not known any more, planned."""
     known = min((_at(run) for run in ran), default=timing.now)
-    stops = bool(timing.scheduler.paused_at or timing.over)
+    stops = bool(timing.scheduler.paused_at or timing.over or timing.stuck)
     pieces = []
     for begin, end in spans:
         for name, first, last in (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import available_timezones
@@ -276,7 +277,7 @@ def form_context(form: ScheduleForm | None, values: Any) -> dict[str, Any]:
         "preview_rows": rows,
         "preview_zones": schedule_cells.zones(form.repeat.tz) if form and rows else [],
         "units": [(name, _unit(name)) for name in UNITS],
-        "known_zones": sorted(available_timezones()),
+        "known_zones": _zones(),
     }
 
 
@@ -350,6 +351,11 @@ def _frame(
         alias=alias,
         queue=queue,
     ) | {"alias": alias, "queue": queue}
+
+
+@cache
+def _zones() -> list[str]:
+    return sorted(available_timezones())  # asks the disk
 
 
 def _unit(name: str) -> str:

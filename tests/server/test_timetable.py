@@ -229,12 +229,42 @@ def test_it_is_bounded(do: Do, queue: Queue, clock: FixedClock, redis_client: re
 
 def test_over(do: Do, queue: Queue, clock: FixedClock, work: Work) -> None:
     queue.upsert_job_scheduler("s", every=600, limit=1)
+    assert not timing(do).over
     work()
     clock.advance(3600)
+    for _ in range(2):
+        found = timing(do)
+        assert found.over
+        assert (found.late, found.stuck, found.missed()) == (False, False, [])
+        queue.clean(0, 100, "completed")  # also where the last run is not kept
+    queue.upsert_job_scheduler("s", every=600, end_date=at(clock.now_ms() + 15 * MINUTE))
+    for _ in range(2):
+        clock.advance(600)
+        work()
+    clock.advance(3600)
+    assert timing(do).over
+
+
+def at(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+def test_one_that_stands_still(
+    do: Do, queue: Queue, clock: FixedClock, redis_client: redis.Redis
+) -> None:
+    queue.upsert_job_scheduler("s", every=600)
+    hands = Hands(queue)
+    (run,) = hands.claim()  # by a worker that cannot add the next one
+    clock.advance(70)
+    assert timing(do).stuck
+    hands.complete(run, None)
+    assert timing(do).stuck
+    redis_client.delete(f"bull:q:{run.id}")
     found = timing(do)
-    assert found.over
-    assert not found.late
-    assert found.missed() == []
+    assert found.stuck
+    assert (found.late, found.missed()) == (False, [])
+    queue.upsert_job_scheduler("s", every=600)
+    assert not timing(do).stuck
 
 
 def test_what_means_nothing_here(
