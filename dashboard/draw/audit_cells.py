@@ -25,7 +25,6 @@ def word(action: str) -> str:
         "retry": _("Retry"),
         "promote": _("Promote"),
         "remove": _("Remove"),
-        "cancel": _("Cancel"),
         "pause": _("Pause queue"),
         "resume": _("Resume queue"),
         "clean": _("Clean"),

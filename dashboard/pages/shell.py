@@ -31,7 +31,6 @@ ACTIONS = (
     "promote",
     "remove",
     "edit_job",
-    "add_job",
     "bulk",
     "pause_queue",
     "set_limits",
