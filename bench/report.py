@@ -103,17 +103,17 @@ def as_json(results: Results, machine: dict[str, Any]) -> str:
     return json.dumps({"machine": machine, "trials": trials}, indent=1) + "\n"
 
 
-def write_block(path: Path, text: str) -> None:
-    """Replace what stands between the markers in the file *path*.
+def write_block(path: Path, text: str, begin: str = BEGIN, end: str = END) -> None:
+    """Replace what stands between the markers *begin* and *end* in the file *path*.
 
     Raises:
         ValueError: the file has not exactly one pair of markers.
     """
     page = path.read_text()
-    if page.count(BEGIN) != 1 or page.count(END) != 1 or page.index(BEGIN) > page.index(END):
-        raise ValueError(f"{path} needs one line {BEGIN} and one line {END} below it")
-    head, _, rest = page.partition(BEGIN)
-    path.write_text(f"{head}{BEGIN}\n\n{text}\n{END}{rest.partition(END)[2]}")
+    if page.count(begin) != 1 or page.count(end) != 1 or page.index(begin) > page.index(end):
+        raise ValueError(f"{path} needs one line {begin} and one line {end} below it")
+    head, _, rest = page.partition(begin)
+    path.write_text(f"{head}{begin}\n\n{text}\n{end}{rest.partition(end)[2]}")
 
 
 def _about(machine: dict[str, Any], rounds: int) -> str:

@@ -25,7 +25,8 @@ class Action:
     ``options``: its parameters and what they are where nothing is said; all know ``maximum``, the
     most jobs it is done to (0 is all). ``also``: further states, from the parameters. ``first``
     and ``last``: what is done before the first chunk and after the last one, from the parameters
-    (and the number of jobs); it may happen twice.
+    (and the number of jobs); it may happen twice. ``batch``: jobs of one step, about a
+    thousandth of a second of the server.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Action:
     also: Callable[[Mapping[str, Any]], tuple[str, ...]] | None = None
     first: Callable[[Keys, Mapping[str, Any]], Operation[Any] | Command[Any]] | None = None
     last: Callable[[Keys, Mapping[str, Any], int], Operation[Any] | Command[Any]] | None = None
+    batch: int = 100
 
     def checked(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """All parameters, those that are given checked.
@@ -113,6 +115,7 @@ register(
             keys, step, "remove" if params["children"] else "alone"
         ),
         {"children": True},
+        batch=50,
     )
 )
 register(
@@ -123,6 +126,7 @@ register(
         lambda keys, step, params: operating.remove_chunk(keys, step, "drop"),
         {"delayed": False},
         also=lambda params: ("prioritized", "delayed") if params["delayed"] else ("prioritized",),
+        batch=50,
     )
 )
 register(
@@ -133,6 +137,7 @@ register(
         lambda keys, step, params: operating.remove_chunk(keys, step, "drop"),
         {},
         last=lambda keys, params, done: operating.tell_cleaned(keys, done),
+        batch=50,
     )
 )
 register(
@@ -146,5 +151,6 @@ register(
         also=lambda params: ("prioritized", "delayed", "waiting-children", "completed", "failed"),
         first=lambda keys, params: steering.pause(keys),
         last=lambda keys, params, done: removing.obliterate(keys, params["force"]),
+        batch=50,
     )
 )

@@ -35,8 +35,8 @@ from .orders import LIVE, MOST_FAILURES, Status, meant, required, rows
 
 logger = logging.getLogger("queuecore.operations")
 
-#: Jobs of a step: about a thousandth of a second of the server. Jobs and seconds of a chunk.
-STEP, CHUNK, CHUNK_S = 100, 1_000, 0.5
+#: Jobs and seconds of a chunk.
+CHUNK, CHUNK_S = 1_000, 0.5
 #: The rest after a step, as a multiple of the time that it took.
 REST = 1.0
 LEASE_MS = 15_000
@@ -190,7 +190,7 @@ class Runner:
             state, suffix = places[stage]
             asked = time.monotonic()
             search = meant(state, operation.query, operation.bound).search(operation.bound)
-            most = min(STEP, room, _share(operation))
+            most = min(action.batch, room, _share(operation))
             found = run(matching.match_slice(keys, suffix, search, place, most=most, falling=False))
             at = (stage, found.place) if found.more else (stage + 1, "")
             if found.ids:
@@ -309,7 +309,7 @@ def _read_place(text: str) -> tuple[int, str]:
 def _room(operation: Operation, taken: Done) -> int:
     """How many jobs it may still be done to."""
     maximum = operation.params.get("maximum", 0)
-    return max(maximum - operation.done - taken.done, 0) if maximum else STEP
+    return max(maximum - operation.done - taken.done, 0) if maximum else CHUNK
 
 
 def _share(operation: Operation) -> int:

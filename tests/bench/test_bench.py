@@ -76,3 +76,22 @@ def test_a_ratio_is_the_median_of_the_rounds_own() -> None:
     }
     cell = report._ratio_cell(results, ("add", "ours"), ("add", "node"), "rate")
     assert cell == "2.00× (0.50–2.00)"
+
+
+def test_operations_are_measured_and_all_done() -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "bench.operations", "--jobs", "300"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    _, _, *rows = run.stdout.splitlines()
+    done = {row.split("|")[1].strip(): row.split("|")[3].strip() for row in rows}
+    assert done == {
+        "retry all failed": "300",
+        "retry every tenth by its name": "30",
+        "remove all failed": "300",
+    }

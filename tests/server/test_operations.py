@@ -411,7 +411,6 @@ def test_a_crash_anywhere_loses_nothing_and_counts_nothing_twice(
     queue: Queue, redis_client: redis.Redis, at: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner, "CHUNK", 400)
-    monkeypatch.setattr(runner, "STEP", 100)
     fail_many(redis_client, 700, priority=1)
     redis_client.zadd("bull:q:failed", {"orphan": 1})
     operation = order(queue, "retry", "failed")
@@ -463,7 +462,6 @@ def test_lost_answers_are_asked_for_again(
 def test_a_process_that_lost_the_lead_does_no_harm(
     queue: Queue, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "STEP", 100)
     fail_many(redis_client, 1500)
     operation = order(queue, "retry", "failed")
     first, second = Runner(), Runner()
