@@ -74,14 +74,17 @@ def _put(book: Book, wanted: Sequence[tuple[str, str]], found: Sequence[Timing |
 
 
 def _read(alias: str, asked: Asked) -> Book:
-    book = Book(Timetable(alias).places(facts_of(alias).names))
+    # A hub that has just begun may be asked before it has looked for queues.
+    names = facts_of(alias).names or Inspector(alias).discover()
+    book = Book(Timetable(alias).places(names))
     fill(book, alias, shown_ids(alias, asked))
     return book
 
 
 async def _aread(alias: str, asked: Asked) -> Book:
     table = Timetable(alias)
-    book = Book(await table.aplaces(facts_of(alias).names))
+    names = facts_of(alias).names or await Inspector(alias).adiscover()
+    book = Book(await table.aplaces(names))
     wanted = shown_ids(alias, asked)
     _put(book, wanted, await table.atimings(wanted, since(alias)))
     return book
