@@ -26,6 +26,7 @@ _ENDED, _FAILING, _UNUSUAL = 10, 0.2, 3.0
 # will be a tenth larger in those minutes.
 _GROWING, _BACKLOG, _BACKLOG_MINUTES = 1.1, 50, 5
 _KEEPING_UP = 10.0  # seconds: less waiting than that is no backlog
+_LATE = 60.0  # seconds after which a delayed job should have been let go
 _STUCK = 900.0  # seconds that the oldest job waits although somebody works
 # Workers are listed every ten seconds, and one that has just begun has not been listed yet.
 _ABANDONED = 20.0
@@ -127,7 +128,7 @@ def health(connection: Any, name: str, rates: Rates | None = None) -> Health | N
         and share >= _FAILING
         and (usual is None or usual >= share or share >= _UNUSUAL * usual or share >= 0.5)
     )
-    crew = workers(connection, name)
+    crew, ours = workers(connection, name), connection.crews.get(name)
     abandoned = bool(waiting and crew is not None and not crew and _age(snapshot) >= _ABANDONED)
     found = Health(
         alias=connection.alias,
@@ -143,11 +144,11 @@ def health(connection: Any, name: str, rates: Rates | None = None) -> Health | N
         drain=_drain(snapshot, waiting, rate_in, rate_out, abandoned=abandoned),
         abandoned=abandoned,
         workers=crew,
-        slots=_slots(snapshot.concurrency, connection.slots.get(name, (0, 0)), crew),
+        slots=_slots(snapshot.concurrency, ours, crew),
         done=None if rate_out is None else rates.ended(name, MINUTE)[0],
         ended=recent,
     )
-    items = tuple(_attention(found, ended))
+    items = tuple(_attention(found, ended, ours))
     return replace(found, attention=items, badges=tuple(_badges(found)))
 
 
@@ -205,11 +206,11 @@ def language(library: str) -> str:
     return library.partition("(")[0][:12]
 
 
-def _slots(limit: int | None, ours: tuple[int, int], crew: Mapping[str, int] | None) -> int | None:
+def _slots(limit: int | None, ours: Any, crew: Mapping[str, int] | None) -> int | None:
     """How many jobs can run at once: what our workers say, as far as a global limit lets them."""
-    count, room = ours
+    count = ours.workers if ours else 0
     alone = bool(count) and (crew is None or sum(crew.values()) <= count)
-    known = [one for one in (limit, room if alone else None) if one]
+    known = [one for one in (limit, ours.slots if alone else None) if one]
     return min(known, default=None)
 
 
@@ -247,7 +248,7 @@ def _drain(
     return Drain("estimate", seconds=waiting / -growth * 60)
 
 
-def _attention(found: Health, ended: float) -> Iterator[Attention]:
+def _attention(found: Health, ended: float, ours: Any) -> Iterator[Attention]:
     snapshot, waiting = found.snapshot, found.waiting
 
     def item(rank: int, kind: str, what: str, why: str = "", *, bad: bool = False) -> Attention:
@@ -274,6 +275,20 @@ def _attention(found: Health, ended: float) -> Iterator[Attention]:
             waiting,
         )
         yield item(1, "no-workers", words % count, _("start a worker on this queue"), bad=True)
+    if ours and ours.lost and ours.lost_jobs:
+        words = ngettext(
+            "A worker with %(count)s job is lost",
+            "Workers with %(count)s jobs are lost",
+            ours.lost_jobs,
+        )
+        why = _("their jobs run again once another worker has looked for stalled ones")
+        yield item(2, "no-workers", words % {"count": exact(ours.lost_jobs)}, why, bad=True)
+    late = (snapshot.at - snapshot.next_delayed).total_seconds() if snapshot.next_delayed else 0
+    if late > _LATE and not snapshot.paused:
+        # To the minute, as below.
+        what = _("The next delayed job is %(time)s late") % {"time": duration_text(late // 60 * 60)}
+        why = _("runs of schedulers wait with it; is there a worker?")
+        yield item(3, "stuck", what, why, bad=True)
     if snapshot.paused and waiting:
         words = ngettext("Paused, %(count)s job waits", "Paused, %(count)s jobs wait", waiting)
         yield item(2, "paused", words % count, pause_words(snapshot.pause))

@@ -367,8 +367,8 @@ class _Follower:
         wants = wants_of(self.alias, asked, facts, only)
         try:
             reading = await self._inspector.aread(wants)
-            if only is None and facts.due()["slots"]:
-                facts.count_slots(await Fleet(self.alias).aworkers())
+            if only is None and facts.due()["crews"]:
+                facts.count(await Fleet(self.alias).aprocesses())
             await self._connection.history.arefresh()
         except QueueCoreError as error:
             self._connection.fail(error)

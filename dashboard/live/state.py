@@ -15,7 +15,7 @@ from typing import Any
 
 from queuecore import access
 from queuecore.errors import QueueCoreError
-from queuecore.fleet import Fleet, FleetWorker
+from queuecore.fleet import Fleet, FleetProcess
 from queuecore.history import History, history_of
 from queuecore.inspect import (
     STATES,
@@ -33,9 +33,9 @@ from queuecore.inspect import (
 
 from .sources import SOURCES
 
-#: Seconds after which queues are looked for, the server asked, workers listed and their slots
-#: counted again.
-NAMES_S, SERVER_S, WORKERS_S, SLOTS_S = 2.0, 5.0, 10.0, 5.0
+#: Seconds after which queues are looked for, the server asked, workers listed and what
+#: our own can do counted again.
+NAMES_S, SERVER_S, WORKERS_S, CREWS_S = 2.0, 5.0, 10.0, 5.0
 #: The last lines of a job's log that a page shows.
 LOG_LINES = 200
 #: The most ids on screen that a topic is asked for with, and their length.
@@ -142,13 +142,26 @@ class Patch:
 
 
 @dataclass(slots=True)
+class Crew:
+    """Our own workers of a queue: how many there are, and how many jobs they can run at once.
+
+    ``lost``: workers whose process says nothing any more, and the jobs that it was running.
+    """
+
+    workers: int = 0
+    slots: int = 0
+    lost: int = 0
+    lost_jobs: int = 0
+
+
+@dataclass(slots=True)
 class ConnectionState:
     """What is known of one connection.
 
     ``read_at`` is the server's time of the last good read; ``error`` a sentence while the server
     is away, and the values are then as old as ``read_at``. A row or job that is None is gone.
     ``newer``: how many jobs stand before the first row of a list, by (queue, state, that id).
-    ``slots``: (workers of ours, jobs that they can run at once) by queue. ``extra``: what a
+    ``crews``: what our own workers of each queue can do. ``extra``: what a
     topic's own source has read, by the topic's kind (:mod:`.sources`).
     """
 
@@ -163,7 +176,7 @@ class ConnectionState:
     jobs: dict[tuple[str, str], JobDetail | None] = field(default_factory=dict)
     logs: dict[tuple[str, str], LogPage] = field(default_factory=dict)
     newer: dict[tuple[str, str, str], int] = field(default_factory=dict)
-    slots: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    crews: Mapping[str, Crew] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
 
     def take(self, reading: Reading) -> None:
@@ -236,11 +249,11 @@ class Facts:
         self.names: list[str] = []
         self.workers: list[WorkerInfo] | None = None
         self.server: ServerInfo | None = None
-        self.slots: Mapping[str, tuple[int, int]] = {}
-        self._until = {"names": 0.0, "workers": 0.0, "server": 0.0, "slots": 0.0}
+        self.crews: Mapping[str, Crew] = {}
+        self._until = {"names": 0.0, "workers": 0.0, "server": 0.0, "crews": 0.0}
 
     def due(self) -> dict[str, bool]:
-        """Which of ``names``, ``workers``, ``server`` and ``slots`` should be asked for now."""
+        """Which of ``names``, ``workers``, ``server`` and ``crews`` should be asked for now."""
         now = time.monotonic()
         return {fact: until <= now for fact, until in self._until.items()}
 
@@ -257,14 +270,20 @@ class Facts:
             self.server = reading.server
             self._until["server"] = now + SERVER_S
 
-    def count_slots(self, workers: Iterable[FleetWorker]) -> None:
-        """Remember how many workers each queue has, and how many jobs they can run at once."""
-        slots: dict[str, tuple[int, int]] = {}
-        for worker in workers:
-            count, room = slots.get(worker.queue, (0, 0))
-            slots[worker.queue] = (count + 1, room + worker.concurrency)
-        self.slots = slots
-        self._until["slots"] = time.monotonic() + SLOTS_S
+    def count(self, processes: Iterable[FleetProcess]) -> None:
+        """Remember what the workers of each queue can do."""
+        crews: dict[str, Crew] = {}
+        for process in processes:
+            for worker in process.workers:
+                crew = crews.setdefault(worker.queue, Crew())
+                if process.health == "lost":
+                    crew.lost += 1
+                    crew.lost_jobs += worker.busy
+                else:
+                    crew.workers += 1
+                    crew.slots += worker.concurrency
+        self.crews = crews
+        self._until["crews"] = time.monotonic() + CREWS_S
 
 
 _facts: dict[str, Facts] = {}
@@ -343,8 +362,8 @@ def read(topic: Topic, ids: Sequence[str] = ()) -> LiveState:
         wants = wants_of(connection.alias, [(topic, ids)], facts, fresh=True)
         try:
             reading = Inspector(connection.alias).read(wants)
-            if facts.due()["slots"]:
-                facts.count_slots(Fleet(connection.alias).workers())
+            if facts.due()["crews"]:
+                facts.count(Fleet(connection.alias).processes())
             connection.history.refresh()
             take(connection, facts, wants, reading)
             if source and source.by_connection:
@@ -361,7 +380,7 @@ def take(connection: ConnectionState, facts: Facts, wants: Wants, reading: Readi
     facts.take(wants, reading)
     connection.take(reading)
     connection.workers, connection.server = facts.workers, facts.server
-    connection.slots = facts.slots
+    connection.crews = facts.crews
 
 
 def _concerned(state: LiveState, topic: Topic) -> list[ConnectionState]:

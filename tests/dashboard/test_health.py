@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from dashboard import health
+from dashboard.live.state import Crew
 from dashboard.rates import DAY, GROWTH, MINUTE, WINDOW, Rates
 from queuecore.inspect import QueueSnapshot, ServerInfo, WorkerInfo
 
@@ -44,7 +45,7 @@ class Connection:
     def __init__(self, snapshot: QueueSnapshot, workers: list[WorkerInfo] | None) -> None:
         self.alias, self.workers, self.error, self.server = "default", workers, None, None
         self.queues = {"q": snapshot}
-        self.slots: dict[str, tuple[int, int]] = {}
+        self.crews: dict[str, Crew] = {}
         self.read_at = NOW
 
 
@@ -54,7 +55,7 @@ def judge(
     active: int = 0,
     waited: float = 0,
     workers: list[WorkerInfo] | None = [WORKER],  # noqa: B006 - never changed
-    slots: tuple[int, int] = (0, 0),
+    crew: Crew | None = None,
     minute: tuple[float, float] = (0, 0),
     window: tuple[float, float] = (0, 0),
     day: tuple[float, float] = (0, 0),
@@ -71,7 +72,7 @@ def judge(
         span=GROWTH,
     )
     connection = Connection(snapshot, workers)
-    connection.slots = {"q": slots}
+    connection.crews = {"q": crew} if crew else {}
     found = health.health(connection, "q", rates)
     assert found is not None
     return found
@@ -223,15 +224,15 @@ def test_languages(library: str, spoken: str) -> None:
 @pytest.mark.parametrize(
     ("limit", "ours", "crew", "slots"),
     [
-        (None, (0, 0), {"Node": 1}, None),
-        (5, (0, 0), {"Node": 1}, 5),
-        (None, (2, 20), {"Py": 2}, 20),
-        (None, (2, 20), {}, 20),  # not listed yet
-        (None, (2, 20), None, 20),  # the server lists nobody
-        (None, (2, 20), {"Py": 2, "Node": 1}, None),  # nobody knows how many Node can run
-        (8, (2, 20), {"Py": 2, "Node": 1}, 8),
-        (8, (2, 20), {"Py": 2}, 8),
-        (50, (2, 20), {"Py": 2}, 20),
+        (None, Crew(0, 0), {"Node": 1}, None),
+        (5, Crew(0, 0), {"Node": 1}, 5),
+        (None, Crew(2, 20), {"Py": 2}, 20),
+        (None, Crew(2, 20), {}, 20),  # not listed yet
+        (None, Crew(2, 20), None, 20),  # the server lists nobody
+        (None, Crew(2, 20), {"Py": 2, "Node": 1}, None),  # nobody knows how many Node can run
+        (8, Crew(2, 20), {"Py": 2, "Node": 1}, 8),
+        (8, Crew(2, 20), {"Py": 2}, 8),
+        (50, Crew(2, 20), {"Py": 2}, 20),
     ],
 )
 def test_slots_are_those_that_somebody_told_of(limit, ours, crew, slots):
@@ -239,6 +240,19 @@ def test_slots_are_those_that_somebody_told_of(limit, ours, crew, slots):
 
 
 def test_busy_is_the_share_of_slots_in_use():
-    assert judge(active=5, slots=(1, 20)).busy == 0.25
-    assert judge(active=25, slots=(1, 20)).busy == 1.0
+    assert judge(active=5, crew=Crew(1, 20)).busy == 0.25
+    assert judge(active=25, crew=Crew(1, 20)).busy == 1.0
     assert judge(active=5).busy is None
+
+
+def test_lost_workers_with_jobs_are_told() -> None:
+    found = judge(crew=Crew(1, 20, lost=1, lost_jobs=3))
+    assert [item.what for item in found.attention] == ["Workers with 3 jobs are lost"]
+    assert judge(crew=Crew(1, 20, lost=1)).attention == ()
+
+
+def test_a_delayed_job_that_nobody_lets_go_is_told() -> None:
+    late = judge(next_delayed=NOW - timedelta(seconds=190))
+    assert [item.what for item in late.attention] == ["The next delayed job is 3 m 00 s late"]
+    assert judge(next_delayed=NOW - timedelta(seconds=30)).attention == ()
+    assert judge(next_delayed=NOW - timedelta(seconds=190), paused=True).attention == ()
