@@ -79,7 +79,7 @@ def audit_entry(request: HttpRequest, record: str) -> HttpResponse:
         "row": row_of(found, seen.mount),
         "ids": audit_cells.ids_of(found),
         "params": audit_cells.facts(found.params),
-        "result": audit_cells.facts(found.result) if found.result else None,
+        "result": None if found.outcome == OPEN else audit_cells.facts(found.result),
         "entries": entries,
     }
     return show(request, "audit/show.html", context)

@@ -20,6 +20,7 @@ from queuecore.models import AuditEntry
 from queuecore.vitals import Vitals
 from queuecore.wire.readings import server as read_info
 from tests.dashboard import hostile
+from tests.machine import ROOT
 from tests.servers import Server
 
 Person = Callable[..., Client]
@@ -150,6 +151,27 @@ def test_a_server_that_forbids_questions_is_unknown_and_no_error(
     assert page.count("unknown") > 10
 
 
+def test_the_rights_that_the_documents_name_suffice(
+    admin: Client, emails: Queue, redis_client: redis.Redis, server: Server, settings: Any
+) -> None:
+    text = (ROOT / "docs" / "howto" / "production.md").read_text()
+    (line,) = re.findall(r"^ACL SETUSER queuecore (.*)$", text, re.MULTILINE)
+    (more,) = re.findall(r"`(\+slowlog[^`]*)`", text)
+    damage(redis_client)
+    redis_client.execute_command("ACL", "SETUSER", "queuecore", *line.split())
+    url = server.url.replace("unix://", "unix://queuecore:a-long-password@")
+    settings.QUEUECORE = settings.QUEUECORE | {"CONNECTIONS": {"default": {"URL": url}}}
+    page = bare(admin.get("/system/"))
+    assert "may not call SLOWLOG" in page
+    assert "may not call MEMORY" not in page
+    assert "noeviction" in page
+    asked = admin.get("/system/confirm/repair/")
+    admin.post("/system/repair/", {"token": token_of(asked), "queue": "", "kind": ""})
+    assert not redis_client.exists("bull:emails:failed-1:lock")
+    redis_client.execute_command("ACL", "SETUSER", "queuecore", *more.split())
+    assert "may not call SLOWLOG" not in bare(admin.get("/system/"))
+
+
 def test_server_facts_are_for_those_who_see_every_queue(person: Person, emails: Queue) -> None:
     Queue("orders").add("x")
     client = person("view", "clean_queue", scope=("emails",))
@@ -176,8 +198,9 @@ def test_each_connection_has_a_page_of_its_own(
     }
     Queue("orders", connection="second").add("x")
     page = admin.get("/@second/system/").content.decode()
-    assert "orders" in bare(page)
-    assert "emails" not in bare(page)
+    sizes = bare(page.partition('id="sys-queues"')[2].partition("</tbody>")[0])
+    assert "orders" in sizes
+    assert "emails" not in sizes
     assert 'href="/@second/system/" aria-current="true"' in page
     assert 'href="/@second/system/integrity/"' in page
     assert "Looked at 1 places of jobs" in bare(admin.get("/@second/system/integrity/"))
