@@ -9,6 +9,7 @@ from axe_playwright_python.async_playwright import Axe
 from queuecore import Queue
 from tests.browser.conftest import Visitor
 from tests.browser.remote import expect
+from tests.dashboard.fleet import WORKER
 
 PAGES = {
     "overview": "/",
@@ -29,6 +30,9 @@ PAGES = {
     "remove": "/queues/emails/jobs/failed-1/confirm/remove/",
     "system": "/system/",
     "integrity": "/system/integrity/",
+    "workers": "/workers/",
+    "worker": f"/workers/{WORKER}/",
+    "drain": f"/workers/confirm/drain/?id=default:{WORKER}",
     "audit": "/audit/",
     "not found": "/queues/nowhere/",
 }
