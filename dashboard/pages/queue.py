@@ -57,6 +57,7 @@ def queue(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> HttpR
         "jobs_url": links.jobs_url(seen.mount, alias, queue),
         "info": queue_cells.info(found, core_settings().connection(alias).prefix),
         "pin_value": f"{links.encode(alias)}!{links.encode(queue)}",
+        "sees_audit": seen.audit,
         "is_pinned": (alias, queue) in cookies.pins(request),
     }
     return show(request, "queues/show.html", context)
