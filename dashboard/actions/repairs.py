@@ -25,7 +25,7 @@ def repair(request: HttpRequest, alias: str = links.DEFAULT) -> HttpResponse:
     choice = Choice.parse(request.POST)
     token = confirmed(request, "repair", alias, "", choice.target)
     if token is None:
-        return repair_plan(request, alias, choice)
+        return _asked(request, alias, choice)
     kinds = [kind for kind in token.facts["kinds"] if kind in KINDS]
     total, left, error = 0, 0, ""
     for queue in token.facts["queues"]:
@@ -49,6 +49,23 @@ def repair(request: HttpRequest, alias: str = links.DEFAULT) -> HttpResponse:
     back = links.system_url(request.viewer.mount, alias)  # type: ignore[attr-defined]
     level = "error" if error else "done"
     return answer(request, level, f"{text} {error}".strip(), f"{back}integrity/")
+
+
+def _asked(request: HttpRequest, alias: str, choice: Choice) -> HttpResponse:
+    """Ask first; that somebody may not even ask is on record."""
+    try:
+        return repair_plan(request, alias, choice)
+    except PermissionDenied as error:
+        with audit.record(
+            actor=request.user,
+            ip=audit.client_ip(request),
+            action="repair",
+            alias=alias,
+            queue=choice.queue,
+            target=choice.kind,
+        ) as entry:
+            entry.deny(str(error))
+        raise
 
 
 def _one(

@@ -332,6 +332,18 @@ def test_a_right_taken_between_question_and_answer_is_missed(
     assert AuditEntry.objects.get(phase="result").outcome == "denied"
 
 
+def test_whoever_may_not_repair_is_on_record(person: Person, emails: Queue) -> None:
+    client = person("view")
+    assert client.post("/system/repair/", {"queue": "emails"}).status_code == 403
+    row = AuditEntry.objects.get(phase="result")
+    assert (row.actor, row.action, row.queue, row.outcome) == (
+        "olga",
+        "repair",
+        "emails",
+        "denied",
+    )
+
+
 def test_trimming_is_a_repair_of_one_kind(
     admin: Client, emails: Queue, redis_client: redis.Redis
 ) -> None:

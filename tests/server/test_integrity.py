@@ -401,6 +401,47 @@ async def test_a_repair_beside_busy_workers_loses_and_doubles_nothing(
     invariants.check(redis_client, "q", tolerance=2_000)  # a busy loop sends its calls late
 
 
+async def test_findings_that_are_out_of_date_hurt_no_job_in_motion(
+    queue: Queue, redis_client: redis.Redis
+) -> None:
+    """Every job is held to be damaged in every way, again and again, while workers run them."""
+    runs: dict[str, int] = {}
+
+    async def process(job: Any) -> None:
+        runs[job.id] = runs.get(job.id, 0) + 1
+        await asyncio.sleep(random.choice((0, 0.001)))
+        if job.data["n"] % 7 == 0 and job.attempts_made == 0:
+            raise RuntimeError("once more")
+
+    total, keys, connection = 400, queue.keys, queue.connection
+    ids = [f"j{n}" for n in range(total)]
+    mended: list[Any] = []
+
+    async def mend() -> None:
+        while redis_client.zcard("bull:q:completed") < total:
+            some = random.sample(ids, 50)
+            now = connection.clock.now_ms()
+            for call in (
+                mending.mend_locks(keys, some, False),
+                mending.mend_orphans(keys, now, some, False),
+                mending.mend_twice(keys, some, False),
+                mending.mend_stalled(keys, some),
+                mending.mend_parents(keys, now, some),
+                *(mending.mend_ghosts(keys, one, some) for one in (*mending.LISTS, *mending.SETS)),
+            ):
+                mended.append(await connection.arun(call))
+
+    for n in range(total):
+        kind: dict[str, Any] = {1: {"delay": 0.02}, 2: {"priority": 2}}.get(n % 5, {})
+        await queue.aadd("x", {"n": n}, job_id=f"j{n}", attempts=2, **kind)
+    async with working(process, concurrency=10), working(process, concurrency=10):
+        await asyncio.wait_for(asyncio.create_task(mend()), 60)
+    assert len(mended) > 50
+    assert [one for one in mended if one] == []
+    assert runs == {f"j{n}": 2 if n % 7 == 0 else 1 for n in range(total)}
+    invariants.check(redis_client, "q", tolerance=2_000)
+
+
 async def test_real_damage_beside_busy_workers_is_mended_and_all_jobs_run(
     queue: Queue, redis_client: Client
 ) -> None:
