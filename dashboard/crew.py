@@ -55,7 +55,7 @@ class Look:
 class Others:
     """Workers that do not tell of themselves, as the servers list them by their connections.
 
-    ``unknown``: connections whose server does not let us list its clients.
+    ``unknown``: connections whose server does not answer, or does not let us list its clients.
     """
 
     found: Sequence[tuple[str, WorkerInfo]]
@@ -92,11 +92,13 @@ def member(state: LiveState, viewer: Viewer, alias: str, id: str) -> Member | No
 
 def others(state: LiveState, viewer: Viewer) -> Others:
     """Workers of Node and of other libraries on queues that may be seen."""
+    looks = dict(_looks(state, "workers"))
     found, unknown = [], []
-    for alias, seen in _looks(state, "workers"):
-        listed = state[alias].workers
-        if listed is None:
+    for alias, connection in state.connections.items():
+        seen, listed = looks.get(alias), connection.workers
+        if seen is None or listed is None:
             unknown.append(alias)
+            continue
         for one in peers_of(listed, seen.ours) or ():
             if viewer.allows(alias, one.queue):
                 found.append((alias, one))

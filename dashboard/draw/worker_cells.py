@@ -188,16 +188,19 @@ def peers(rest: Others, mount: str, several: bool) -> SafeString:
     if len(rest.found) > _PEERS:
         words = _("and %(count)s more") % {"count": exact(len(rest.found) - _PEERS)}
         body.append(element("tr", element("td", words, colspan=5, class_="empty")))
-    if not body:
-        words = _("None is connected.")
-        if rest.unknown:
-            words = _("Unknown: the server does not let the dashboard list its clients.")
+    if rest.unknown and not several:
+        words = _("Unknown: the server does not let the dashboard list its clients.")
         body = [element("tr", element("td", words, colspan=5, class_="empty"))]
-    elif rest.unknown:
+    elif not body:
+        body = [element("tr", element("td", _("None is connected."), colspan=5, class_="empty"))]
+    if rest.unknown and several:
         names = ", ".join(map(visible, rest.unknown))
-        words = _("Unknown on %(names)s: its server does not let the dashboard list its clients.")
-        note = element("td", words % {"names": names}, colspan=5, class_="empty")
-        body.append(element("tr", note))
+        words = _(
+            "Unknown on %(names)s: the server does not answer, or lets nobody list its clients."
+        )
+        body.append(
+            element("tr", element("td", words % {"names": names}, colspan=5, class_="empty"))
+        )
     return element("tbody", body, id="workers-peers")
 
 

@@ -9,7 +9,9 @@ import pytest
 import redis
 from django.test import Client
 
-from queuecore import Queue
+from dashboard.live.fragments import fragments
+from dashboard.live.state import LiveState, Topic, Viewer
+from queuecore import Queue, access
 from queuecore.models import AuditEntry
 from tests.dashboard import fleet
 from tests.dashboard.hostile import CORPUS, PageReader, assert_harmless
@@ -89,6 +91,13 @@ def test_unknown_is_not_none(admin: Client, crew: redis.Redis) -> None:
         crew.execute_command("ACL", "SETUSER", "default", "+client|list")
     assert "Unknown: the server does not let the dashboard list its clients." in page
     assert "None is connected." not in page
+
+
+def test_what_was_not_read_yet_is_not_told(crew: redis.Redis) -> None:
+    """A socket opens before the fleet is read: no page may say meanwhile that nobody works."""
+    viewer = Viewer(access.Scope(), payload=True, language="en", mount="/")
+    assert fragments(LiveState(), Topic("workers"), viewer, [KEYS[A], "seen:2"]) == {}
+    assert fragments(LiveState(), Topic("worker", "default", id=A), viewer) == {}
 
 
 def test_peers_are_listed_and_ours_are_not_a_second_time(

@@ -19,6 +19,8 @@ register("workers", Source(5.0, crew.look, crew.alook))
 
 
 def patches(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]) -> Patches:
+    if not any("workers" in one.extra for one in state.connections.values()):
+        return {}  # not read yet: nothing may be said of it
     found = crew.members(state, viewer)
     rest = crew.others(state, viewer)
     several = len(state.connections) > 1
