@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 from django.utils.translation import gettext as _
 
+from queuecore.fleet import FleetProcess
+
 from ... import crew, links
 from ...draw import worker_cells
 from ..sources import Source, register
@@ -33,6 +35,7 @@ def patches(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]) 
         ),
     }
     known = {one.key: one for one in found}
+    shown: dict[tuple[str, str], FleetProcess] = {}
     for key in ids:
         alias, _colon, worker = key.partition(":")
         if alias not in state.connections or "workers" not in state[alias].extra:
@@ -43,13 +46,14 @@ def patches(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]) 
             id = links.dom_id("w", alias, worker, name)
             patches[id] = cell(id, body)
         if one is not None:
-            process = one.process
-            for name, body in (
-                ("health", worker_cells.health(process)),
-                ("facts", worker_cells.process_facts(process)),
-            ):
-                id = links.dom_id("wp", alias, process.id, name)
-                patches[id] = cell(id, body)
+            shown[alias, one.process.id] = one.process
+    for (alias, process), known_process in shown.items():
+        for name, body in (
+            ("health", worker_cells.health(known_process)),
+            ("facts", worker_cells.process_facts(known_process)),
+        ):
+            id = links.dom_id("wp", alias, process, name)
+            patches[id] = cell(id, body)
     return patches
 
 
