@@ -108,7 +108,7 @@ def start(
     checked = found.checked(params or {})
     if rate is not None and rate < 1:
         raise InvalidOption("rate must be at least one job a second")
-    if any(_unstorable(text) for text in (queue, str(filter))):
+    if len(queue) > 500 or any(_unstorable(text) for text in (queue, str(filter))):
         raise InvalidOption("the name of the queue, or the filter, holds what no database stores")
     reason = reason[:LONGEST_REASON]
     target = f"state:{filter.state} {filter}".rstrip()

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -20,6 +21,7 @@ from queuecore.operations import Runner, runner
 from queuecore.wire.connections import Connection
 from tests import invariants
 from tests.server.hands import Hands
+from tests.server.processes import Start
 from tests.server.test_matching import put
 
 pytestmark = pytest.mark.usefixtures("server", "transactional_db")
@@ -572,3 +574,32 @@ def test_an_outage_is_waited_out(queue: Queue, redis_client: redis.Redis, monkey
     by.run()
     assert operation.done == 5
     assert waits[:3] == [1.0, 2.0, 4.0]
+
+
+def test_a_process_that_is_killed_is_gone_on_for_by_another(
+    start: Start, queue: Queue, redis_client: redis.Redis
+) -> None:
+    fail_many(redis_client, 6000)
+    queue.pause()
+    operation = order(queue, "retry", "failed", rate=2000)
+    first = start("quick")
+
+    def done() -> int:
+        operation.refresh_from_db()
+        return operation.done
+
+    first.until(lambda: done() > 0)
+    first.tell(signal.SIGKILL)
+    first.ends()
+    assert 0 < done() < 6000
+    assert redis_client.zcard("bull:q:failed") + redis_client.llen("bull:q:wait") == 6000
+    redis_client.delete("qc:bull::operator")  # its lease has run out
+    operations.set_rate(operation, None)
+    second = start("quick")
+    second.until(lambda: done() and operation.ended_at)
+    assert (operation.status, operation.done, operation.skipped) == (Status.DONE, 6000, 0)
+    assert redis_client.llen("bull:q:wait") == 6000
+    # A process that ends in peace lets go of the lead.
+    second.tell(signal.SIGTERM)
+    assert second.ends() == 0
+    assert redis_client.get("qc:bull::operator") is None
