@@ -16,7 +16,7 @@ from django.utils.translation import ngettext
 from queuecore import fires
 from queuecore.cron import time_zone
 from queuecore.errors import InvalidOption
-from queuecore.runs import LAST, Run, Timing
+from queuecore.runs import LAST, LATE_MS, Run, Timing
 
 from .. import links
 from .icons import icon
@@ -96,13 +96,11 @@ def next_run(timing: Timing, paused: bool) -> SafeString:
         return element("span", _("Paused"), class_="t-paused strong")
     if timing.over:
         return element("span", _("None"), class_="zero")
-    if timing.late:
-        late = moment(_datetime(timing.due), "age")
-        word = _("Queue paused") if paused else None
-        return join(
-            [element("span", _("late by"), " ", late, class_="t-paused" if paused else "bad")]
-            if not word
-            else [element("span", word, class_="t-paused strong")]
+    if timing.late or (timing.scheduler.legacy and (timing.due or 0) < timing.now - LATE_MS):
+        if paused:
+            return element("span", _("Queue paused"), class_="t-paused strong")
+        return element(
+            "span", _("late by"), " ", moment(_datetime(timing.due), "age"), class_="bad"
         )
     if timing.stuck:
         return element("span", _("no run waits"), class_="bad")

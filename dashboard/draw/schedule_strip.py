@@ -28,6 +28,7 @@ HEIGHT = 24
 #: More fires a day than this are drawn as a band.
 MOST_TICKS = 150
 _MOST_BOXES = 40
+_CLOSE_MS = 540_000  # boxes nearer to each other would touch
 _UNITS = 8_640  # the inner drawing's width: ten seconds each, on most days
 _QUARTER = 900_000
 _T = "M-4 3h8v3h-2.5v14h-3V6h-2.5z"
@@ -279,32 +280,34 @@ def _band(
 
 
 def _boxes(missed: Sequence[int], ran: Sequence[Run], day: Day) -> list[SafeString]:
-    """A box for each missed run; of very many, one around those with no run between."""
-    if len(missed) <= _MOST_BOXES:
-        return [
-            element(
-                "rect",
-                x=day.percent(at),
-                y=5,
-                width=5,
-                height=14,
-                rx=1.5,
-                transform="translate(-2.5)",
-                class_="strip-missed",
-            )
-            for at in missed
-        ]
+    """A box for each missed run; one around those that are too close or too many to tell apart.
+
+    Those have no run between them.
+    """
     between = sorted(_at(run) for run in ran)
+    close = day.end if len(missed) > _MOST_BOXES else _CLOSE_MS
     spans: list[tuple[int, int]] = []
     for at in missed:
-        if spans and bisect(between, spans[-1][1]) == bisect(between, at):
+        last = spans[-1][1] if spans else None
+        if last is not None and at - last < close and bisect(between, last) == bisect(between, at):
             spans[-1] = (spans[-1][0], at)
         else:
             spans.append((at, at))
-    return [
-        _bar("strip-missed", first, max(last, first + 180_000), day, 5, 14)
-        for first, last in spans[-_MOST_BOXES:]
-    ]
+    return [_box(first, last, day) for first, last in spans[-_MOST_BOXES:]]
+
+
+def _box(first: int, last: int, day: Day) -> SafeString:
+    wide = f"{day.share(last) - day.share(first):.3f}%" if last > first else 5
+    return element(
+        "rect",
+        x=day.percent(first),
+        y=5,
+        width=wide,
+        height=14,
+        rx=1.5,
+        transform=None if last > first else "translate(-2.5)",
+        class_="strip-missed",
+    )
 
 
 def _running(run: Run, now: int, day: Day) -> SafeString:

@@ -4,6 +4,7 @@ import html
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -415,6 +416,18 @@ def test_a_lane() -> None:
     assert drawn.count('class="strip-running"') == 1
     assert "2 ran, 1 failed" in drawn or "3 ran, 1 failed" in drawn
     assert "style" not in drawn
+
+
+def test_boxes_that_would_touch_are_one() -> None:
+    noon = int(datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp() * 1000)
+    due = datetime.fromtimestamp((noon - 2 * HOUR) / 1000, UTC)
+    for pattern, boxes in (("*/30 * * * *", 4), ("* * * * *", 1)):
+        scheduler = JobScheduler("s", "n", due, pattern=pattern)
+        waits = replace(run(noon - 2 * HOUR, 1, "delayed"), began=None)
+        found = timing(scheduler, noon, waits)
+        assert found.late
+        drawn = schedule_strip.lane("lane", found, Day.of(noon))
+        assert drawn.count('class="strip-missed"') == boxes
 
 
 def test_many_fires_are_a_band() -> None:
