@@ -269,6 +269,50 @@ def test_an_orphan_that_never_ended_is_back_where_it_belongs(
     assert "orphan" not in check(do).kinds()
 
 
+def test_what_a_worker_holds_is_let_be(
+    do: Do, queue: Queue, hands: Hands, redis_client: redis.Redis
+) -> None:
+    """A lock says that somebody is about to end the job, wherever it seems to stand."""
+    queue.add("x", job_id="held")
+    queue.add("x", job_id="taken")
+    hands.claim(2)
+    redis_client.delete("bull:q:held")  # removed by force while it runs
+    redis_client.lrem("bull:q:active", 0, "taken")
+    assert found(check(do)) == set()
+    assert do(Integrity().repair, ["q"]).total == 0
+    assert redis_client.lrange("bull:q:active", 0, -1) == ["held"]
+    now = queue.connection.clock.now_ms()
+    for call in (
+        mending.mend_ghosts(queue.keys, "active", ["held"]),
+        mending.mend_orphans(queue.keys, now, ["held", "taken"], False),
+    ):
+        assert queue.connection.run(call) == []
+    assert redis_client.exists("bull:q:taken", "bull:q:taken:lock", "bull:q:held:lock") == 3
+    assert redis_client.lrange("bull:q:active", 0, -1) == ["held"]
+
+
+def test_while_jobs_run_nothing_need_be_announced(
+    do: Do, queue: Queue, hands: Hands, redis_client: redis.Redis
+) -> None:
+    queue.add("x")
+    hands.claim(1)
+    queue.add("x")
+    redis_client.delete("bull:q:marker")
+    assert check(do).findings == []
+    assert do(Integrity().repair, ["q"]).total == 0
+    assert not redis_client.exists("bull:q:marker")
+
+
+def test_a_lost_run_of_a_scheduler_is_for_somebody_to_look_at(
+    do: Do, queue: Queue, redis_client: redis.Redis
+) -> None:
+    redis_client.hset("bull:q:repeat:daily:1000", mapping=_job() | {"rjk": "daily"})
+    assert found(check(do)) == {("unknown", "repeat:daily:1000")}
+    assert do(Integrity().repair, ["q"]).total == 0
+    assert redis_client.exists("bull:q:repeat:daily:1000")
+    assert not redis_client.exists("bull:q:wait")
+
+
 def test_a_restored_job_of_a_paused_queue_wakes_nobody(
     do: Do, queue: Queue, redis_client: Client
 ) -> None:
