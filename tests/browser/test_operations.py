@@ -10,6 +10,7 @@ from queuecore import Queue
 from queuecore.models import AuditEntry, Operation
 from tests.browser.conftest import Visitor
 from tests.browser.remote import expect
+from tests.browser.test_pages import serious
 from tests.dashboard.test_operations import fail_more
 
 
@@ -60,6 +61,12 @@ def test_retry_all_is_watched_paused_and_aborted(
     expect(page.get_by_role("link", name="Start anew")).to_be_visible()
     expect(page.get_by_role("button", name="Abort")).to_be_hidden()
     expect(page.locator("#rail-operations")).to_have_text("")
+
+    for shown in (page, board):
+        assert serious(shown) == []
+        for width in (1024, 390, 320):
+            shown.set_viewport_size({"width": width, "height": 800})
+            assert shown.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, width
 
     made = Operation.objects.get()
     left = redis_client.zcount("bull:emails:failed", 0, made.bound) - 1  # the fixture's own

@@ -33,6 +33,8 @@ PAGES = {
     "workers": "/workers/",
     "worker": f"/workers/{WORKER}/",
     "drain": f"/workers/confirm/drain/?id=default:{WORKER}",
+    "operations": "/operations/",
+    "start an operation": "/queues/emails/operations/confirm/?action=retry&state=failed",
     "audit": "/audit/",
     "not found": "/queues/nowhere/",
 }
