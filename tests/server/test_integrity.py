@@ -45,6 +45,8 @@ def sound(queue: Queue, hands: Hands, client: Client) -> None:
     queue.add("x", job_id="later", delay=3600)
     queue.get_job("waits").log("a row")
     queue.upsert_job_scheduler("daily", every=86_400)
+    queue.upsert_job_scheduler("rests", every=86_400)
+    queue.pause_job_scheduler("rests")
     queue.add("x", job_id="once", deduplication=Deduplication("one"))
     client.set("bull:q:de:brief", "gone", px=60_000)
     put_flow(client, {"child": {}}, parent_queue="q")
@@ -109,11 +111,24 @@ def test_a_sound_queue_has_no_findings(
     before = snapshot(redis_client)
     report = check(do, "q", "nothing")
     assert (report.findings, report.whole, report.total) == ([], True, 0)
-    assert report.jobs == 11
+    assert report.jobs == 12
     assert report.keys == len([key for key in before if key.startswith("bull:")])
     mended = do(Integrity().repair, ["q"])
     assert mended.total == 0
     assert snapshot(redis_client) == before
+
+
+def test_a_queue_that_bullmq_5_paused_is_sound(
+    do: Do, queue: Queue, redis_client: redis.Redis
+) -> None:
+    redis_client.hset("bull:q:meta", "version", "bullmq:5.81.5")
+    queue.add("x")
+    queue.pause()
+    queue.add("x")
+    assert redis_client.exists("bull:q:paused")
+    assert check(do).findings == []
+    queue.resume()
+    assert check(do).findings == []
 
 
 def test_every_kind_is_found_and_the_check_changes_nothing(
