@@ -75,6 +75,29 @@ class Shop:
         self.photo_shoot(5)
         self.photo_shoot(1, cut_off=True)
         self.tidy()
+        self.plan()
+
+    def plan(self) -> None:
+        """What is to be done by the clock. It is said anew at each start, which ends any pause."""
+        self.file_processing.upsert_job_scheduler(
+            "nightly-catalogue",
+            pattern="30 3 * * *",
+            tz="Europe/Berlin",
+            name="catalogue",
+            data={"pages": 4 * CATALOGUE},
+            opts={"attempts": 3, "backoff": Backoff.fixed(60)},
+        )
+        self.file_processing.upsert_job_scheduler(
+            "tidy-up", pattern="*/5 * * * *", tz="UTC", name="tidy", data={"keep": KEEP}
+        )
+        for id, endpoint, pattern in (
+            ("stock-report", "warehouse", "* * * * *"),
+            ("old-shop-prices", "old-shop", "*/15 8-20 * * mon-sat"),
+        ):
+            report = {"endpoint": endpoint, "data": {"report": id}}
+            self.notifications.upsert_job_scheduler(
+                id, pattern=pattern, tz="Europe/Berlin", name="report.due", data=report
+            )
 
     def tick(self) -> None:
         """One second of the day."""

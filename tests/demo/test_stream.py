@@ -35,11 +35,23 @@ def test_opening_leaves_no_queue_empty(shop: stream.Shop) -> None:
     assert counts("email")["delayed"] >= 1
     assert counts("notifications")["waiting"] >= 18
     assert counts("file_processing")["waiting"] == 6
-    assert counts("file_processing")["delayed"] == 1
+    assert counts("file_processing")["delayed"] == 3
     newsletter = Queue("newsletter")
     assert newsletter.is_paused()
     assert counts("newsletter")["waiting"] == 5
     assert counts("newsletter")["prioritized"] == 20
+
+
+def test_what_is_done_by_the_clock_is_planned_once(shop: stream.Shop) -> None:
+    for _ in range(2):
+        shop.plan()
+    planned = {
+        scheduler.key
+        for name in ("file_processing", "notifications")
+        for scheduler in Queue(name).get_job_schedulers()
+    }
+    assert planned == {"nightly-catalogue", "tidy-up", "stock-report", "old-shop-prices"}
+    assert counts("file_processing")["delayed"] == counts("notifications")["delayed"] == 2
 
 
 def test_the_opening_holds_what_will_fail(shop: stream.Shop) -> None:
