@@ -29,7 +29,8 @@ class DashboardSettings:
     ``page_size``: jobs on one page of a list, at most 100.
     ``mask``: words; a value whose key holds one of them is never shown.
     ``max_bulk``: the most jobs one clean removes.
-    ``collect``: whether this web process stands by to collect history, beside the workers.
+    ``collect``: whether this web process stands by to collect history and to run operations,
+    beside the workers.
     """
 
     environment: str = ""

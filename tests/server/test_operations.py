@@ -1,6 +1,7 @@
 """Operations on many jobs: what they do, and what becomes of them when something is in the way."""
 
 import json
+import random
 import re
 import signal
 from collections.abc import Callable
@@ -402,6 +403,35 @@ def test_an_abort_during_a_chunk_loses_no_count(
     monkeypatch.setattr(Runner, "_save", aborted_before)
     carry_out(operation)
     assert (operation.status, operation.done) == (Status.ABORTED, 300)
+
+
+@pytest.mark.parametrize("action", ["retry", "remove"])
+def test_workers_go_on_meanwhile_and_no_job_is_met_twice(
+    queue: Queue, redis_client: redis.Redis, action: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "CHUNK", 50)
+    dice = random.Random(3)
+    hands = Hands(queue)
+    queue.add_bulk(
+        [JobSpec("x", priority=dice.choice([0, 0, 1, 2]), job_id=f"j{n}") for n in range(400)]
+    )
+    hands.fail_all(400)
+    operation = order(queue, action, "failed")
+    by = Runner()
+    for _ in range(40):
+        by.step()
+        queue.add("late", job_id=f"late{_}")
+        for job in hands.claim(dice.randrange(20)):
+            hands.complete(job) if dice.random() < 0.5 else hands.fail(job)
+    carry_out(operation, by)
+    assert (operation.status, operation.done, operation.failed) == (Status.DONE, 400, 0)
+    invariants.check(redis_client, "q")
+    counts = queue.get_job_counts()
+    assert sum(counts.values()) == (440 if action == "retry" else 40)
+    # What failed again, after the confirmation, has failed.
+    again = redis_client.zrange("bull:q:failed", 0, -1, withscores=True)
+    assert again
+    assert all(score > operation.bound for _, score in again)
 
 
 class Killed(BaseException):
