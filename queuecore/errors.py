@@ -69,6 +69,10 @@ class JobNotInState(QueueCoreError):
     """The job is not in the state that the operation needs (BullMQ's code -3)."""
 
 
+class DataChanged(QueueCoreError):
+    """The job's data is no longer what it was when it was read; nothing was written."""
+
+
 class JobIsLocked(QueueCoreError):
     """A worker is running the job, so it cannot be removed now."""
 

@@ -29,6 +29,8 @@ from .wire.readings import (
     JobPage,
     JobRow,
     LogPage,
+    Peer,
+    Peers,
     QueueSnapshot,
     ServerInfo,
     WorkerInfo,
@@ -44,6 +46,8 @@ __all__ = [
     "JobPage",
     "JobRow",
     "LogPage",
+    "Peer",
+    "Peers",
     "QueueSnapshot",
     "Reading",
     "ServerInfo",
@@ -206,6 +210,30 @@ class Inspector:
         """See :meth:`logs`."""
         return await self._arun(self._logs(queue, job_id, start, end))
 
+    def peers(self, queue: str, name: str, most: int = 60) -> Peers:
+        """The last *most* finished jobs called *name*, the newest first.
+
+        Among the newest 300 completed and the newest 300 failed jobs of the queue; ``looked`` says
+        how many of them were looked at.
+        """
+        return self._run(self._peers(queue, name, most))
+
+    async def apeers(self, queue: str, name: str, most: int = 60) -> Peers:
+        """See :meth:`peers`."""
+        return await self._arun(self._peers(queue, name, most))
+
+    def value(
+        self, queue: str, job_id: str, field: str, most: int = 2_000_000
+    ) -> tuple[str | None, int]:
+        """A field of a job's hash whole, and its size in bytes; None if it has more than *most*."""
+        return self._run(self._value(queue, job_id, field, most))
+
+    async def avalue(
+        self, queue: str, job_id: str, field: str, most: int = 2_000_000
+    ) -> tuple[str | None, int]:
+        """See :meth:`value`."""
+        return await self._arun(self._value(queue, job_id, field, most))
+
     def count_before(self, queue: str, state: str, before: datetime) -> int | None:
         """How many jobs of *state* finished up to *before*; None for states of unfinished jobs.
 
@@ -322,6 +350,22 @@ class Inspector:
     def _logs(self, queue: str, job_id: str, start: int, end: int) -> Operation[LogPage]:
         reading = yield from self._read(Wants(logs=[(queue, job_id, start, end)]))
         return reading.logs[queue, job_id]
+
+    def _peers(self, queue: str, name: str, most: int) -> Operation[Peers]:
+        count = min(max(most, 1), inspecting.MOST_ROWS)
+        found: Peers = yield inspecting.get_peers(self._keys(queue), name, count)
+        return found
+
+    def _value(
+        self, queue: str, job_id: str, field: str, most: int
+    ) -> Operation[tuple[str | None, int]]:
+        if not inspecting.is_job_id(job_id):
+            return "", 0
+        size: int = yield inspecting.get_size(self._keys(queue), job_id, field)
+        if size > most:
+            return None, size
+        value: str = yield inspecting.get_value(self._keys(queue), job_id, field)
+        return value, size
 
     def _count_before(self, queue: str, state: str, before: datetime) -> Operation[int | None]:
         if state not in FINISHED:

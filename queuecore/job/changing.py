@@ -101,17 +101,21 @@ class Changing(Snapshot):
 
     # What it holds
 
-    def update_data(self, data: Any) -> None:
+    def update_data(self, data: Any, *, unchanged: bool = False) -> None:
         """Replace the payload (BullMQ ``updateData``).
+
+        Args:
+            unchanged: only if it is still what this snapshot holds.
 
         Raises:
             JobNotFound, NotSerializable
+            DataChanged: somebody else has replaced it since it was read.
         """
-        self.queue._run(self._update_data(data))
+        self.queue._run(self._update_data(data, unchanged))
 
-    async def aupdate_data(self, data: Any) -> None:
+    async def aupdate_data(self, data: Any, *, unchanged: bool = False) -> None:
         """See :meth:`update_data`."""
-        await self.queue._arun(self._update_data(data))
+        await self.queue._arun(self._update_data(data, unchanged))
 
     def clear_logs(self, keep_logs: int = 0) -> None:
         """Delete the log but for its newest *keep_logs* rows (BullMQ ``clearLogs``)."""
@@ -161,9 +165,11 @@ class Changing(Snapshot):
         yield moving.change_priority(self.queue.keys, self.id, priority, lifo)
         self._fields[b"priority"] = b"%d" % priority
 
-    def _update_data(self, data: Any) -> Operation[None]:
+    def _update_data(self, data: Any, unchanged: bool) -> Operation[None]:
         encoded = dumps(data)
-        yield jobs.update_data(self.queue.keys, self.id, encoded)
+        yield jobs.update_data(
+            self.queue.keys, self.id, encoded, self.data_digest if unchanged else ""
+        )
         self._take({**self._fields, b"data": encoded})
 
     def _remove_deduplication_key(self) -> Operation[bool]:

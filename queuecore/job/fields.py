@@ -6,6 +6,7 @@ Whoever wrote a field may have written anything: what cannot be read is empty, b
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from hashlib import sha1
 from typing import Any
 
 from ..wire.calls.base import text
@@ -40,6 +41,11 @@ class Fields:
         if self._data is _UNREAD:
             self._data = loads(self._fields.get(b"data") or b"null")
         return self._data
+
+    @property
+    def data_digest(self) -> str:
+        """The SHA-1 of the payload as it was read, to tell later whether it is still that."""
+        return sha1(self._fields.get(b"data") or b"", usedforsecurity=False).hexdigest()
 
     @property
     def opts(self) -> dict[str, Any]:

@@ -162,6 +162,25 @@ class LogPage:
 
 
 @dataclass(frozen=True, slots=True)
+class Peer:
+    """A finished job of the same name as another; ``ran_ms`` is None where nobody knows."""
+
+    id: str
+    state: str
+    finished_on: datetime | None
+    ran_ms: int | None
+    attempts_made: int
+
+
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """The last finished jobs of one name, the newest first, among *looked* jobs of the queue."""
+
+    jobs: list[Peer]
+    looked: int
+
+
+@dataclass(frozen=True, slots=True)
 class LostJob:
     """A job that is active without a lock. ``stalled_count``: how often that happened before."""
 
@@ -347,6 +366,25 @@ def detail(answer: Sequence[Any] | None) -> JobDetail | None:
 def logs(answer: Sequence[Any], start: int) -> LogPage:
     """Decode the answer of ``get_job_logs``."""
     return LogPage(lines=[whole(line) for line in answer[1:]], start=start, total=answer[0])
+
+
+def peers(answer: Sequence[Any]) -> Peers:
+    """Decode the answer of ``get_peers``."""
+    found = []
+    rest = answer[1:]
+    for state, job_id, finished, started, made in zip(*[iter(rest)] * 5, strict=True):
+        end, start = integer(finished), integer(started)
+        known = end is not None and start is not None and end >= start
+        found.append(
+            Peer(
+                id=text(job_id),
+                state="completed" if state == 1 else "failed",
+                finished_on=moment(end),
+                ran_ms=end - start if known else None,  # type: ignore[operator]
+                attempts_made=integer(made) or 0,
+            )
+        )
+    return Peers(found, answer[0])
 
 
 def server(answer: Any, latency_ms: float) -> ServerInfo:

@@ -273,7 +273,10 @@ SAMPLES: list[tuple[Call[Any], dict[str, Any]]] = [
         {"ids...": ["7", "7:logs", "8"]},
     ),
     (jobs.update_progress(K, "7", b"50"), {"id": "7", "progress": b"50"}),
-    (jobs.update_data(K, "7", b"{}"), {"job": K.job("7"), "data": b"{}"}),
+    (
+        jobs.update_data(K, "7", b"{}", "da39"),
+        {"job": K.job("7"), "data": b"{}", "digest": "da39"},
+    ),
     (
         jobs.add_log(K, "7", ["a", "b"], 3),
         {"job": K.job("7"), "logs": K.logs("7"), "keep": 3, "rows...": ["a", "b"]},
@@ -308,6 +311,23 @@ SAMPLES: list[tuple[Call[Any], dict[str, Any]]] = [
     (
         inspecting.get_lost_jobs(K),
         {"look": inspecting.LOCKS, "most": inspecting.LOST_JOBS},
+    ),
+    (
+        inspecting.get_peers(K, "welcome", 60),
+        {"name": "welcome", "most": 60, "look": inspecting.PEERS_LOOKED_AT},
+    ),
+    (
+        flows.get_children_page("bull:q:7", flows.Place(2, "8", 3), 50),
+        {
+            "unsuccessful": "bull:q:7:unsuccessful",
+            "failed": "bull:q:7:failed",
+            "dependencies": "bull:q:7:dependencies",
+            "processed": "bull:q:7:processed",
+            "kind": 2,
+            "cursor": "8",
+            "skip": 3,
+            "count": 50,
+        },
     ),
     (inspecting.get_job_rows(K, ["7", "8"]), {"deep": inspecting.DEEP, "ids...": ["7", "8"]}),
     (

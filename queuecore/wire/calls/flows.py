@@ -187,6 +187,69 @@ def get_dependencies_count(
     return dict(zip(kinds, answers, strict=True))
 
 
+#: The kinds of children in the order in which a page of them goes on.
+ORDER = ("failed", "ignored", "unprocessed", "processed")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page of children begins: the number of its kind, the server's cursor, and how many
+    children of that step of the server are known already."""
+
+    kind: int = 1
+    cursor: str = "0"
+    skip: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.kind}.{self.cursor}.{self.skip}"
+
+    @classmethod
+    def parse(cls, text: str) -> Place:
+        """Read what :meth:`__str__` wrote; the beginning, where that is nothing of ours."""
+        parts = text.split(".")
+        if len(parts) != 3 or not all(one.isascii() and one.isdigit() for one in parts):
+            return cls()
+        kind, cursor, skip = parts
+        if kind not in ("1", "2", "3", "4") or len(cursor) > 20 or len(skip) > 6:
+            return cls()
+        return cls(int(kind), cursor if kind != "1" else cursor[:9], int(skip))
+
+
+@dataclass(frozen=True, slots=True)
+class ChildrenPage:
+    """Some children of a job: (kind, key) each, how many of each kind there are, where to go on."""
+
+    children: list[tuple[str, str]]
+    counts: dict[str, int]
+    after: Place | None
+
+    @property
+    def total(self) -> int:
+        """All children the job has."""
+        return sum(self.counts.values())
+
+
+def get_children_page(job: str, place: Place, count: int) -> Call[ChildrenPage]:
+    """About *count* children of the job with the key *job*, by their keys, without their values."""
+
+    def decode(answer: list[Any]) -> ChildrenPage:
+        kind, cursor, skip = int(answer[4]), text(answer[5]), int(answer[6])
+        pairs = zip(answer[7::2], answer[8::2], strict=True)
+        return ChildrenPage(
+            children=[(ORDER[int(number) - 1], text(key)) for number, key in pairs],
+            counts=dict(zip(ORDER, map(int, answer[:4]), strict=True)),
+            after=Place(kind, cursor, skip) if kind <= len(ORDER) else None,
+        )
+
+    return Call(
+        "get_children_page",
+        tuple(f"{job}:{KINDS[kind]}" for kind in ORDER),
+        (place.kind, place.cursor, place.skip, count),
+        decode,
+        repeatable=True,
+    )
+
+
 def children_of(job: str, most: int) -> list[Call[Any] | Command[Any]]:
     """The requests for the keys of a job's children, by its key: at most *most* of each kind."""
 

@@ -24,6 +24,8 @@ LONGEST_READ = 16 * 1024 * 1024
 MOST_EVENTS = 500
 # So many active jobs of a queue are looked at for their locks, and at most so many are told.
 LOCKS, LOST_JOBS = 200, 20
+# So many finished jobs of each state are looked at for those of one name.
+PEERS_LOOKED_AT = 300
 # A state is looked for in a list of at most this many ids.
 DEEP = 1_000
 
@@ -108,6 +110,31 @@ def get_job(keys: Keys, job_id: str) -> Call[readings.JobDetail | None]:
         (keys.base, job_id, LONGEST_READ, VALUE_BYTES, FIELD_BYTES),
         readings.detail,
         repeatable=True,
+    )
+
+
+def get_peers(keys: Keys, name: str, most: int) -> Call[readings.Peers]:
+    """The last *most* finished jobs called *name*, among the newest of the queue."""
+    return Call(
+        "get_peers",
+        (keys.completed, keys.failed),
+        (keys.base, name, most, PEERS_LOOKED_AT),
+        readings.peers,
+        repeatable=True,
+    )
+
+
+def get_size(keys: Keys, job_id: str, field: str) -> Command[int]:
+    """How many bytes a field of a job's hash has."""
+    return Command(("HSTRLEN", keys.job(job_id), field), lambda answer: answer or 0, tolerant=True)
+
+
+def get_value(keys: Keys, job_id: str, field: str) -> Command[str]:
+    """A field of a job's hash, whole."""
+    return Command(
+        ("HGET", keys.job(job_id), field),
+        lambda answer: readings.whole(answer),
+        tolerant=True,
     )
 
 

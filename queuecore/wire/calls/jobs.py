@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...errors import DataChanged
 from ..keys import Keys
 from .base import Call, Command, check
 
@@ -19,15 +20,25 @@ def update_progress(keys: Keys, job_id: str, progress: bytes) -> Call[int]:
     )
 
 
-def update_data(keys: Keys, job_id: str, data: bytes) -> Call[int]:
-    """Replace the payload (JSON) of a job (BullMQ ``updateData``)."""
-    return Call(
-        "update_data",
-        (keys.job(job_id),),
-        (data,),
-        lambda code: check(code, queue=keys.name, id=job_id),
-        repeatable=True,
-    )
+def update_data(keys: Keys, job_id: str, data: bytes, digest: str = "") -> Call[int]:
+    """Replace the payload (JSON) of a job (BullMQ ``updateData``).
+
+    *digest*: the SHA-1 of the payload as it was read; only that one is replaced.
+
+    Raises (when decoded):
+        JobNotFound
+        DataChanged: it is another one by now.
+    """
+
+    def decode(code: int) -> int:
+        if code == -11:
+            raise DataChanged(
+                f"the data of job {job_id} of queue {keys.name} has changed since it was read; "
+                "nothing was written: read it again"
+            )
+        return int(check(code, queue=keys.name, id=job_id))
+
+    return Call("update_data", (keys.job(job_id),), (data, digest), decode, repeatable=True)
 
 
 def add_log(keys: Keys, job_id: str, rows: Sequence[str], keep: int) -> Call[int]:
