@@ -37,8 +37,9 @@ logger = logging.getLogger("queuecore.operations")
 
 #: Jobs and seconds of a chunk.
 CHUNK, CHUNK_S = 1_000, 0.5
-#: The rest after a step, as a multiple of the time that it took.
-REST = 1.0
+#: The rest after a step: as long as it took, but not as long as this process itself was kept
+#: waiting for.
+LONGEST_REST_S = 0.005
 LEASE_MS = 15_000
 #: How often the leader hears of news, others try to lead, and the table is looked through anyhow.
 TICK_S, STANDBY_S, LOOK_S = 0.5, 2.0, 15.0
@@ -210,7 +211,7 @@ class Runner:
             took = time.monotonic() - asked
             if _handled(taken) >= _share(operation) or asked - begun > CHUNK_S:
                 break
-            if self._stopping.wait(took * REST):
+            if self._stopping.wait(min(took, LONGEST_REST_S)):
                 break
         if taken is None:
             return False  # another process goes on with it: the row says where
