@@ -1,7 +1,7 @@
 // Keyboard: one letter each, never inside a field, and all of it can be switched off.
 
 const root = document.documentElement;
-let started = 0; // when "g" was pressed: its second letter follows within a second
+let started = 0; // when "g" was pressed: its second letter follows within a second and a half
 
 function typing(element) {
   return element.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(element.tagName)
@@ -52,7 +52,7 @@ function go(letter) {
 document.addEventListener("keydown", (event) => {
   if (root.dataset.keys === "off" || event.ctrlKey || event.metaKey || event.altKey) return;
   if (typing(event.target) || document.querySelector("dialog[open]")) return;
-  if (Date.now() - started < 1000) {
+  if (Date.now() - started < 1500) {
     started = 0;
     go(event.key);
     return;
