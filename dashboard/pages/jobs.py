@@ -1,14 +1,16 @@
-"""Jobs: the list of one state, page by page, or what of it matches an id or a name."""
+"""Jobs: the list of one state, page by page, or what of it fits a filter."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
 from typing import Any
+from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
 from queuecore.inspect import Inspector
+from queuecore.matching import InvalidFilter
 
 from .. import links
 from ..conf import get_settings
@@ -17,48 +19,10 @@ from ..draw.states import STATES, label
 from ..draw.values import size
 from ..guard import guarded
 from ..live.fragments import fragments
-from ..live.state import Topic, read
+from ..live.state import IDS, Topic, read
+from .listing import FINISHED, Asked, Listing, listing
 from .queue import connection_trail, judged
 from .shell import shell, show
-
-_CHUNK, _SEARCHED = 200, 5_000  # rows read at a time, and at most, for one filter
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """What the bar above the list asks for: ``field`` id or name, empty for both."""
-
-    field: str
-    text: str
-
-    @classmethod
-    def parse(cls, written: str) -> Query:
-        """Read ``id:17``, ``name:welcome`` or a bare text."""
-        written = written.strip()[:300]
-        field, colon, text = written.partition(":")
-        if colon and field.lower() in ("id", "name"):
-            return cls(field.lower(), text.strip())
-        return cls("", written)
-
-    def matches(self, row: Any) -> bool:
-        """Whether the row's name holds the text, or its id is it."""
-        if self.field == "id":
-            return bool(row.id == self.text)
-        named = self.text.lower() in row.name.lower()
-        return named or (not self.field and row.id == self.text)
-
-
-@dataclass(slots=True)
-class Found:
-    """Rows to show, and how they were found."""
-
-    rows: list[Any]
-    total: int
-    offset: int = 0
-    searched: int | None = None
-    next: int | None = None
-    previous: int | None = None
-    orphans: int = 0
 
 
 @guarded("GET")
@@ -69,17 +33,12 @@ def jobs(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> HttpRe
     judged(base, alias, queue)
     counts = base.connections[alias].queues[queue].counts
     name = _state(request, counts)
-    query = Query.parse(request.GET.get("q", ""))
-    offset = _number(request.GET.get("from", ""))
-    inspector = Inspector(alias)
-    limit = get_settings().page_size
-    found = (
-        _search(inspector, queue, name, query, offset, limit)
-        if query.text
-        else _page(inspector, queue, name, offset, limit)
-    )
+    asked = Asked.parse(name, request.GET, payload=seen.payload)
+    limit = _limit(asked)
+    found = listing(alias, queue, asked, limit)
     topic = Topic("jobs", alias, queue, state=name)
-    ids = [row.id for row in found.rows]
+    # What is new is counted from the first of them on.
+    ids = list(dict.fromkeys(filter(None, [found.newest, *(row.id for row in found.rows)])))
     connection = base.connections[alias]
     connection.rows.update({(queue, row.id): row for row in found.rows})
     live = fragments(base, topic, seen, ids)
@@ -97,6 +56,7 @@ def jobs(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> HttpRe
         alias=alias,
         queue=queue,
     )
+    folded = _same_error(found.rows) if name == "failed" and seen.payload else None
     context = {
         **words,
         "topic": str(topic),
@@ -107,17 +67,26 @@ def jobs(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> HttpRe
         "jobs_url": links.jobs_url(seen.mount, alias, queue),
         "state": name,
         "state_word": label(name),
-        "tabs": [(one, live[f"tab-{one}"].html) for one in STATES],
-        "q": request.GET.get("q", "").strip()[:300],
-        "query": query,
+        "state_count": counts.get(name, 0),
+        "tabs": [(one, live[f"tab-{one}"].html, _tab(asked, one)) for one in STATES],
+        "asked": asked,
+        "tokens": [(*_token(word), asked.without(word)) for word in asked.words],
+        "bare_url": _tab(asked, name, filtered=False),
+        "turned_url": asked.first(oldest=not asked.oldest) if name in FINISHED else "",
+        "newest_url": asked.first(oldest=False),
         "found": found,
-        "first": found.offset + 1 if found.rows else 0,
-        "last": found.offset + len(found.rows),
-        "rows": [_row(row, live, seen, alias, queue) for row in found.rows],
+        "page_limit": limit,
+        "rows": [_row(row, live, seen, alias, queue, folded) for row in found.rows],
+        "of_that_id": _of_that_id(seen, alias, queue, asked, found),
+        "orphans_of": found.orphans + len(found.rows),
+        "integrity_url": _integrity_url(seen, alias, queue),
         "detail_word": _DETAILS.get(name) and _DETAILS[name](),
         "time_word": _TIME_WORDS[name](),
+        "order_word": _order(name, asked.oldest),
         "can": _can(name),
-        "folded": _same_error(found.rows) if name == "failed" and seen.payload else None,
+        "all_urls": {one: _all_url(url, one, asked) for one in _can(name)},
+        "folded": folded,
+        "folded_url": _folded_url(asked, folded),
     }
     return show(request, "jobs/index.html", context)
 
@@ -137,6 +106,22 @@ _TIME_WORDS = {
     "completed": lambda: _("Completed at"),
     "failed": lambda: _("Failed at"),
 }
+
+
+def _limit(asked: Asked) -> int:
+    size = get_settings().page_size
+    # Beside those on the page the newest of the list is watched.
+    return size if asked == Asked(asked.filter) and asked.filter.everything else min(size, IDS - 1)
+
+
+def _order(state: str, oldest: bool) -> str:
+    if state in FINISHED:
+        return _("oldest first") if oldest else _("newest first")
+    return {
+        "active": _("started longest ago first"),
+        "delayed": _("due first at first"),
+        "waiting-children": _("oldest first"),
+    }.get(state, _("next to run first"))
 
 
 def _can(state: str) -> list[str]:
@@ -160,56 +145,56 @@ def _state(request: HttpRequest, counts: Any) -> str:
     return "waiting"
 
 
-def _page(inspector: Inspector, queue: str, state: str, offset: int, limit: int) -> Found:
-    page = inspector.jobs(queue, state, offset=offset, limit=limit)
-    if not page.rows and page.total and offset:
-        offset = (page.total - 1) // limit * limit
-        page = inspector.jobs(queue, state, offset=offset, limit=limit)
-    after = offset + limit
-    return Found(
-        rows=list(page.rows),
-        total=page.total,
-        offset=offset,
-        next=after if after < page.total else None,
-        previous=max(0, offset - limit) if offset else None,
-        orphans=len(page.orphans),
-    )
+def _tab(asked: Asked, state: str, *, filtered: bool = True) -> str:
+    pairs = [("state", state)]
+    if filtered:
+        pairs += [("q", word) for word in asked.words]
+    return f"?{urlencode(pairs)}"
 
 
-def _search(
-    inspector: Inspector, queue: str, state: str, query: Query, offset: int, limit: int
-) -> Found:
-    """Look through the list in slices, from *offset* on, and say how far it got."""
-    found: list[Any] = []
-    if query.field == "id" or (not query.field and not offset):
-        exact = inspector.rows(queue, [query.text])[0]
-        if exact is not None and exact.state == state:
-            found.append(exact)
-        if query.field == "id":
-            return Found(found, total=len(found), searched=1)
-    at, total = offset, 0
-    while at - offset < _SEARCHED and len(found) <= limit:
-        page = inspector.jobs(queue, state, offset=at, limit=_CHUNK)
-        total = page.total
-        known = {row.id for row in found}
-        for place, row in enumerate(page.rows):
-            if row.id not in known and query.matches(row):
-                if len(found) == limit:
-                    return Found(found, total, searched=at + place, next=at + place)
-                found.append(row)
-        at += _CHUNK
-        if at >= total:
-            return Found(found, total, searched=total)
-    return Found(found, total, searched=at, next=at)
+def _token(word: str) -> tuple[str, str, str]:
+    """A word of the filter: whole, its name with the sign, its value."""
+    parts = re.fullmatch(r"([a-z]+(?::|<|>))(.*)", word, re.DOTALL)
+    return (word, *parts.groups()) if parts else (word, "", word)  # type: ignore[return-value]
 
 
-def _row(row: Any, live: Any, seen: Any, alias: str, queue: str) -> dict[str, Any]:
+def _all_url(queue_url: str, action: str, asked: Asked) -> str:
+    """Where one is asked whether to do *action* to all jobs that fit."""
+    pairs = [("action", action), ("state", asked.filter.state)]
+    if not asked.filter.everything:
+        pairs.append(("q", str(asked.filter)))
+    return f"{queue_url}operations/confirm/?{urlencode(pairs)}"
+
+
+def _integrity_url(seen: Any, alias: str, queue: str) -> str:
+    url = links.system_url(seen.mount, alias)
+    return f"{url}integrity/?{urlencode({'queue': queue})}"
+
+
+def _of_that_id(
+    seen: Any, alias: str, queue: str, asked: Asked, found: Listing
+) -> dict[str, str] | None:
+    """The job whose id is all that was typed, where the list does not show it."""
+    wanted = asked.filter.id or asked.filter.name.strip("*")
+    if len(asked.words) != 1 or not wanted or any(row.id == wanted for row in found.rows):
+        return None
+    row = Inspector(alias).rows(queue, [wanted])[0]
+    if row is None:
+        return None
+    url = links.job_url(seen.mount, alias, queue, row.id)
+    return {"id": row.id, "url": url, "state": row.state}
+
+
+def _row(
+    row: Any, live: Any, seen: Any, alias: str, queue: str, folded: tuple[str, int] | None
+) -> dict[str, Any]:
     prefix = links.dom_id("j", row.id, "")
     return {
         "id": row.id,
         "name": row.name,
         "url": links.job_url(seen.mount, alias, queue, row.id),
         "payload": _preview(row) if seen.payload else None,
+        "same": folded is not None and row.failed_reason == folded[0],
         "cells": {
             key.removeprefix(prefix): patch.html
             for key, patch in live.items()
@@ -236,5 +221,13 @@ def _same_error(rows: list[Any]) -> tuple[str, int] | None:
     return (most, count) if count >= 0.8 * len(rows) else None
 
 
-def _number(text: str) -> int:
-    return min(int(text), 10**12) if text.isascii() and text.isdigit() and len(text) < 13 else 0
+def _folded_url(asked: Asked, folded: tuple[str, int] | None) -> str:
+    """Where only the jobs with that error are shown."""
+    if folded is None or asked.filter.error:
+        return ""
+    lines = folded[0].splitlines() or [""]
+    text = re.sub(r'(["\\])', r"\\\1", lines[0][:120].rstrip("… "))
+    try:
+        return asked.also(f'error:"{text}"') if text else ""
+    except InvalidFilter:
+        return ""

@@ -1,9 +1,15 @@
-// Ticking rows: one, all of the page, or from the last one to here with Shift.
+// Ticking rows: one, all of the page, or from the last one to here with Shift; or all that match,
+// which is a choice of the bar, not a thousand ticks.
 
 let last = null;
 
 function boxes() {
   return [...document.querySelectorAll("[data-tick]")];
+}
+
+function choose(which) {
+  const radio = document.querySelector(`[data-which="${which}"]`);
+  if (radio) radio.checked = true;
 }
 
 function count() {
@@ -16,6 +22,7 @@ function count() {
     head.checked = ticked > 0 && ticked === all.length;
     head.indeterminate = ticked > 0 && ticked < all.length;
   }
+  if (!ticked) choose("ticked");
 }
 
 document.addEventListener("click", (event) => {
@@ -27,14 +34,17 @@ document.addEventListener("click", (event) => {
       for (const other of all.slice(from, to + 1)) other.checked = box.checked;
     }
     last = box;
+    // Who picks rows means those.
+    choose("ticked");
     count();
   } else if (box.matches?.("[data-tick-all]")) {
     for (const other of boxes()) other.checked = box.checked;
+    choose("ticked");
     count();
   } else if (box.closest?.("[data-tick-none]")) {
     for (const other of boxes()) other.checked = false;
     count();
-    document.querySelector("#jobs-caption, [data-tick-home]")?.focus();
+    document.getElementById("jobs-caption")?.focus();
   }
 });
 

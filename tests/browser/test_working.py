@@ -111,46 +111,6 @@ def test_cleaning_counts_again_for_another_choice(
     assert emails.get_job("completed-1") is not None
 
 
-def test_ticking_a_range_and_removing_it(ada: Callable[..., Visitor], many: Queue) -> None:
-    page = ada().go("/queues/emails/jobs/?state=failed")
-    boxes = page.locator("[data-tick]")
-    expect(boxes).to_have_count(50)
-    bar = page.locator(".bulk-bar")
-    expect(bar).to_be_hidden()
-    boxes.nth(1).click()
-    boxes.nth(5).click(modifiers=["Shift"])
-    expect(bar).to_contain_text("5 ticked")
-    boxes.nth(3).click()
-    expect(bar).to_contain_text("4 ticked")
-    names = [boxes.nth(n).get_attribute("value") for n in (1, 2, 4, 5)]
-    bar.get_by_role("button", name="Remove…").click()
-    dialog = page.get_by_role("dialog")
-    expect(dialog).to_contain_text("Remove 4 jobs from emails")
-    dialog.get_by_role("button", name="Remove 4 jobs").click()
-    expect(page.locator("[data-toast-text]")).to_have_text("Removed 4 jobs.")
-    assert all(many.get_job(name) is None for name in names)
-    assert many.get_job_counts()["failed"] == 57
-    page.locator("[data-tick-all]").click()
-    expect(page.locator(".bulk-bar")).to_contain_text("50 ticked")
-    page.locator("[data-tick-none]").click()
-    expect(page.locator(".bulk-bar")).to_be_hidden()
-
-
-def test_filter_and_pages(ada: Callable[..., Visitor], many: Queue) -> None:
-    page = ada().go("/queues/emails/jobs/?state=failed")
-    expect(page.locator(".result")).to_contain_text("1–50 of 61")
-    page.get_by_role("link", name="Next").click()
-    expect(page.locator(".result")).to_contain_text("51–61 of 61")
-    page.get_by_label("Filter jobs by name or id").fill("welcome")
-    page.keyboard.press("Enter")
-    expect(page.locator("tr[data-row]")).to_have_count(1)
-    expect(page.locator(".result")).to_contain_text("searched 61 of 61")
-    page.get_by_label("Filter jobs by name or id").fill("id:r-007")
-    page.keyboard.press("Enter")
-    expect(page.locator("tr[data-row]")).to_have_count(1)
-    expect(page.locator("tr[data-row]")).to_contain_text("r-007")
-
-
 def test_the_search_box_leads_to_queues_and_jobs(
     ada: Callable[..., Visitor], emails: Queue
 ) -> None:

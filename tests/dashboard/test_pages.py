@@ -65,83 +65,6 @@ def test_queue(admin: Client, emails: Queue) -> None:
         assert f'href="/queues/emails/jobs/?state={state}"' in text
 
 
-@pytest.mark.parametrize(
-    ("state", "ids", "words"),
-    [
-        ("waiting", ["waiting-1"], []),
-        ("prioritized", ["prioritized-1"], ["Priority"]),
-        ("active", ["active-1"], ["Progress"]),
-        ("delayed", ["delayed-1"], ["Due"]),
-        ("completed", ["completed-1"], ["Completed at"]),
-        ("failed", ["failed-1"], ["ConnectionError", "the relay is away"]),
-    ],
-)
-def test_jobs(state: str, ids: list[str], words: list[str], admin: Client, emails: Queue) -> None:
-    text = text_of(admin, f"/queues/emails/jobs/?state={state}")
-    assert re.findall(r'<tr data-live-id="([^"]+)"', text) == ids
-    for word in words:
-        assert word in text
-    assert "hunter2" not in text
-
-
-def test_a_list_opens_on_what_one_comes_for(admin: Client, emails: Queue) -> None:
-    assert "failed-1" in text_of(admin, "/queues/emails/jobs/")
-    assert "No waiting children jobs" in text_of(
-        admin, "/queues/emails/jobs/?state=waiting-children"
-    )
-
-
-def test_paging(admin: Client, server: Server, settings: Any) -> None:
-    settings.QUEUECORE = {**settings.QUEUECORE, "DASHBOARD": {"PAGE_SIZE": 10, "COLLECT": False}}
-    Queue("many").add_bulk([_spec() for _ in range(25)])
-    seen = []
-    path = "/queues/many/jobs/?state=waiting"
-    while path:
-        text = text_of(admin, path)
-        seen += re.findall(r'<tr data-live-id="([^"]+)"', text)
-        further = re.search(r'rel="next" href="([^"]+)"', text)
-        path = "/queues/many/jobs/" + further[1].replace("&amp;", "&") if further else ""
-    assert len(seen) == len(set(seen)) == 25
-    # Beyond the end is the last page; nonsense is the first one.
-    assert "21–25" in text_of(admin, "/queues/many/jobs/?state=waiting&from=9999")
-    for odd in ("-1", "x", "1e9", "9" * 40, "٣"):
-        assert "1–10" in text_of(admin, f"/queues/many/jobs/?state=waiting&from={odd}")
-
-
-def test_filter_by_name_and_id(admin: Client, emails: Queue) -> None:
-    emails.add_bulk([_spec(f"name-{number % 3}") for number in range(30)])
-
-    def found(query: str, state: str = "waiting") -> int:
-        text = text_of(admin, f"/queues/emails/jobs/?state={state}&q={query}")
-        return len(re.findall(r"<tr data-live-id=", text))
-
-    assert found("name:NAME-1") == 10
-    assert found("name-2") == 10
-    assert found("id:waiting-1") == 1
-    assert found("waiting-1") == 1
-    assert found("id:failed-1") == 0  # it is in another state
-    assert found("id:failed-1", "failed") == 1
-    assert found("nothing") == 0
-
-
-def test_a_search_says_how_far_it_got_and_goes_on_from_there(
-    admin: Client, server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from dashboard.pages import jobs
-
-    monkeypatch.setattr(jobs, "_CHUNK", 50)
-    monkeypatch.setattr(jobs, "_SEARCHED", 100)
-    queue = Queue("long")
-    queue.add_bulk([_spec("plain") for _ in range(220)])
-    queue.add("needle")
-    text = text_of(admin, "/queues/long/jobs/?state=waiting&q=needle")
-    assert "searched 100 of 221" in text
-    assert "No job matches" in text
-    assert "Search on" in text
-    assert "from=100" in text
-    assert "needle" in text_of(admin, "/queues/long/jobs/?state=waiting&q=name:needle&from=200")
-
-
 def test_job(admin: Client, emails: Queue) -> None:
     text = text_of(admin, "/queues/emails/jobs/failed-1/")
     for words in ("Failed for good", "ConnectionError", "shop/mail.py", "relay.send(message)"):
@@ -257,20 +180,6 @@ def test_keys_of_other_types_are_no_reason_to_fail(
     redis_client.set("bull:other:wait", "a text where a list should be")
     for path in ("/", "/queues/", "/queues/other/", "/queues/emails/"):
         assert admin.get(path).status_code in (200, 404)
-
-
-def test_an_id_without_a_job_is_counted(
-    admin: Client, emails: Queue, redis_client: redis.Redis
-) -> None:
-    redis_client.zadd("bull:emails:failed", {"orphan": 7})
-    assert "1 id without a job" in text_of(admin, "/queues/emails/jobs/?state=failed")
-
-
-def test_many_jobs_with_one_error_are_told_once(admin: Client, server: Server) -> None:
-    queue = Queue("broken")
-    queue.add_bulk([_spec() for _ in range(8)])
-    Hands(queue).fail_all(8)
-    assert "8 of these failed with the same error: boom" in text_of(admin, "/queues/broken/jobs/")
 
 
 def test_a_server_that_is_away(admin: Client, emails: Queue, server: Server) -> None:

@@ -247,10 +247,14 @@ def test_hostile_hashes_and_ids_stop_nothing(queue: Queue, redis_client: redis.R
     assert matching.count(queue, Filter("delayed")) == Tally(0, 0, 0)
 
 
-@pytest.mark.parametrize("cursor", ["x", "0", "9~1~", "0~x~", "0~1", "-1~1~", "0~1~é", "²~1~"])
+@pytest.mark.parametrize(
+    "cursor", ["x", "0", "9~1~", "0~x~", "0~1", "-1~1~", "0~1~é", "²~1~", "0~nan~", "0~1_0~"]
+)
 def test_a_cursor_that_is_none_is_refused(queue: Queue, server, cursor: str) -> None:
     with pytest.raises(ValueError, match=r"no (cursor|place)"):
         matching.match(queue, Filter("failed"), cursor)
+    with pytest.raises(ValueError, match=r"no (cursor|place)"):
+        matching.match(queue, Filter("waiting"), f"{cursor}1e3~")
 
 
 async def test_the_async_twins(queue: Queue, redis_client: redis.Redis) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -63,8 +64,8 @@ def match_slice(
     Raises:
         ValueError: *place* is none.
     """
-    at, last = _read_place(place)
     kind = "list" if suffix in LISTS else "falling" if falling else "rising"
+    at, last = _read_place(place, _LEFT if kind == "list" else _SCORE)
     return Call(
         "match_jobs",
         (keys[suffix],),
@@ -132,12 +133,17 @@ def _bytes(value: bytes | str) -> bytes:
     return value.encode() if isinstance(value, str) else value
 
 
-def _read_place(place: str) -> tuple[str, bytes]:
+# What a place begins with: how many jobs of a list are left, or a score as the server writes it.
+_LEFT = re.compile(r"[0-9]{1,15}")
+_SCORE = re.compile(r"-?(?:[0-9]{1,400}(?:\.[0-9]{1,400})?(?:e[+-]?[0-9]{1,3})?|inf)")
+
+
+def _read_place(place: str, form: re.Pattern[str]) -> tuple[str, bytes]:
     if not place:
         return "", b""
     at, mark, encoded = place.partition("~")
     try:
-        float(at)
+        mark = mark if form.fullmatch(at) else ""
         last = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
     except (ValueError, binascii.Error):
         mark = ""
