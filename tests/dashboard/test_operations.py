@@ -375,27 +375,27 @@ def test_a_stopped_one_says_why(emails: Queue, person: Person, redis_client: red
     assert "queuecore.bulk" in note
 
 
-@pytest.mark.parametrize("text", CORPUS)
-def test_hostile_texts_stay_text(admin: Client, emails: Queue, text: str) -> None:
+def test_hostile_texts_stay_text(admin: Client, emails: Queue) -> None:
     made = start(admin)
-    hostile = text.replace("\x00", "\\x00")
-    Operation.objects.filter(pk=made.pk).update(
-        action=hostile[:60],
-        queue=hostile[:500],
-        query=hostile,
-        actor=hostile[:190],
-        reason=hostile,
-        error=hostile,
-        status="failed",
-        failures=[[hostile, hostile]],
-    )
-    for path in ("/operations/", f"/operations/{made.pk}/", "/"):
-        answer = admin.get(path)
-        assert answer.status_code == 200
-        reader = PageReader()
-        reader.feed(answer.content.decode())
-        assert not reader.bad, (path, reader.bad)
     viewer = Viewer(access.Scope(), True, "en", "/")
-    for topic in (Topic("operation", id=str(made.pk)), Topic("operations"), Topic("overview")):
-        patches = fragments(read(topic), topic, viewer, [str(made.pk), "summary"])
-        assert_harmless("".join(patch.html or "" for patch in patches.values()))
+    for text in CORPUS:
+        hostile = text.replace("\x00", "\\x00")
+        Operation.objects.filter(pk=made.pk).update(
+            action=hostile[:60],
+            queue=hostile[:500],
+            query=hostile,
+            actor=hostile[:190],
+            reason=hostile,
+            error=hostile,
+            status="failed",
+            failures=[[hostile, hostile]],
+        )
+        for path in ("/operations/", f"/operations/{made.pk}/", "/"):
+            answer = admin.get(path)
+            assert answer.status_code == 200
+            reader = PageReader()
+            reader.feed(answer.content.decode())
+            assert not reader.bad, (path, reader.bad)
+        for topic in (Topic("operation", id=str(made.pk)), Topic("operations"), Topic("overview")):
+            patches = fragments(read(topic), topic, viewer, [str(made.pk), "summary"])
+            assert_harmless("".join(patch.html or "" for patch in patches.values()))
