@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 from uuid import uuid4
 
+from .connected import Connected
 from .wire.attendance import (
     FleetJob,
     FleetMinute,
@@ -21,8 +21,7 @@ from .wire.attendance import (
     Verb,
 )
 from .wire.calls import attending, inspecting
-from .wire.calls.base import Call, Command, Operation
-from .wire.connections import get_connection
+from .wire.calls.base import Operation
 from .wire.keys import Keys
 from .wire.readings import LostJob, WorkerInfo
 
@@ -39,8 +38,6 @@ __all__ = [
     "connections_of",
     "peers_of",
 ]
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +63,7 @@ class FleetReading:
     minutes: dict[str, list[FleetMinute]]
 
 
-class Fleet:
+class Fleet(Connected):
     """The workers of one connection. Every method has an async twin, its name with an ``a``.
 
     All raise :class:`queuecore.errors.ServerUnavailable` while the server is away.
@@ -77,13 +74,6 @@ class Fleet:
     Raises:
         ConfigurationError: there is no such connection.
     """
-
-    def __init__(self, alias: str = "default") -> None:
-        self.alias = alias
-        self.connection = get_connection(alias)
-
-    def __repr__(self) -> str:
-        return f"<Fleet {self.alias!r}>"
 
     def processes(self) -> list[FleetProcess]:
         """The processes of ours that were heard of in the last 15 minutes, by host and process id.
@@ -247,12 +237,6 @@ class Fleet:
             process not in answers or order in answers[process]
             for process, order in sent.orders.items()
         )
-
-    def _run(self, operation: Operation[T] | Call[T] | Command[T]) -> T:
-        return self.connection.run(operation)
-
-    async def _arun(self, operation: Operation[T] | Call[T] | Command[T]) -> T:
-        return await self.connection.arun(operation)
 
 
 # Requests in one pipeline.

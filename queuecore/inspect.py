@@ -14,12 +14,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from operator import setitem
-from typing import Any, TypeVar
+from typing import Any
 from weakref import WeakKeyDictionary
 
+from .connected import Connected
 from .wire.calls import inspecting
 from .wire.calls.base import NOW, Call, Command, Operation, text
-from .wire.connections import ANSWER_TIMEOUT, Connection, aliases, get_connection
+from .wire.connections import ANSWER_TIMEOUT, Connection, aliases
 from .wire.keys import Keys
 from .wire.readings import (
     STATES,
@@ -56,7 +57,6 @@ __all__ = [
     "aliases",
 ]
 
-T = TypeVar("T")
 
 FINISHED = ("completed", "failed")
 
@@ -107,7 +107,7 @@ class Reading:
     before: dict[tuple[str, str, str], int] = field(default_factory=dict)
 
 
-class Inspector:
+class Inspector(Connected):
     """Reads one connection. Every method has an async twin, its name with an ``a`` in front.
 
     All raise :class:`queuecore.errors.ServerUnavailable` while the server is away.
@@ -118,13 +118,6 @@ class Inspector:
     Raises:
         ConfigurationError: there is no such connection.
     """
-
-    def __init__(self, alias: str = "default") -> None:
-        self.alias = alias
-        self.connection = get_connection(alias)
-
-    def __repr__(self) -> str:
-        return f"<Inspector {self.alias!r}>"
 
     def discover(self, *, scan: bool | None = None) -> list[str]:
         """The names of all queues under the connection's prefix, sorted.
@@ -446,12 +439,6 @@ class Inspector:
 
     def _keys(self, queue: str) -> Keys:
         return Keys(self.connection.prefix, queue)
-
-    def _run(self, operation: Operation[T] | Call[T] | Command[T]) -> T:
-        return self.connection.run(operation)
-
-    async def _arun(self, operation: Operation[T] | Call[T] | Command[T]) -> T:
-        return await self.connection.arun(operation)
 
 
 _Question = tuple[Call[Any] | Command[Any], Callable[[Any], object]]

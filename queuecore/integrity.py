@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from .connected import Connected
 from .inspect import Inspector
 from .wire.calls import mending
 from .wire.calls.base import NOW, Operation
 from .wire.calls.mending import LISTS, SETS
 from .wire.calls.steering import is_paused
-from .wire.connections import get_connection
 from .wire.keys import Keys
 
 #: What may be found, in the order in which it is put right.
@@ -136,7 +136,7 @@ class Mended:
         return {kind: found[kind] for kind in KINDS if found[kind]}
 
 
-class Integrity:
+class Integrity(Connected):
     """Checks and repairs the queues of one connection; every method has an ``a`` twin.
 
     Args:
@@ -146,24 +146,20 @@ class Integrity:
         ConfigurationError: there is no such connection.
     """
 
-    def __init__(self, alias: str = "default") -> None:
-        self.alias = alias
-        self.connection = get_connection(alias)
-
     def check(self, queues: Sequence[str] | None = None, *, seconds: float | None = None) -> Report:
         """Look at *queues*, or at all there are; changes nothing.
 
         With *seconds*, nothing new is begun after that time: the report then is not ``whole``.
         """
         names = Inspector(self.alias).discover() if queues is None else list(queues)
-        return self.connection.run(self._check(names, seconds))
+        return self._run(self._check(names, seconds))
 
     async def acheck(
         self, queues: Sequence[str] | None = None, *, seconds: float | None = None
     ) -> Report:
         """See :meth:`check`."""
         names = await Inspector(self.alias).adiscover() if queues is None else list(queues)
-        return await self.connection.arun(self._check(names, seconds))
+        return await self._arun(self._check(names, seconds))
 
     def repair(
         self,
@@ -179,7 +175,7 @@ class Integrity:
         """
         _known(kinds)
         names = Inspector(self.alias).discover() if queues is None else list(queues)
-        return self.connection.run(self._repair(names, kinds, seconds))
+        return self._run(self._repair(names, kinds, seconds))
 
     async def arepair(
         self,
@@ -191,15 +187,15 @@ class Integrity:
         """See :meth:`repair`."""
         _known(kinds)
         names = await Inspector(self.alias).adiscover() if queues is None else list(queues)
-        return await self.connection.arun(self._repair(names, kinds, seconds))
+        return await self._arun(self._repair(names, kinds, seconds))
 
     def trim_events(self, queue: str) -> int:
         """Shorten the event stream of *queue* to what it may hold; how many events went."""
-        return self.connection.run(self._trim(Keys(self.connection.prefix, queue)))
+        return self._run(self._trim(Keys(self.connection.prefix, queue)))
 
     async def atrim_events(self, queue: str) -> int:
         """See :meth:`trim_events`."""
-        return await self.connection.arun(self._trim(Keys(self.connection.prefix, queue)))
+        return await self._arun(self._trim(Keys(self.connection.prefix, queue)))
 
     # Checking
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
+from .connected import Connected
 from .errors import InvalidOption
 from .fires import past
 from .repeat import number
@@ -19,10 +20,7 @@ from .runs import LAST, Run, Timing
 from .schedulers import JobScheduler, read_record, read_scheduler
 from .wire.calls import scheduling
 from .wire.calls.base import NOW, Call, Command, Operation, text
-from .wire.connections import get_connection
 from .wire.keys import Keys
-
-T = TypeVar("T")
 
 #: The most schedulers of one queue that are listed.
 MOST = 1_000
@@ -60,7 +58,7 @@ class Template:
     opts_size: int
 
 
-class Timetable:
+class Timetable(Connected):
     """Reads the schedulers of one connection; every method has an async twin.
 
     Args:
@@ -70,48 +68,45 @@ class Timetable:
         ConfigurationError: there is no such connection.
     """
 
-    def __init__(self, alias: str = "default") -> None:
-        self.connection = get_connection(alias)
-
     def places(self, queues: Sequence[str]) -> list[Place]:
         """All schedulers of *queues*, the next to run first, then those that are paused.
 
         Of one queue at most 1,000.
         """
-        return self.connection.run(self._places(queues))
+        return self._run(self._places(queues))
 
     async def aplaces(self, queues: Sequence[str]) -> list[Place]:
         """See :meth:`places`."""
-        return await self.connection.arun(self._places(queues))
+        return await self._arun(self._places(queues))
 
     def timings(self, wanted: Sequence[tuple[str, str]], since: int = 0) -> list[Timing | None]:
         """Schedulers by (queue, id), each with its last 20 runs, and more back to *since* (ms).
 
         At most 150 runs of each. None for one that is gone.
         """
-        return self.connection.run(self._timings(wanted, since, 0))
+        return self._run(self._timings(wanted, since, 0))
 
     async def atimings(
         self, wanted: Sequence[tuple[str, str]], since: int = 0
     ) -> list[Timing | None]:
         """See :meth:`timings`."""
-        return await self.connection.arun(self._timings(wanted, since, 0))
+        return await self._arun(self._timings(wanted, since, 0))
 
     def timing(self, queue: str, id: str, since: int = 0) -> Timing | None:
         """One scheduler, with runs that an earlier schedule made, too."""
-        return self.connection.run(self._timings([(queue, id)], since, DEPTH))[0]
+        return self._run(self._timings([(queue, id)], since, DEPTH))[0]
 
     async def atiming(self, queue: str, id: str, since: int = 0) -> Timing | None:
         """See :meth:`timing`."""
-        return (await self.connection.arun(self._timings([(queue, id)], since, DEPTH)))[0]
+        return (await self._arun(self._timings([(queue, id)], since, DEPTH)))[0]
 
     def template(self, queue: str, id: str) -> Template | None:
         """What the runs of a scheduler get; None if it is gone."""
-        return self.connection.run(self._template(queue, id))
+        return self._run(self._template(queue, id))
 
     async def atemplate(self, queue: str, id: str) -> Template | None:
         """See :meth:`template`."""
-        return await self.connection.arun(self._template(queue, id))
+        return await self._arun(self._template(queue, id))
 
     # The operations
 
