@@ -186,14 +186,22 @@ def needs_attention(state: Any, queues: Iterable[Health], whole: Iterable[str]) 
 
 
 def workers(connection: Any, name: str) -> dict[str, int] | None:
-    """Count the workers that listen on a queue, by language; None where nobody may know."""
-    if connection.workers is None:
+    """Count the workers of a queue, by language; None where nobody may know.
+
+    The server knows those that listen; ours also tell of themselves while all their slots are busy
+    and they listen to nothing.
+    """
+    ours = connection.crews.get(name)
+    told = ours.workers if ours else 0
+    if connection.workers is None and not told:
         return None
     found: dict[str, int] = {}
-    for worker in connection.workers:
+    for worker in connection.workers or ():
         if worker.queue == name:
             spoken = language(worker.library)
             found[spoken] = found.get(spoken, 0) + 1
+    if told > found.get("Py", 0):
+        found["Py"] = told
     return found
 
 

@@ -256,3 +256,10 @@ def test_a_delayed_job_that_nobody_lets_go_is_told() -> None:
     assert [item.what for item in late.attention] == ["The next delayed job is 3 m 00 s late"]
     assert judge(next_delayed=NOW - timedelta(seconds=30)).attention == ()
     assert judge(next_delayed=NOW - timedelta(seconds=190), paused=True).attention == ()
+
+
+def test_a_worker_whose_slots_are_all_busy_is_there_though_it_listens_to_nothing() -> None:
+    found = judge(waiting=100, active=5, waited=600, workers=[], crew=Crew(1, 5))
+    assert (found.workers, found.abandoned, kinds(found)) == ({"Py": 1}, False, [])
+    assert judge(waiting=100, workers=None, crew=Crew(2, 5)).workers == {"Py": 2}
+    assert judge(waiting=100, workers=None).workers is None
