@@ -70,6 +70,7 @@ def jobs(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> HttpRe
         "state_count": counts.get(name, 0),
         "tabs": [(one, live[f"tab-{one}"].html, _tab(asked, one)) for one in STATES],
         "asked": asked,
+        "may_see": seen.payload,
         "tokens": [(*_token(word), asked.without(word)) for word in asked.words],
         "bare_url": _tab(asked, name, filtered=False),
         "turned_url": asked.first(oldest=not asked.oldest) if name in FINISHED else "",

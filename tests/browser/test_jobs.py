@@ -76,7 +76,7 @@ def test_all_that_match_by_keyboard(ada: Callable[..., Visitor], many: Queue) ->
     expect(bar).to_contain_text("1 ticked")
     page.locator('[data-which="ticked"]').focus()
     press("ArrowRight")
-    expect(bar).to_contain_text(re.compile("All that match, about 6"))
+    expect(bar).to_contain_text(re.compile("All ≈ 6. that match"))
     expect(bar.get_by_role("button", name="Retry…")).to_be_hidden()
     # Who picks another row means those that are ticked.
     page.locator("[data-tick]").nth(4).click()

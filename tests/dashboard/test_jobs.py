@@ -297,7 +297,7 @@ def test_a_search_says_how_far_it_got_and_goes_on_from_there(
     assert len(shown(text)) == 1
     assert not link(text, 'rel="next"')
     text = text_of(admin, f"{path}?state=waiting&q=plain")
-    assert "All that match, about 221" in text
+    assert "All ≈ 221 that match" in text
 
 
 def test_a_page_costs_the_same_at_any_depth(
