@@ -8,7 +8,10 @@ const TRY_AGAIN_S = 60;
 // The server says at least every three seconds how old its data is.
 const SILENCE_S = 20;
 const FRESH_S = 6;
+const CLOCK_SET_S = 60;
 const MOST_IDS = 100;
+const LONGEST_ID = 1000;
+const MOST_BYTES = 12_000;
 
 const chosen = { paused: false, interval: 0, ...remembered() };
 let socket = null;
@@ -50,7 +53,17 @@ function topics() {
       if (part.closest("[data-live-topic]") === element) found.get(topic).add(part.dataset.liveId);
     }
   }
-  return new Map([...found].map(([topic, ids]) => [topic, [...ids].slice(0, MOST_IDS)]));
+  return new Map([...found].map(([topic, ids]) => [topic, asked([...ids])]));
+}
+
+// The server takes so many ids, so long each, and so much in a message: a few names that are longer
+// than that must not keep all the others from being live.
+function asked(ids) {
+  const size = (id) => new TextEncoder().encode(JSON.stringify(id)).length + 1;
+  let room = MOST_BYTES;
+  return ids
+    .filter((id) => id.length <= LONGEST_ID && (room -= size(id)) >= 0)
+    .slice(0, MOST_IDS);
 }
 
 // Patches
@@ -96,8 +109,9 @@ function release() {
 function take(message) {
   heard = performance.now();
   if (message.now) {
-    // The way takes time, so the largest difference is the truest.
-    offset = Math.max(offset ?? -Infinity, message.now - Date.now());
+    // The way takes time, so the largest difference is the truest, unless our clock has been set.
+    const seen = message.now - Date.now();
+    if (offset === null || seen > offset || offset - seen > CLOCK_SET_S * 1000) offset = seen;
     root.dataset.clock = String(offset);
   }
   for (const [alias, known] of Object.entries(message.connections ?? {})) ages.set(alias, known);

@@ -21,6 +21,7 @@ from queuecore import Queue
 from tests import machine
 from tests.browser.remote import Loop, Remote
 from tests.dashboard.conftest import emails, person  # noqa: F401 - fixtures
+from tests.server.processes import Start, starting
 from tests.servers import LAUNCHER, Server
 
 START_SECONDS = 30
@@ -35,12 +36,22 @@ class Site:
             port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
         self.log = log
-        command = [part.replace("PORT", str(port)) for part in command]
+        self._command = [part.replace("PORT", str(port)) for part in command]
         if sys.platform == "linux":  # it must not outlive the tests, however they end
-            command = [sys.executable, "-IS", "-c", LAUNCHER, str(os.getpid()), *command]
-        with log.open("wb") as output:
+            launcher = [sys.executable, "-IS", "-c", LAUNCHER, str(os.getpid())]
+            self._command = launcher + self._command
+        self._environment = environment
+        self.start()
+
+    def start(self) -> None:
+        """Start it: again, once it was closed, at the same address."""
+        with self.log.open("ab") as output:
             self._process = subprocess.Popen(
-                command, cwd=machine.ROOT, env=environment, stdout=output, stderr=output
+                self._command,
+                cwd=machine.ROOT,
+                env=self._environment,
+                stdout=output,
+                stderr=output,
             )
         self._wait_until_it_answers()
 
@@ -199,6 +210,12 @@ def ada(visit: Callable[..., Visitor]) -> Callable[..., Visitor]:
         return visit(**options).sign_in(client)
 
     return make
+
+
+@pytest.fixture
+def start(child_environment: dict[str, str], tmp_path: Path) -> Iterator[Start]:
+    """Starts ``runworker`` processes."""
+    yield from starting(child_environment, tmp_path)
 
 
 @pytest.fixture

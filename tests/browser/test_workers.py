@@ -1,21 +1,12 @@
 """The fleet in a real browser: real workers, paused, resumed and drained from the page."""
 
 import re
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
-import pytest
+from collections.abc import Callable
 
 from queuecore import Queue
 from tests.browser.conftest import Visitor
 from tests.browser.remote import expect
-from tests.server.processes import Start, starting
-
-
-@pytest.fixture
-def start(child_environment: dict[str, str], tmp_path: Path) -> Iterator[Start]:
-    """Starts ``runworker`` processes."""
-    yield from starting(child_environment, tmp_path)
+from tests.server.processes import Start
 
 
 def test_a_worker_is_paused_resumed_and_drained(ada: Callable[..., Visitor], start: Start) -> None:
