@@ -426,6 +426,22 @@ def test_what_is_new_is_counted_from_the_newest_on_wherever_one_is(
         assert newer(url) == "+1 new"
 
 
+def test_no_page_watches_more_than_a_topic_may(
+    admin: Client, server: Server, settings: Any
+) -> None:
+    """The newest of the list is watched beside the rows, on the longest pages, too."""
+    settings.QUEUECORE = {**settings.QUEUECORE, "DASHBOARD": {"PAGE_SIZE": 100, "COLLECT": False}}
+    Queue("many").add_bulk([JobSpec("x", {}, delay=60)] * 210)
+    path, url, sizes = "/queues/many/jobs/", "?state=delayed", []
+    while url:
+        text = text_of(admin, path + url)
+        topic = text[text.index('data-live-topic="jobs:') :]
+        assert len(set(re.findall(r'data-live-id="([^"]+)"', topic))) <= 100
+        sizes.append(len(shown(text)))
+        url = link(text, 'rel="next"')
+    assert sizes == [100, 99, 11]
+
+
 @pytest.mark.parametrize("evil", CORPUS)
 def test_hostile_words_are_texts(evil: str, admin: Client, emails: Queue) -> None:
     emails.add_bulk([spec()])
