@@ -109,6 +109,18 @@ def _progress(work: Work, subject: str, figures: dict[str, float]) -> None:
 
 def _machine(server: Server, node: Path, bullmq: Path, peer: Path) -> dict[str, Any]:
     """What was measured, and on what."""
+    package = json.loads((bullmq / "node_modules" / "bullmq" / "package.json").read_text())
+    version = "import importlib.metadata as m; print(m.version('bullmq'))"
+    return machine_facts(server, node) | {
+        "bullmq": package["version"],
+        "bullmq_python": _say([str(peer), "-c", version]),
+    }
+
+
+def machine_facts(server: Server, node: Path) -> dict[str, Any]:
+    """This machine, and the versions of what every report is about."""
+    import django
+
     import queuecore
 
     with server.client() as client:
@@ -116,8 +128,6 @@ def _machine(server: Server, node: Path, bullmq: Path, peer: Path) -> dict[str, 
     name, number = (
         ("Valkey", "valkey_version") if "valkey_version" in info else ("Redis", "redis_version")
     )
-    package = json.loads((bullmq / "node_modules" / "bullmq" / "package.json").read_text())
-    version = "import importlib.metadata as m; print(m.version('bullmq'))"
     return {
         "date": date.today().isoformat(),
         "cores": len(os.sched_getaffinity(0))
@@ -127,9 +137,8 @@ def _machine(server: Server, node: Path, bullmq: Path, peer: Path) -> dict[str, 
         "system": platform.system(),
         "server": f"{name} {info[number]}",
         "python": platform.python_version(),
+        "django": django.get_version(),
         "node": _say([str(node), "--version"]).lstrip("v"),
-        "bullmq": package["version"],
-        "bullmq_python": _say([str(peer), "-c", version]),
         "queuecore": queuecore.__version__,
         "commit": _say(["git", "-C", str(machine.ROOT), "rev-parse", "--short", "HEAD"]),
     }

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from bench import report
+from bench.dashboard.__main__ import QUICK
+from bench.dashboard.trials import pages
 from bench.works import WORKS, chosen
 from tests.machine import ROOT
 
@@ -95,3 +97,20 @@ def test_operations_are_measured_and_all_done() -> None:
         "retry every tenth by its name": "30",
         "remove all failed": "300",
     }
+
+
+@pytest.mark.usefixtures("node")
+def test_the_dashboard_is_measured_beside_bull_board() -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "bench.dashboard", "--quick"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    begins = {line.split("|")[1].strip() for line in run.stdout.splitlines() if line[:1] == "|"}
+    assert {name for name, _ in pages(jobs=100)} <= begins
+    assert {str(count) for count in QUICK.viewers} <= begins
+    assert "retry all, jobs a second" in begins

@@ -1,0 +1,159 @@
+"""Processes that are measured: what they use, and who asks them over HTTP."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import select
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from bench.operations import PROBE
+from bench.trials import BenchError
+from tests import machine
+from tests.servers import Server
+
+_TICK = os.sysconf("SC_CLK_TCK")
+
+
+def cpu_seconds(pid: int) -> float:
+    """What the process has used so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICK
+
+
+def memory_mib(pid: int, kind: str = "VmRSS") -> float:
+    """Its resident memory; with ``VmHWM`` the most it ever had."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(kind):
+            return int(line.split()[1]) / 1024
+    raise BenchError(f"no {kind} of process {pid}")
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a span of *seconds* cost: commands a second of the server, cores of a process."""
+
+    seconds: float
+    commands: float
+    cores: float
+    mib: float
+
+
+class Meter:
+    """Takes the :class:`Usage` between its making and :meth:`read`."""
+
+    def __init__(self, client: Any, pid: int) -> None:
+        self._client, self._pid = client, pid
+        self._commands = self._count()
+        self._cpu, self._begun = cpu_seconds(pid), time.perf_counter()
+
+    def read(self) -> Usage:
+        seconds = time.perf_counter() - self._begun
+        cpu = cpu_seconds(self._pid) - self._cpu
+        # The first of the two questions for it counts in the span.
+        commands = self._count() - self._commands - 1
+        mib = memory_mib(self._pid)
+        return Usage(seconds, commands / seconds, cpu / seconds, mib)
+
+    def _count(self) -> int:
+        return int(self._client.info("stats")["total_commands_processed"])
+
+
+class Child:
+    """A process that is measured: ``pid``. :meth:`close` ends it."""
+
+    def __init__(self, command: list[str], environment: dict[str, str], log: Path) -> None:
+        self._log = log
+        with log.open("wb") as errors:
+            self._process = subprocess.Popen(
+                command,
+                cwd=machine.ROOT,
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def line(self, patience: float = 30) -> str:
+        """The next line it says."""
+        assert self._process.stdout is not None
+        ready, _, _ = select.select([self._process.stdout], [], [], patience)
+        line = self._process.stdout.readline().strip() if ready else ""
+        if not line:
+            raise BenchError(f"a measured process says nothing: {self.log()}")
+        return line
+
+    def log(self) -> str:
+        return self._log.read_text()[-2000:]
+
+    def gone(self) -> bool:
+        return self._process.poll() is not None
+
+    def close(self) -> None:
+        self._process.terminate()
+        try:
+            self._process.communicate(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()
+
+
+class Visitor:
+    """One connection that is kept, as a browser keeps it."""
+
+    def __init__(self, url: str, cookie: str = "", patience: float = 60) -> None:
+        address = urlsplit(url).netloc
+        self._connection = http.client.HTTPConnection(address, timeout=patience)
+        self._headers = {"Cookie": cookie} if cookie else {}
+
+    def ask(self, path: str, method: str = "GET") -> bytes:
+        self._connection.request(method, path, headers=self._headers)
+        answer = self._connection.getresponse()
+        body = answer.read()
+        if answer.status != 200:
+            raise BenchError(f"{method} {path} was answered with {answer.status}: {body[-500:]!r}")
+        return body
+
+    def times(self, path: str, count: int) -> list[float]:
+        """Milliseconds from the request to the last byte of its answer, *count* times."""
+        took = []
+        self.ask(path)
+        for _ in range(count):
+            begun = time.perf_counter()
+            self.ask(path)
+            took.append((time.perf_counter() - begun) * 1000)
+        return took
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class Probe:
+    """Another client of the server, which asks ``GET`` every 2 ms and notes what it waits."""
+
+    def __init__(self, server: Server) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", PROBE, str(server.socket)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        self._process.stdout.readline()
+
+    def read(self) -> tuple[float, float, float]:
+        """End it: the median, the 99th percentile and the longest wait, in ms."""
+        said, _ = self._process.communicate("x")
+        median, p99, longest = (float(one) for one in said.split())
+        return median, p99, longest
