@@ -23,7 +23,7 @@ def retry(request: HttpRequest, queue: str, job: str, alias: str = links.DEFAULT
         alias=alias,
         queue=queue,
         job_id=job,
-        act=again,
+        act=keeping if request.POST.get("keep") == "1" else again,
         said=_("Job %(id)s waits to run again.") % {"id": visible(job)},
     )
 
@@ -41,6 +41,11 @@ def retry_many(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> 
             ngettext("Retried %(count)s job.", "Retried %(count)s jobs.", count) % {"count": count}
         ),
     )
+
+
+def keeping(job: Job) -> None:
+    """Retry a job, the attempts it has made counted on: it may run once more before it fails."""
+    job.retry("completed" if job.get_state() == "completed" else "failed")
 
 
 def again(job: Job) -> None:

@@ -65,6 +65,10 @@ NAMES = {
     "stop": "square",
     "operations": "list-checks",
     "host": "server",
+    "priority": "chevrons-up",
+    "note": "message-square-plus",
+    "key": "key-round",
+    "download": "download",
 }
 
 

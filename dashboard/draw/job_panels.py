@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,9 +14,7 @@ from ..health import language
 from . import payload, story, traces
 from .icons import icon
 from .markup import element
-from .values import DASH, exact, moment, visible
-
-_ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+from .values import DASH, moment, visible
 
 
 def story_panel(row: Any, now: datetime) -> SafeString:
@@ -161,31 +158,6 @@ def result_panel(job: Any) -> SafeString:
     )
 
 
-def log_panel(logs: Any) -> SafeString:
-    """The last lines of the job's log."""
-    if not logs.lines:
-        body: Any = element("p", _("The job wrote no log."), class_="empty")
-        count = None
-    else:
-        body = element(
-            "ol",
-            [element("li", visible(_plain(line))) for line in logs.lines],
-            class_="log",
-            tabindex="0",
-            translate="no",
-        )
-        shown = len(logs.lines)
-        count = (
-            _("last %(shown)s of %(total)s lines") % {"shown": shown, "total": exact(logs.total)}
-            if logs.total > shown
-            else ngettext("%(count)s line", "%(count)s lines", shown) % {"count": shown}
-        )
-    head = [_("Log"), element("small", count) if count else None]
-    return element(
-        "section", element("h2", head), body, id="job-logs", class_="panel", hx_disable=True
-    )
-
-
 def workers(found: Sequence[Any], at: datetime) -> SafeString:
     """The rows of the workers that listen on a queue."""
     if not found:
@@ -214,8 +186,3 @@ def _client(library: str) -> SafeString | str:
 def _address(address: str) -> str:
     """Where a worker calls from; of a Unix socket the server only knows its own end."""
     return _("local socket") if address.startswith("/") else visible(address)
-
-
-def _plain(line: str) -> str:
-    """A log line without the colour codes of terminals."""
-    return _ANSI.sub("", line)

@@ -6,6 +6,7 @@ from django.http import HttpRequest, HttpResponse
 
 from .. import links, plans
 from ..guard import guarded
+from ..plans import job_edits
 from ..plans.limits import limits_plan
 
 
@@ -37,3 +38,37 @@ def clean(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> HttpR
 def remove(request: HttpRequest, queue: str, job: str, alias: str = links.DEFAULT) -> HttpResponse:
     """Ask whether to remove a job."""
     return plans.removal_plan(request, alias, queue, job)
+
+
+@guarded("GET")
+def priority(
+    request: HttpRequest, queue: str, job: str, alias: str = links.DEFAULT
+) -> HttpResponse:
+    """Ask for another priority for a job."""
+    return job_edits.priority_plan(request, alias, queue, job)
+
+
+@guarded("GET")
+def delay(request: HttpRequest, queue: str, job: str, alias: str = links.DEFAULT) -> HttpResponse:
+    """Ask for another delay of a job."""
+    return job_edits.delay_plan(request, alias, queue, job)
+
+
+@guarded("GET")
+def note(request: HttpRequest, queue: str, job: str, alias: str = links.DEFAULT) -> HttpResponse:
+    """Ask for a line for the log of a job."""
+    return job_edits.note_plan(request, alias, queue, job)
+
+
+@guarded("GET")
+def data(request: HttpRequest, queue: str, job: str, alias: str = links.DEFAULT) -> HttpResponse:
+    """Ask for another payload of a job."""
+    return job_edits.data_plan(request, alias, queue, job)
+
+
+@guarded("GET")
+def duplicate(
+    request: HttpRequest, queue: str, job: str, alias: str = links.DEFAULT
+) -> HttpResponse:
+    """Ask for what a job like another one shall have."""
+    return job_edits.duplicate_plan(request, alias, queue, job)

@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from queuecore import access
+from queuecore.family import family_of, queues_below
 from queuecore.inspect import Inspector
 
 from .. import links
@@ -16,6 +17,7 @@ from ..confirmations import Confirmation, Figure, ask
 from ..draw.states import label
 from ..draw.values import number, visible
 from .base import back_of, mount_of
+from .job_edits import Input
 
 #: The most jobs that can be ticked: one page of the longest list.
 TICKED = 100
@@ -29,6 +31,12 @@ def removal_plan(request: HttpRequest, alias: str, queue: str, job_id: str) -> H
         raise Http404("no such job")
     url = links.job_url(mount_of(request), alias, queue, job_id)
     running = row.state == "active"
+    family = family_of(alias, queue, job_id, most=2)
+    children = family.job.total if family else 0
+    choices = [("1", _("are removed, too")), ("0", _("stay as they are"))]
+    if children and not may_remove_below(request, alias, queue, job_id):
+        del choices[0]
+    input = Input("children", _("Its children"), kind="select", choices=choices)
     return ask(
         request,
         Confirmation(
@@ -45,8 +53,24 @@ def removal_plan(request: HttpRequest, alias: str, queue: str, job_id: str) -> H
             danger=True,
             warning=_("A worker is running it now, so it cannot be removed.") if running else "",
             possible=not running,
+            figures=[Figure(number(children), _("children"))] if children else [],
+            choices="queuecore_dashboard/confirm/_job_fields.html" if children else "",
         ),
         back=back_of(request, url),
+        inputs=[input],
+    )
+
+
+def may_remove_below(request: HttpRequest, alias: str, queue: str, job_id: str) -> bool:
+    """Whether all queues in which a job has children, and these theirs, allow removing.
+
+    Not where there are more children than are looked through, unless all queues are allowed.
+    """
+    if access.scope(request.user).patterns is None:
+        return access.can(request.user, "remove")
+    below = queues_below(alias, queue, job_id)
+    return below is not None and all(
+        access.can(request.user, "remove", where, name) for where, name in below
     )
 
 

@@ -55,6 +55,18 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "deduplication": ("GET", ()),
     "release_deduplication": ("POST", ("edit_job",)),
     "confirm_remove": ("GET", ("remove",)),
+    "job_value": ("GET", ("view_payload",)),
+    "confirm_priority": ("GET", ("edit_job",)),
+    "confirm_delay": ("GET", ("edit_job",)),
+    "confirm_note": ("GET", ("edit_job",)),
+    "confirm_data": ("GET", ("edit_job", "view_payload")),
+    "confirm_duplicate": ("GET", ("add_job", "view_payload")),
+    "job_priority": ("POST", ("edit_job",)),
+    "job_delay": ("POST", ("edit_job",)),
+    "job_note": ("POST", ("edit_job",)),
+    "job_data": ("POST", ("edit_job", "view_payload")),
+    "job_duplicate": ("POST", ("add_job", "view_payload")),
+    "job_release": ("POST", ("edit_job",)),
     "pause": ("POST", ("pause_queue",)),
     "resume": ("POST", ("pause_queue",)),
     "clean": ("POST", ("clean_queue",)),
@@ -91,6 +103,7 @@ OF_A_QUEUE = [name for name in PAGES if "queue" in PARTS.get(name, ())]
 
 # What stands for the parts of addresses that are neither queue nor job.
 VALUES: dict[str, str] = {"scheduler": "nightly", "worker": "a" * 32, "verb": "pause"}
+VALUES |= {"field": "data"}
 
 
 def names() -> Iterator[str]:

@@ -82,7 +82,7 @@ def test_job(admin: Client, emails: Queue) -> None:
 def test_what_was_done_to_a_job_stands_on_its_page(admin: Client, emails: Queue) -> None:
     admin.post("/queues/emails/jobs/failed-1/retry/", {"reason": "relay is <b>back</b>"})
     text = text_of(admin, "/queues/emails/jobs/failed-1/")
-    assert "<b>ada</b> retry" in text
+    assert "<b>ada</b> Retry" in text
     assert "relay is &lt;b&gt;back&lt;/b&gt;" in text
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...draw import job_cells, job_panels, values
+from ...draw import logs as log_marks
 from ...draw.markup import element
 from ..state import LiveState, Patch, Topic, Viewer
 from .base import Patches, cell
@@ -48,6 +49,7 @@ def patches(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]) 
         patches["job-result"] = Patch(html=job_panels.result_panel(job))
         logs = connection.logs.get(key)
         if logs is not None:
-            patches["job-logs"] = Patch(html=job_panels.log_panel(logs))
+            patches["job-log-note"] = Patch(html=log_marks.note(logs))
+            patches |= {id: Patch(html=html) for id, html in log_marks.blocks(logs).items()}
             patches["job-logs-count"] = Patch(text=values.exact(logs.total) if logs.total else "")
     return patches
