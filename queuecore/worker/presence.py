@@ -338,7 +338,7 @@ def _told(post: _Post, clock: float, now: int, share: int) -> dict[str, Any]:
         "concurrency": worker.concurrency,
         "busy": len(runs),
         "jobs": [
-            [run.job.id[:_ID], run.job.name[:_NAME], now - round((clock - run.claimed) * 1000)]
+            [run.job.id[:_ID], run.job.name[:_NAME], now - _ms(clock - run.claimed)]
             for run in runs[:share]
         ],
         "done": done,
@@ -347,6 +347,11 @@ def _told(post: _Post, clock: float, now: int, share: int) -> dict[str, Any]:
         "failed_minute": failed - old_failed,
         "client": worker._marker.client_id or 0,
     }
+
+
+def _ms(seconds: float) -> int:
+    """Whole milliseconds; none for a job that was claimed while the record was written."""
+    return max(round(seconds * 1000), 0)
 
 
 def _running(worker: Worker) -> list[Run]:

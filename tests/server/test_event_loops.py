@@ -26,7 +26,10 @@ ARGUMENTS: dict[str, Any] = {
     "progress": 5,
     "when": 5,
 }
-OPTIONS: dict[str, dict[str, Any]] = {"upsert_job_scheduler": {"every": 60}}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "change_job_scheduler": {"every": 60},
+    "upsert_job_scheduler": {"every": 60},
+}
 
 
 def arguments(method: Callable[..., Any]) -> list[Any]:

@@ -62,7 +62,8 @@ async def test_it_says_how_it_is(queue: Queue, redis_client: redis.Redis) -> Non
         assert job.since is not None
         assert process.heartbeat is not None
         assert process.started is not None
-        assert 0 <= (process.heartbeat - job.since).total_seconds() < 5
+        # A beat may come between the reading of the last beats and that of the record.
+        assert -FAST["heartbeat"] <= (process.heartbeat - job.since).total_seconds() < 5
         assert (process.pid, process.host) == (os.getpid(), socket.gethostname())
         assert process.health == "ok"
         assert process.age_s < 0.5

@@ -105,7 +105,6 @@ async def test_a_name_that_nobody_knows(queue: Queue, redis_client: redis.Redis)
     ("spoil", "text"),
     [
         ({"pattern": "0 22-2 * * *"}, "runs backwards"),
-        ({"pattern": "H * * * *"}, "write the number"),
         ({"pattern": "* * * * *", "tz": "Europe/Atlantis"}, "no time zone"),
     ],
 )
@@ -130,6 +129,22 @@ async def test_what_only_a_peer_understands(
     assert (await queue.aget_job_counts())["delayed"] == 0
     await queue.aupsert_job_scheduler("s", pattern="0 0 1 1 *")
     assert (await queue.aget_job_counts())["delayed"] == 1
+
+
+async def test_a_peers_pattern_that_leaves_the_minute_open(
+    queue: Queue, redis_client: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    """We refuse to write ``H``, and go on where a peer has written it."""
+    from queuecore.wire.codec import dumps
+
+    job = await queue.aupsert_job_scheduler("s", pattern="* * * * *", immediately=True)
+    opts = dumps({**job.opts, "repeat": {"pattern": "H * * * *", "count": 1}})
+    redis_client.hset(f"bull:q:{job.id}", "opts", opts)
+    async with working(noop):
+        await finished(queue, 1)
+    assert told(caplog) == []
+    (following,) = await queue.aget_jobs(["delayed"])
+    assert following.opts["repeat"] == {"pattern": "H * * * *", "count": 2}
 
 
 async def test_options_that_nobody_can_read(queue: Queue, redis_client: redis.Redis) -> None:
