@@ -31,6 +31,7 @@ ACTIONS = (
     "promote",
     "remove",
     "edit_job",
+    "add_job",
     "bulk",
     "pause_queue",
     "set_limits",
