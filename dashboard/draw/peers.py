@@ -67,7 +67,7 @@ def strip(peers: Sequence[Any], this: str, url: Callable[[str], str]) -> SafeStr
         width=wide,
         height=_HIGH + 5,
         viewBox=f"0 0 {wide} {_HIGH + 5}",
-        role="img",
+        role="group",
         aria_label=sentence(peers, this),
     )
 

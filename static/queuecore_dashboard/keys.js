@@ -4,6 +4,8 @@ const root = document.documentElement;
 let started = 0; // when "g" was pressed: its second letter follows within a second and a half
 
 function typing(element) {
+  // A field of a dialog just closed keeps the focus until the next frame.
+  if (element.closest("dialog:not([open])")) return false;
   return element.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(element.tagName)
     && element.type !== "checkbox";
 }

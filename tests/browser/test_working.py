@@ -26,7 +26,7 @@ def test_signing_in_and_out(
     page.get_by_role("button", name="Sign in").click()
     expect(page).to_have_url(f"{visitor.url}/queues/emails/")
     expect(page.get_by_role("heading", name="emails")).to_be_visible()
-    page.locator("details.menu summary").click()
+    page.locator(".bar details.menu summary").click()
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("heading", name="Sign in to QueueCore")).to_be_visible()
 
@@ -161,7 +161,7 @@ def test_times_are_shown_as_chosen(ada: Callable[..., Visitor], emails: Queue) -
     page = ada(timezone_id="Asia/Tokyo").go("/queues/emails/jobs/failed-1/")
     clock = page.locator('time[data-time="date"]').first
     here = clock.inner_text()
-    choose = page.locator("details.menu")
+    choose = page.locator(".bar details.menu")
     for zone in ("UTC", "Ago"):
         choose.locator("summary").click()
         choose.get_by_role("button", name=zone).click()
@@ -257,7 +257,7 @@ def test_the_page_asked_for_last_stays(
 
 def test_shortcuts_can_be_switched_off(ada: Callable[..., Visitor], emails: Queue) -> None:
     page = ada().go("/queues/")
-    page.locator("details.menu summary").click()
+    page.locator(".bar details.menu summary").click()
     page.get_by_role("group", name="Shortcuts").get_by_role("button", name="Off").click()
     expect(page.locator("html")).to_have_attribute("data-keys", "off")
     page.keyboard.press("g")
