@@ -41,7 +41,7 @@ class Size:
     board_retry: float
 
 
-FULL = Size((10_000, 1_000_000), 200, 40, (0, 1, 50, 1_000), 12, 30, (1, 50), 15, 30)
+FULL = Size((10_000, 1_000_000), 200, 40, (0, 1, 50, 1_000), 12, 30, (1, 50), 10, 30)
 QUICK = Size((100, 300), 5, 2, (0, 1, 3, 12), 1, 2, (1, 3), 1, 20)
 
 
@@ -125,7 +125,7 @@ def _theirs(found: report.Found, size: Size, client: Any, board: Board) -> None:
         ("first", jobs_page(1)),
         ("last", jobs_page(last)),
     ):
-        found.board_pages[name] = visitor.times(path, size.requests)
+        found.board_pages[name] = visitor.times(path, max(size.requests // 2, 2))
     visitor.close()
     found.board_memory = memory_mib(board.pid)
     for viewers in size.board_viewers:

@@ -29,8 +29,14 @@ def others(queues: int) -> list[str]:
 
 
 def fill(client: Any, jobs: int, queues: int) -> None:
-    """Empty the server; then *jobs* failed jobs in one queue, twenty that wait in each other."""
+    """Empty the server; then *jobs* failed jobs in one queue, twenty that wait in each other.
+
+    The dashboard knows all queues at once, as it does those of our own producers.
+    """
+    from queuecore.wire.keys import connection_key
+
     client.flushall()
+    client.sadd(connection_key("bull", "queues"), BIG, *others(queues))
     for first in range(0, jobs, 1_000):
         client.eval(FILL, 0, first, min(first + 999, jobs - 1), PAYLOAD)
     client.set(f"bull:{BIG}:id", jobs)
