@@ -423,8 +423,13 @@ class _Sources:
             source = SOURCES.get(group.topic.kind)
             if source and (source.by_connection or self._alias == aliases()[0]):
                 asked.setdefault(group.topic.kind, set()).add((group.topic, group.ids))
+        for kind in self._known.keys() - asked.keys():
+            del self._known[kind], self._due[kind]
         now = asyncio.get_running_loop().time()
         for kind, topics in asked.items():
+            if kind not in self._known:
+                # Read for somebody who is gone: the page of who comes now is younger.
+                self._place(kind).extra.pop(kind, None)
             running = kind in self.tasks and not self.tasks[kind].done()
             new = not topics <= self._known.get(kind, set())
             if not running and (new or self._due.get(kind, 0.0) <= now):
@@ -432,13 +437,16 @@ class _Sources:
                 self._known[kind] = topics
                 self.tasks[kind] = asyncio.create_task(self._ask(kind, SOURCES[kind], topics))
 
+    def _place(self, kind: str) -> ConnectionState | LiveState:
+        state = self._hub.state
+        return state[self._alias] if SOURCES[kind].by_connection else state
+
     async def _ask(
         self, kind: str, source: Source, topics: set[tuple[Topic, tuple[str, ...]]]
     ) -> None:
-        place = self._hub.state[self._alias] if source.by_connection else self._hub.state
         alias = self._alias if source.by_connection else ""
         try:
-            place.extra[kind] = await source.aread(alias, list(topics))
+            self._place(kind).extra[kind] = await source.aread(alias, list(topics))
         except QueueCoreError:
             return  # the server is away, as the reader finds out by itself
         except Exception:

@@ -983,3 +983,32 @@ async def test_a_source_that_breaks_stops_nobody(pages, source, monkeypatch, cap
     await page.until(lambda page: "default:emails" in page.shown)
     assert "what audit shows could not be read" in caplog.text
     caplog.clear()
+
+
+async def test_whoever_comes_is_not_told_what_was_read_for_somebody_long_gone(
+    pages, viewer, redis_client, monkeypatch
+):
+    readings = []
+
+    async def read(alias, asked):
+        await asyncio.sleep(0.2)  # what a slow server takes
+        readings.append(alias)
+        return len(readings)
+
+    def plain(state, topic, viewer, ids):
+        value = state["default"].extra.get("workers")
+        return {} if value is None else {"read": hub.Patch(text=str(value))}
+
+    monkeypatch.setattr(hub, "fragments", plain)
+    monkeypatch.setitem(sources.SOURCES, "workers", sources.Source(0.1, lambda *_: 0, read))
+    put_job(redis_client, "0")
+    page = await pages(viewer)
+    await page.subscribe("workers")
+    await page.until(lambda page: int(page.shown.get("read", 0)) >= 2)
+    await page.send("unsubscribe", topic="workers")
+    await page.silent(1)
+    old = len(readings)
+    page.shown.clear()
+    await page.subscribe("workers")
+    await page.until(lambda page: "read" in page.shown)
+    assert int(page.shown["read"]) > old
