@@ -22,7 +22,9 @@ from .execute import Run
 logger = logging.getLogger("queuecore.worker")
 
 _BATCH = 500
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
+_FIRST_PAUSE = 0.05
+#: The longest time between two tries to renew while the server is away.
+LONGEST_PAUSE = 1.0
 # What a call under way gets when the worker ends.
 _PATIENCE = 1.0
 
@@ -74,7 +76,7 @@ class LockRenewer(threading.Thread):
                 self._renew()
             except Exception as error:
                 wait = random.uniform(_FIRST_PAUSE / 2, pause)
-                pause = min(pause * 2, _LONGEST_PAUSE)
+                pause = min(pause * 2, LONGEST_PAUSE)
                 if isinstance(error, QueueCoreError):
                     logger.debug("renewing locks of %s failed: %s", self._keys.name, error)
                 else:

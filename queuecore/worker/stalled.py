@@ -9,10 +9,15 @@ import threading
 from collections.abc import Callable
 
 from ..errors import QueueCoreError
-from ..wire.calls.base import NOW, Operation
+from ..wire.calls.base import NOW, Command, Operation
 from ..wire.calls.working import move_stalled_jobs_to_wait
 from ..wire.connections import Connection
 from ..wire.keys import Keys
+from .locks import LONGEST_PAUSE
+
+#: Locks that ran out while the server was away are taken again by those who still run their jobs:
+#: a look for stalled jobs that came first would take those for a dead worker's, and run them twice.
+RENEWALS_FIRST = LONGEST_PAUSE * 1.5
 
 logger = logging.getLogger("queuecore.worker")
 
@@ -28,11 +33,17 @@ async def watch(
 
     *tell* is called with the id of each job that was recovered.
     """
+    away = False
     while True:
         try:
+            if away:
+                await connection.arun(Command(("PING",)))
+                away = False
+                await asyncio.sleep(RENEWALS_FIRST)
             recovered, failing = await connection.arun(_check(keys, interval, max_stalled))
         except QueueCoreError as error:
             logger.debug("the stalled check of %s failed: %s", keys.name, error)
+            away = True
             await asyncio.sleep(random.uniform(0.05, min(2.0, interval)))
             continue
         _report(keys, recovered, failing)
@@ -56,9 +67,13 @@ class StalledChecks(threading.Thread):
 
     def run(self) -> None:
         """Check now and every interval, until :meth:`stop`."""
-        wait = 0.0
+        wait, away = 0.0, False
         while not self._stopping.wait(wait):
             try:
+                if away:
+                    self._connection.run(Command(("PING",)))
+                    away, wait = False, RENEWALS_FIRST
+                    continue
                 _report(
                     self._keys,
                     *self._connection.run(_check(self._keys, self._interval, self._max_stalled)),
@@ -66,6 +81,7 @@ class StalledChecks(threading.Thread):
                 wait = _pause(self._interval)
             except QueueCoreError as error:
                 logger.debug("the stalled check of %s failed: %s", self._keys.name, error)
+                away = True
                 wait = random.uniform(0.05, min(2.0, self._interval))
         self._connection.close()
 

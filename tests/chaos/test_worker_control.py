@@ -9,6 +9,7 @@ import pytest
 
 from queuecore import Job, JobSpec, Queue, Worker
 from queuecore.errors import ServerUnavailable
+from queuecore.worker import locks
 from tests import invariants
 from tests.server.working import until, working
 from tests.servers import Server
@@ -154,3 +155,37 @@ async def test_close_ends_in_time_while_it_is_away(mortal: Server, busy: bool, f
 def waits(server: Server) -> bool:
     with server.client() as client:
         return any(one["cmd"] == "bzpopmin" for one in client.client_list())
+
+
+async def test_after_an_outage_renewals_go_before_the_look_for_stalled_jobs(
+    mortal: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The renewal is about as late as it may be: no own job is taken for one of a dead worker."""
+    renew, not_before = locks.LockRenewer._renew, 0.0
+
+    def late(renewer: locks.LockRenewer) -> None:
+        if time.monotonic() < not_before:
+            raise ServerUnavailable("it is not tried yet", sent=False)
+        renew(renewer)
+
+    monkeypatch.setattr(locks.LockRenewer, "_renew", late)
+    monkeypatch.setattr(locks, "LONGEST_PAUSE", locks._FIRST_PAUSE)
+    runs: list[str] = []
+
+    async def long(job: Job) -> None:
+        runs.append(job.id)
+        await asyncio.sleep(6)
+
+    queue = Queue("q", connection="mortal")
+    options = {"concurrency": 10, "lock_duration": 1.5, "stalled_interval": 0.5}
+    async with working(long, connection="mortal", **options):
+        await queue.aadd_bulk([JobSpec("n") for _ in range(10)])
+        await until(lambda: len(runs) == 10)
+        await asyncio.sleep(1)  # by then they are the suspects of the next look
+        mortal.kill()
+        not_before = float("inf")
+        await asyncio.sleep(2.5)  # longer than any lock
+        await start(mortal)
+        not_before = time.monotonic() + 0.9
+        await until(lambda: ended(mortal) >= 10, 15)
+    assert len(runs) == 10
