@@ -115,6 +115,7 @@ class AuditEntry(models.Model):
         DONE = "done", _("done")
         FAILED = "failed", _("failed")
         DENIED = "denied", _("denied")
+        ABORTED = "aborted", _("aborted")
 
     number = models.BigIntegerField(_("number"), unique=True)
     at = models.DateTimeField(_("time"), db_index=True)
@@ -178,7 +179,8 @@ class Operation(models.Model):
 
     ``query``: what is asked of the jobs beside their state, as a filter's text; ``bound``: jobs
     that arrived or ended later are not meant (ms of the server's clock). ``chunk``, ``stage`` and
-    ``place`` say where to go on; ``speed``: jobs a second, as measured last.
+    ``place`` say where to go on; ``speed``: jobs a second, as measured last. ``started_at`` is when
+    it first ran; ``ran``: for how many seconds since, without the time that it was paused.
     """
 
     class Status(models.TextChoices):
@@ -214,6 +216,7 @@ class Operation(models.Model):
     stage = models.PositiveSmallIntegerField(default=0)
     place = models.TextField(blank=True)
     speed = models.FloatField(default=0)
+    ran = models.FloatField(default=0)
     created_at = models.DateTimeField(_("created"))
     started_at = models.DateTimeField(_("started"), null=True)
     updated_at = models.DateTimeField(_("updated"))

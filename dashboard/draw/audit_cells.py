@@ -65,6 +65,7 @@ def outcome_word(outcome: str) -> str:
         "done": _("Done"),
         "failed": _("Failed"),
         "denied": _("Refused"),
+        "aborted": _("Aborted"),
         OPEN: _("No result yet"),
     }.get(outcome, visible(outcome))
 
@@ -81,6 +82,10 @@ def outcome(action: Action) -> SafeString:
         return element("span", icon("check", 14), text, class_="with-icon t-completed")
     if action.outcome == OPEN:
         return element("span", icon("stuck", 14), text, class_="badge badge-warn")
+    if action.outcome == "aborted":
+        words = {"who": visible(str(action.result.get("by") or ""))}
+        by = _("Aborted by %(who)s") % words if words["who"] else None
+        return element("span", icon("close", 14), text, class_="badge badge-paused", title=by)
     name = "lock" if action.outcome == "denied" else "failing"
     return element(
         "span", icon(name, 14), text, class_="badge badge-bad", title=visible(action.error)

@@ -180,12 +180,11 @@ def bar(operation: Operation) -> SafeString:
 
 
 def rate(operation: Operation) -> SafeString:
-    """Jobs a second: as measured now, or over all of it once it has ended."""
+    """Jobs a second: as measured now, or over all the time it ran once it has ended."""
     if operation.status == "running":
         value = operation.speed
-    elif operation.started_at and operation.ended_at:
-        took = (operation.ended_at - operation.started_at).total_seconds()
-        value = handled(operation) / took if took >= 0.5 else 0.0
+    elif operation.ended_at and operation.ran >= 0.5:
+        value = handled(operation) / operation.ran
     else:
         value = 0.0
     if not value:
@@ -199,7 +198,7 @@ def time_left(operation: Operation) -> SafeString:
     if left is not None:
         return join([element("u", "≈ "), duration(left)])
     if operation.started_at and operation.ended_at:
-        return duration((operation.ended_at - operation.started_at).total_seconds())
+        return duration(operation.ran)
     return element("span", DASH, class_="zero")
 
 

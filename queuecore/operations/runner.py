@@ -20,7 +20,8 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import DatabaseError, close_old_connections, connections
-from django.db.models import F
+from django.db.models import DateTimeField, F, Value
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from .. import access, audit
@@ -34,6 +35,12 @@ from .actions import ACTIONS, Action
 from .orders import LIVE, MOST_FAILURES, Status, meant, required, rows
 
 logger = logging.getLogger("queuecore.operations")
+
+_FAILED = AuditEntry.Outcome.FAILED
+_OUTCOMES = {
+    Status.DONE.value: AuditEntry.Outcome.DONE,
+    Status.ABORTED.value: AuditEntry.Outcome.ABORTED,
+}
 
 #: Jobs and seconds of a chunk.
 CHUNK, CHUNK_S = 1_000, 0.5
@@ -124,8 +131,10 @@ class Runner:
 
     def _chunk(self, pk: int, pace: _Pace) -> bool:
         """Do the next chunk of an operation; whether there may be more to do."""
+        now = timezone.now()
+        first = Coalesce("started_at", Value(now), output_field=DateTimeField())
         rows().filter(pk=pk, status=Status.WAITING).update(
-            status=Status.RUNNING, started_at=timezone.now(), updated_at=timezone.now()
+            status=Status.RUNNING, started_at=first, updated_at=now
         )
         operation = rows().filter(pk=pk, ended_at=None).first()
         if operation is None or operation.status == Status.PAUSED:
@@ -224,6 +233,7 @@ class Runner:
     def _save(self, operation: Operation, done: Done, stage: int, place: str, pace: _Pace) -> None:
         handled = _handled(done)
         failures = [[_clean(one) for one in pair] for pair in done.failures]
+        passed = pace.measure(handled, operation.rate)
         rows().filter(pk=operation.pk, chunk=operation.chunk).update(
             chunk=operation.chunk + 1,
             stage=stage,
@@ -232,7 +242,8 @@ class Runner:
             skipped=F("skipped") + done.skipped,
             failed=F("failed") + done.failed,
             failures=(operation.failures + failures)[:MOST_FAILURES],
-            speed=pace.measure(handled, operation.rate),
+            speed=pace.speed,
+            ran=F("ran") + passed,
             updated_at=timezone.now(),
         )
         pace.rest(handled, operation.rate)
@@ -245,18 +256,14 @@ class Runner:
 
     def _close(self, operation: Operation) -> None:
         """Put the end of an operation on record."""
-        good = operation.status == Status.DONE
         facts: dict[str, Any] = {"count": operation.done, "operation": operation.pk}
         for name in ("skipped", "failed"):
             if value := getattr(operation, name):
                 facts[name] = value
-        if operation.status == Status.ABORTED:
-            by = f" by {operation.error}" if operation.error else ""
-            facts["error"] = f"aborted{by}"
-        elif operation.error:
-            facts["error"] = operation.error
-        outcome = AuditEntry.Outcome.DONE if good else AuditEntry.Outcome.FAILED
-        audit.end(operation.record, outcome, **facts)
+        if operation.error:
+            # Of one that was aborted it is the name of who did.
+            facts["by" if operation.status == Status.ABORTED else "error"] = operation.error
+        audit.end(operation.record, _OUTCOMES.get(operation.status, _FAILED), **facts)
         rows().filter(pk=operation.pk).update(ended_at=timezone.now())
         keys = Keys(self._connection.prefix, operation.queue)
         self._connection.run(operating.drop_receipt(keys, str(operation.pk)))
@@ -280,13 +287,17 @@ class _Pace:
         self._last = time.monotonic()
 
     def measure(self, handled: int, rate: int | None) -> float:
-        """Jobs a second, the last seconds counting most; a rest that is to come counts, too."""
-        now = time.monotonic()
-        latest = handled / max(now - self._last, 0.001)
-        latest = min(latest, rate) if rate else latest
+        """Take *handled* jobs into the speed; how many seconds they took.
+
+        The speed is in jobs a second, the last seconds counting most. The rest that a limited rate
+        asks for after them belongs to them, and is yet to come.
+        """
+        now, rest = time.monotonic(), handled / rate if rate else 0.0
+        passed = max(now - self._last, 0.0) + rest
+        latest = handled / max(passed, 0.001)
         self.speed = 0.8 * self.speed + 0.2 * latest if self.speed else latest
-        self._last = now
-        return self.speed
+        self._last = now + rest
+        return passed
 
     def rest(self, handled: int, rate: int | None) -> None:
         """Put off the next chunk so that no more than *rate* jobs go a second."""

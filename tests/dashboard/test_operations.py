@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any
 
@@ -11,6 +12,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.test import Client
 
+from dashboard.draw import operation_cells
 from dashboard.live.fragments import fragments
 from dashboard.live.state import Topic, Viewer, read
 from queuecore import Queue, access, operations
@@ -263,6 +265,9 @@ def test_steering(admin: Client, emails: Queue, redis_client: redis.Redis) -> No
     assert "Aborted" in order("abort")
     carry_out(made)
     assert (made.status, made.done, made.error) == ("aborted", 0, "ada")
+    record = admin.get("/audit/?outcome=aborted").content.decode()
+    assert f"/audit/{made.record}/" in record
+    assert 'title="Aborted by ada"' in record
     assert "not in a state" in order("abort")
     assert "Aborted by ada" in order("resume")
     assert admin.post(f"/operations/{made.pk}/nothing/").status_code == 404
@@ -339,9 +344,18 @@ def test_pages_and_patches_say_the_same(admin: Client, emails: Queue) -> None:
     assert f"op-{later.pk}-status" not in patches
 
 
-def test_nobody_running_it_is_said(admin: Client, emails: Queue) -> None:
-    from datetime import timedelta
+def test_rate_and_time_are_of_the_time_it_ran() -> None:
+    began = datetime(2026, 1, 1, tzinfo=UTC)
+    ended = began + timedelta(hours=2)
+    one = Operation(
+        status="done", done=380, failed=20, ran=4.0, speed=250, started_at=began, ended_at=ended
+    )
+    shown = operation_cells.cells(one, ended)
+    assert re.sub("<[^>]*>", "", shown["rate"]) == "100/s"
+    assert re.sub("<[^>]*>", "", shown["time"]) == "4.0s"
 
+
+def test_nobody_running_it_is_said(admin: Client, emails: Queue) -> None:
     made = start(admin)
     Operation.objects.filter(pk=made.pk).update(updated_at=made.updated_at - timedelta(minutes=1))
     page = admin.get(f"/operations/{made.pk}/").content.decode()

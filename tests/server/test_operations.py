@@ -380,11 +380,8 @@ def test_pause_resume_abort(
     assert (operation.status, operation.done) == (Status.ABORTED, 400)
     assert redis_client.zcard("bull:q:failed") == 600
     result = AuditEntry.objects.get(phase="result")
-    assert json.loads(result.result) == {
-        "count": 400,
-        "error": "aborted by ada",
-        "operation": operation.pk,
-    }
+    assert result.outcome == "aborted"
+    assert json.loads(result.result) == {"count": 400, "by": "ada", "operation": operation.pk}
     assert not operations.abort(operation)
     assert redis_client.keys("qc:bull:q:operation:*") == []
 
@@ -554,10 +551,17 @@ def test_a_rate_is_kept_to(
         clock[0] += 0.25
     assert done[-1] == 200
     assert all(later - earlier <= 10 for earlier, later in pairwise(done))
+    # A pause is no time that it ran, and what began stays begun.
+    began = operation.started_at
+    assert operations.pause(operation)
+    by.step()
+    clock[0] += 600
     assert operations.set_rate(operation, None)
-    clock[0] += 0.5
+    assert operations.resume(operation)
     carry_out(operation, by)
     assert operation.done == 300
+    assert operation.started_at == began
+    assert operation.ran == pytest.approx(10, abs=0.6)
 
 
 def test_it_runs_by_itself_in_a_thread_of_any_process(
