@@ -11,7 +11,7 @@ RUN = $(VENV)/bin/python
 SETUP = @VENV=$(VENV) $(PYTHON) tests/bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-node test test-slow test-all lint format requirements upgrade \
+.PHONY: help demo demo-node test test-slow test-all lint format messages requirements upgrade \
 	check-requirements peers wheel screenshots bench clean
 
 help: ## List the targets
@@ -55,6 +55,10 @@ format: ## Write code and templates in the project's style
 	@$(RUN) -m ruff format --quiet
 	@git ls-files -co --exclude-standard -z 'templates/*.html' 'demo/*.html' \
 		| xargs -0 -r $(VENV)/bin/djade --target-version 5.2
+
+messages: ## Bring the translations' catalogues in line with the sources, and compile them
+	$(SETUP) tools
+	@$(RUN) -m tests.catalogues $(ARGS)
 
 requirements: ## Bring the locks in line with pyproject.toml, changing as little as may be
 	$(SETUP) tools

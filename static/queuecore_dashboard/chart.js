@@ -12,10 +12,14 @@ function draw(name, attributes, parent) {
   return element;
 }
 
+const root = document.documentElement;
+
 function clock(ms, seconds) {
-  return new Date(ms).toLocaleTimeString("en-GB", {
+  return new Date(ms).toLocaleTimeString(root.lang, {
     hour: "2-digit",
     minute: "2-digit",
+    hourCycle: "h23",
+    ...(root.dataset.zone === "utc" ? { timeZone: "UTC" } : {}),
     ...(seconds ? { second: "2-digit" } : {}),
   });
 }
@@ -32,7 +36,7 @@ function row(kind, word, value) {
 }
 
 function number(value) {
-  return value === null ? "–" : value.toLocaleString("en-US", { maximumFractionDigits: 1 });
+  return value === null ? "–" : value.toLocaleString(root.lang, { maximumFractionDigits: 1 });
 }
 
 function clear() {
@@ -76,7 +80,9 @@ function show(target, clientX) {
   const word = document.createElement("span");
   word.textContent = chart.dataset.wordRate;
   const figure = document.createElement("span");
-  figure.textContent = total ? `${((100 * (failed ?? 0)) / total).toFixed(1)} %` : "–";
+  const percent = (100 * (failed ?? 0)) / total;
+  const digits = { minimumFractionDigits: 1, maximumFractionDigits: 1 };
+  figure.textContent = total ? `${percent.toLocaleString(root.lang, digits)} %` : "–";
   rate.append(word, figure);
   tip.append(rate);
   chart.append(tip);

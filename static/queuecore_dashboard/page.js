@@ -45,9 +45,10 @@ function axisTimes() {
   for (const text of document.querySelectorAll("text[data-at]:not([data-shown])")) {
     const seconds = "seconds" in text.dataset;
     const at = new Date(text.dataset.at);
-    text.textContent = at.toLocaleTimeString("en-GB", {
+    text.textContent = at.toLocaleTimeString(root.lang, {
       hour: "2-digit",
       minute: "2-digit",
+      hourCycle: "h23",
       ...(root.dataset.zone === "utc" ? { timeZone: "UTC" } : {}),
       ...(seconds ? { second: "2-digit" } : {}),
     });
