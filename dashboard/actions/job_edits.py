@@ -14,7 +14,7 @@ from queuecore.recipe import options_of
 
 from .. import links, payload_form
 from ..confirmations import Confirmed, confirmed
-from ..draw.values import visible
+from ..draw.values import figures, visible
 from ..guard import guarded, mount
 from ..plans import job_edits as plans
 from .base import perform
@@ -69,7 +69,7 @@ def delay(request: HttpRequest, queue: str, job: str, alias: str = links.DEFAULT
         token,
         act=lambda one: one.change_delay(value),
         said=_("Job %(id)s is due in %(seconds)s s.")
-        % {"id": visible(job), "seconds": f"{value:g}"},
+        % {"id": visible(job), "seconds": figures(f"{value:g}")},
         params={"seconds": value},
     )
 

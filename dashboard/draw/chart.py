@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from .markup import element, join
-from .values import DASH, exact, moment, number, percent
+from .values import DASH, exact, figures, moment, number, percent
 
 HEIGHT, AXIS, LABELS = 212, 28, 44
 _LINES = 3
@@ -168,8 +168,8 @@ def _tick(value: float) -> str:
     """A label of the axis: ``800``, ``1.2k``, ``6k``, ``2M``."""
     for size, unit in ((1_000_000, "M"), (1_000, "k")):
         if value >= size:
-            return f"{value / size:g}{unit}"
-    return f"{value:g}"
+            return figures(f"{value / size:g}") + unit
+    return figures(f"{value:g}")
 
 
 def _grid() -> list[SafeString]:

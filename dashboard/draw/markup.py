@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString, mark_safe
 Child = Any  # str, SafeString, number, None, or an iterable of these
 
 _ATTRIBUTE = re.compile(r"(?!on|style)[a-zA-Z][a-zA-Z0-9:-]*")
+_PLACE = re.compile(r"%\((\w+)\)s")
 _VOID = frozenset({"br", "hr", "img", "input"})
 
 
@@ -43,6 +44,12 @@ def element(name: str, *children: Child, **attributes: Any) -> SafeString:
 def join(children: Iterable[Child]) -> SafeString:
     """Return the children as one piece of markup; text among them is escaped."""
     return mark_safe("".join(_flat(children)))  # noqa: S308 - every part is escaped below
+
+
+def phrase(text: str, **parts: Child) -> SafeString:
+    """Return a sentence with markup in its places: ``phrase(_("late by %(time)s"), time=...)``."""
+    pieces = _PLACE.split(text)
+    return join(parts[piece] if index % 2 else piece for index, piece in enumerate(pieces))
 
 
 def _flat(children: Iterable[Child]) -> Iterable[str]:

@@ -9,7 +9,7 @@ from django.utils.translation import ngettext
 from . import jsontext
 from .jsontext import Node
 from .markup import element, join
-from .values import size, visible
+from .values import exact, size, visible
 
 _LONG = 2_000  # characters of one string in the tree; the raw view has all of it
 _OPEN_DEPTH, _OPEN_ITEMS = 3, 3
@@ -96,7 +96,7 @@ def _scalar(node: Node) -> SafeString:
         text = node.text
         more = ""
         if len(text) > _LONG:
-            more = _("… %(count)s more characters") % {"count": f"{len(text) - _LONG:,}"}
+            more = _("… %(count)s more characters") % {"count": exact(len(text) - _LONG)}
             text = text[:_LONG]
         shown = element("span", _quoted(text), class_="js")
         return join([shown, element("span", more, class_="note")]) if more else shown

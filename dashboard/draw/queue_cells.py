@@ -10,11 +10,11 @@ from django.utils.translation import gettext as _
 
 from ..health import Badge, Health, pause_words
 from .icons import icon
-from .markup import element, join
+from .markup import element, join, phrase
 from .sparkline import sparkline
 from .statebar import statebar
 from .states import state_icon
-from .values import DASH, duration, exact, moment, number, percent, visible
+from .values import DASH, duration, exact, figures, moment, number, percent, visible
 
 
 def cells(queue: Health, out: list[float | None] | None) -> dict[str, SafeString]:
@@ -139,14 +139,17 @@ def pause_note(queue: Health) -> SafeString:
     snapshot = queue.snapshot
     if not snapshot.paused:
         return element("div", id="queue-pause-note", data_paused="no", hidden=True)
-    words: list[Any] = [element("b", _("Paused"))]
     pause = snapshot.pause
     if pause and pause.since:
-        words += [" ", _("for"), " ", moment(pause.since, "age")]
+        head: Any = phrase(_("Paused for %(time)s"), time=moment(pause.since, "age"))
+    else:
+        head = _("Paused")
+    words: list[Any] = [element("b", head)]
     if said := pause_words(pause):
         words += [" ", element("span", said)]
     if pause and pause.until:
-        words += [" ", element("span", [_("Goes on in"), " ", moment(pause.until, "until")])]
+        rest = phrase(_("Goes on in %(time)s"), time=moment(pause.until, "until"))
+        words += [" ", element("span", rest)]
     return element(
         "div",
         icon("pause"),
@@ -169,7 +172,7 @@ def limits(queue: Health) -> SafeString:
         seconds = (snapshot.limit_duration_ms or 0) / 1000
         words = _("%(count)s jobs per %(seconds)s s") % {
             "count": exact(snapshot.limit_max),
-            "seconds": f"{seconds:g}",
+            "seconds": figures(f"{seconds:g}"),
         }
         row = [element("span", _("Rate limit")), element("b", words, class_="num")]
         body.append(element("div", row, class_="limit-row"))

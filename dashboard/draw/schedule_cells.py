@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext
 
 from queuecore import fires
 from queuecore.cron import time_zone
@@ -21,7 +21,7 @@ from queuecore.runs import LAST, LATE_MS, Run, Timing
 from .. import links
 from .icons import icon
 from .job_cells import chip
-from .markup import element, join
+from .markup import element, join, phrase
 from .schedule_words import words, written
 from .states import state_icon
 from .values import DASH, duration, duration_text, exact, moment, number, visible
@@ -45,7 +45,51 @@ def cells(timing: Timing, paused: bool) -> dict[str, SafeString]:
         "runs": bars(timing),
         "drift": drift(timing),
         "count": count(timing),
+        "source": source(timing),
     }
+
+
+def source(timing: Timing) -> SafeString:
+    """Who has made it: a program, or somebody by hand."""
+    author = timing.author
+    if author is None:
+        return element("span", pgettext("made by a program", "Code"), class_="muted")
+    if author.made:
+        return element("span", visible(author.made), class_="sched-by")
+    title = _("Changed here by %(who)s") % {"who": visible(author.changed)}
+    code = pgettext("made by a program", "Code")
+    return element("span", code, element("u", "*"), class_="muted", title=title)
+
+
+def provenance(timing: Timing) -> SafeString:
+    """What becomes of a change that is made by hand, as ``<p id="scheduler-source">``."""
+    author = timing.author
+    if author is not None and author.made:
+        if not author.changed or author.changed == author.made:
+            text = _("Made by hand, by %(who)s: no program puts it back.")
+        else:
+            text = _("Made by hand, by %(who)s, and changed by %(other)s: no program puts it back.")
+        text %= {"who": visible(author.made), "other": visible(author.changed)}
+    elif author is not None:
+        text = _(
+            "Defined in code, and changed here by %(who)s: the next deploy whose program upserts "
+            "it puts its own schedule back."
+        ) % {"who": visible(author.changed)}
+    else:
+        text = _(
+            "Defined in code: what is changed here holds until the next deploy whose program "
+            "upserts it."
+        )
+    name = "warning" if author is not None and not author.made else "info"
+    body = [icon(name), element("span", text)]
+    kind = "notice-warn" if name == "warning" else "notice-info"
+    return element("p", body, id="scheduler-source", class_=f"sched-source {kind}")
+
+
+def state(timing: Timing) -> SafeString:
+    """Which orders fit it, for the buttons of its row."""
+    name = "paused" if timing.scheduler.paused_at else "legacy" if timing.scheduler.legacy else "on"
+    return element("span", hidden=True, data_scheduler=name)
 
 
 def mark(timing: Timing, paused: bool) -> SafeString:
@@ -99,9 +143,8 @@ def next_run(timing: Timing, paused: bool) -> SafeString:
     if timing.late or (timing.scheduler.legacy and (timing.due or 0) < timing.now - LATE_MS):
         if paused:
             return element("span", _("Queue paused"), class_="t-paused strong")
-        return element(
-            "span", _("late by"), " ", moment(_datetime(timing.due), "age"), class_="bad"
-        )
+        time = moment(_datetime(timing.due), "age")
+        return element("span", phrase(_("late by %(time)s"), time=time), class_="bad")
     if timing.stuck:
         return element("span", _("no run waits"), class_="bad")
     pending = timing.pending
@@ -116,14 +159,16 @@ def last_run(timing: Timing, paused: bool) -> SafeString:
     if run is None:
         return element("span", _("No run is kept"), class_="zero")
     if run.state == "active":
-        body: list[Any] = [_("Running"), " ", moment(_datetime(run.began), "run")]
+        body = phrase(_("Running for %(time)s"), time=moment(_datetime(run.began), "run"))
     elif run.state == "failed":
-        body = [_("Failed"), " ", _time(run.ended or run.began or 0)]
+        body = phrase(_("Failed %(time)s"), time=_time(run.ended or run.began or 0))
     elif run.state == "completed":
         lasted = run.lasted(timing.now)
-        body = [_("Done in"), " ", duration(None if lasted is None else lasted / 1000)]
+        body = phrase(
+            _("Done in %(time)s"), time=duration(None if lasted is None else lasted / 1000)
+        )
     else:
-        body = [_("Tried again"), " ", _time(run.began or 0)]
+        body = phrase(_("Tried again %(time)s"), time=_time(run.began or 0))
     state = run.state if run.state != "unknown" else "waiting"
     return element("span", state_icon(state), element("span", body), class_="sched-last")
 
@@ -289,6 +334,7 @@ def facts(timing: Timing) -> SafeString:
         (_("Next run"), next_run(timing, paused=False)),
         (_("Runs"), count(timing)),
         (_("Drift"), drift(timing)),
+        (_("Source"), source(timing)),
     ]
     if scheduler.offset:
         rows.append((_("Offset"), duration(scheduler.offset)))

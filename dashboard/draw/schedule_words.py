@@ -16,7 +16,7 @@ from queuecore.cron import ALIASES, expression
 from queuecore.errors import InvalidOption
 from queuecore.schedulers import JobScheduler
 
-from .values import duration_text, visible
+from .values import duration_text, exact, figures, visible
 
 _LOCALES = {"en": "en_US", "de": "de_DE", "fr": "fr_FR", "es": "es_ES", "ja": "ja_JP"}
 _MISSING = ("0", "*", "*", "*", "*", "*")
@@ -40,7 +40,7 @@ def words(scheduler: JobScheduler) -> str:
 def written(scheduler: JobScheduler) -> str:
     """When it runs as it is written, with its time zone."""
     if scheduler.every:
-        return _("every %(duration)s") % {"duration": f"{scheduler.every:,g} s"}
+        return _("every %(duration)s") % {"duration": figures(f"{scheduler.every:,g}") + " s"}
     return f"{visible(scheduler.pattern or '')} · {visible(scheduler.tz or 'UTC')}"
 
 
@@ -49,7 +49,7 @@ def every(seconds: float) -> str:
     for unit, phrase in _UNITS:
         if seconds >= unit and seconds % unit == 0:
             count = round(seconds / unit)
-            return phrase(count) % {"count": f"{count:,}"}
+            return phrase(count) % {"count": exact(count)}
     return _("Every %(duration)s") % {"duration": duration_text(seconds)}
 
 

@@ -21,6 +21,7 @@ from .values import (
     duration,
     duration_text,
     exact,
+    figures,
     moment,
     number,
     percent,
@@ -75,7 +76,7 @@ def strip(vitals: Vitals) -> dict[str, SafeString]:
         ),
         "latency": _cell(
             _("Latency"),
-            [f"{vitals.latency_ms:.1f}", element("u", "ms")],
+            [figures(f"{vitals.latency_ms:.1f}"), element("u", "ms")],
             _("one round trip"),
             bad=vitals.latency_ms >= _SLOW_MS,
         ),
@@ -544,7 +545,7 @@ def _growth(grew: int | None, since_s: float) -> SafeString:
 def _micro(microseconds: int) -> SafeString:
     figure, unit = short(microseconds / 1000)
     if microseconds < 10_000_000:
-        figure, unit = f"{microseconds / 1000:,.1f}", ""
+        figure, unit = figures(f"{microseconds / 1000:,.1f}"), ""
     return join([figure, element("u", f"{unit}ms")])
 
 

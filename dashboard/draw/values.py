@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from datetime import datetime
+from functools import lru_cache
 
 from django.utils import timezone
-from django.utils.formats import date_format
+from django.utils.formats import date_format, get_format
 from django.utils.safestring import SafeString
+from django.utils.translation import get_language, pgettext
 from django.utils.translation import gettext as _
 
 from .markup import element, join
@@ -28,15 +31,30 @@ def short(value: float | None) -> tuple[str, str]:
         if abs(value) >= size:
             figure = value / size
             digits = 2 if abs(figure) < 10 else 1 if abs(figure) < 100 else 0
-            return f"{figure:,.{digits}f}", unit
+            return figures(f"{figure:,.{digits}f}"), unit
     raise AssertionError("a number of 10,000 or more has a unit")
 
 
 def exact(value: float) -> str:
     """Return the number with separators; a fraction below 10 keeps one digit (``9.1``)."""
     if isinstance(value, float) and not value.is_integer() and abs(value) < 10:
-        return f"{value:.1f}"
-    return f"{round(value):,}"
+        return figures(f"{value:.1f}")
+    return figures(f"{round(value):,}")
+
+
+def figures(text: str) -> str:
+    """Write a number, ``1,234.5``, with the active language's separators: ``1.234,5``."""
+    return text.translate(_separators(get_language()))
+
+
+@lru_cache(maxsize=32)
+def _separators(language: str | None) -> dict[int, str]:
+    return str.maketrans(
+        {
+            mark: get_format(name, language, use_l10n=True)
+            for mark, name in ((",", "THOUSAND_SEPARATOR"), (".", "DECIMAL_SEPARATOR"))
+        }
+    )
 
 
 def number(value: float | None, unit: str = "") -> SafeString:
@@ -55,7 +73,7 @@ def percent(share: float | None) -> SafeString:
     if share == 0:
         return element("span", "0", class_="zero")
     value = share * 100
-    return join([f"{value:.1f}" if value < 99.95 else "100", element("u", "%")])
+    return join([figures(f"{value:.1f}") if value < 99.95 else "100", element("u", "%")])
 
 
 def parts(seconds: float) -> list[tuple[str, str]]:
@@ -63,19 +81,25 @@ def parts(seconds: float) -> list[tuple[str, str]]:
     seconds = max(0.0, seconds)
     if seconds < 0.9995:
         return [(f"{seconds * 1000:.0f}", "ms")]
-    if seconds < 9.95:
-        return [(f"{seconds:.1f}", "s")]
+    days, hours, minutes, second = units().split()
     if seconds < 59.95:
-        return [(f"{seconds:.0f}" if seconds >= 59.5 else f"{seconds:.1f}", "s")]
+        return [(figures(f"{seconds:.0f}" if seconds >= 59.5 else f"{seconds:.1f}"), second)]
     whole = round(seconds)
-    for large, small, size, next_size in (
-        ("m", "s", 60, 1),
-        ("h", "m", 3_600, 60),
-        ("d", "h", 86_400, 3_600),
+    for large, small, size, next_size, most in (
+        (minutes, second, 60, 1, 3_600),
+        (hours, minutes, 3_600, 60, 86_400),
+        (days, hours, 86_400, 3_600, math.inf),
     ):
-        if whole < size * (60 if large != "h" else 24) or large == "d":
-            return [(f"{whole // size:,}", large), (f"{whole % size // next_size:02d}", small)]
+        if whole < most:
+            figure = figures(f"{whole // size:,}")
+            return [(figure, large), (f"{whole % size // next_size:02d}", small)]
     raise AssertionError("every duration is shorter than endless days")
+
+
+def units() -> str:
+    """The units of durations, in short, for these functions and for the page's script."""
+    # Translators: the short units of days, hours, minutes and seconds, with a space between them.
+    return pgettext("units of time", "d h m s")
 
 
 def duration(seconds: float | None) -> SafeString:
@@ -95,8 +119,8 @@ def size(count: int) -> str:
     if count < 1_000:
         return _("%(count)s bytes") % {"count": count}
     if count < 1_000_000:
-        return f"{count / 1_000:.1f} KB"
-    return f"{count / 1_000_000:.1f} MB"
+        return _("%(count)s KB") % {"count": figures(f"{count / 1_000:.1f}")}
+    return _("%(count)s MB") % {"count": figures(f"{count / 1_000_000:,.1f}")}
 
 
 def moment(at: datetime | None, shown: str = "clock") -> SafeString:

@@ -15,7 +15,7 @@ from .. import links
 from ..crew import Member, Others
 from ..health import language
 from .icons import icon
-from .markup import element, join
+from .markup import element, join, phrase
 from .states import state_icon
 from .values import DASH, duration, exact, moment, number, percent, size, visible
 
@@ -106,8 +106,8 @@ def health(process: FleetProcess) -> SafeString:
         )
         kind = "badge badge-warn" if late else "badge badge-bad"
         word = element("span", icon("stuck" if late else "lost", 14), words, class_=kind)
-    heard = moment(process.heartbeat, "age")
-    return join([word, " ", element("span", _("heard"), " ", heard, class_="muted wheard")])
+    heard = phrase(_("heard %(time)s ago"), time=moment(process.heartbeat, "age"))
+    return join([word, " ", element("span", heard, class_="muted wheard")])
 
 
 def process_facts(process: FleetProcess) -> SafeString:

@@ -15,7 +15,7 @@ from queuecore.recipe import options_of
 
 from .. import links, payload_form
 from ..confirmations import Confirmation, ask
-from ..draw.values import size, visible
+from ..draw.values import exact, size, visible
 from .base import back_of, mount_of, snapshot_of
 
 MOST_PRIORITY, MOST_DELAY, MOST_ATTEMPTS = 2_097_151, 315_360_000, 1_000_000
@@ -247,7 +247,7 @@ def whole(text: str, least: int, most: int, word: str) -> int:
         return int(text)
     raise WrongValue(
         _("%(field)s must be a whole number from %(least)s to %(most)s.")
-        % {"field": word, "least": least, "most": f"{most:,}"}
+        % {"field": word, "least": least, "most": exact(most)}
     )
 
 

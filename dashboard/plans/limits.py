@@ -12,7 +12,7 @@ from queuecore import access
 
 from .. import links
 from ..confirmations import Confirmation, ask
-from ..draw.values import visible
+from ..draw.values import exact, visible
 from .base import back_of, mount_of, snapshot_of
 
 _MOST_JOBS, _MOST_AT_ONCE, _MOST_SECONDS = 1_000_000_000, 1_000_000, 31_536_000
@@ -83,7 +83,7 @@ def _whole(text: str, most: int, word: str) -> int | None:
         return None
     if not (text.isascii() and text.isdigit() and len(text) < 12 and 1 <= int(text) <= most):
         words = _("%(field)s must be a whole number from 1 to %(most)s, or empty.")
-        raise WrongLimits(words % {"field": word, "most": f"{most:,}"})
+        raise WrongLimits(words % {"field": word, "most": exact(most)})
     return int(text)
 
 

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from ... import health
 from ...draw import job_panels, queue_cells, states, values
-from ...draw.markup import element, join
+from ...draw.markup import element, join, phrase
 from ..series import throughput
 from ..state import LiveState, Patch, Topic, Viewer
 from .base import Patches, cell
@@ -65,7 +65,9 @@ def _note(queue: health.Health, connection: Any, name: str) -> Any:
     if name == "active" and queue.slots:
         return _("of %(count)s") % {"count": values.exact(queue.slots)}
     if name == "delayed" and queue.snapshot.next_delayed and queue.counts.get("delayed"):
-        return join([_("next"), " ", values.moment(queue.snapshot.next_delayed, "until")])
+        return phrase(
+            _("next in %(time)s"), time=values.moment(queue.snapshot.next_delayed, "until")
+        )
     if name in ("completed", "failed"):
         metric = "done_rate" if name == "completed" else "failed_rate"
         recent = connection.history.series(metric, queue=queue.name, seconds=900, step=60)[-5:]
@@ -75,5 +77,5 @@ def _note(queue: health.Health, connection: Any, name: str) -> Any:
     if name == "waiting" and queue.rate_in is not None and queue.rate_out is not None:
         change = round(queue.rate_in - queue.rate_out)
         if change:
-            return join([f"{change:+,}".replace("-", "−"), element("u", "/min")])
+            return join([values.figures(f"{change:+,}").replace("-", "−"), element("u", "/min")])
     return ""

@@ -19,7 +19,7 @@ from queuecore.timetable import Place, Timetable
 
 from ... import links
 from ...draw import schedule_cells, schedule_strip, values
-from ...draw.markup import element, join
+from ...draw.markup import element, join, phrase
 from ...draw.schedule_strip import Day
 from ..sources import Asked, Source, register
 from ..state import LiveState, Patch, Topic, Viewer, facts_of
@@ -124,6 +124,7 @@ def patches(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]) 
         return found
     day = Day.of(now)
     found["schedulers-now"] = Patch(html=schedule_strip.now_line(day, now))
+    found["schedulers-axis"] = Patch(html=schedule_strip.axis(day, now))
     for id in ids:
         where = split(id)
         if where is None or not viewer.allows(where[0], where[1]):
@@ -139,6 +140,8 @@ def patches(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]) 
         for name, body in schedule_cells.cells(timing, paused).items():
             key = links.dom_id("s", alias, queue, scheduler, name)
             found[key] = cell(key, body)
+        key = links.dom_id("s", alias, queue, scheduler, "state")
+        found[key] = cell(key, schedule_cells.state(timing))
         key = links.dom_id("s", alias, queue, scheduler, "lane")
         found[key] = Patch(html=schedule_strip.lane(key, timing, day, paused))
         key = links.dom_id("s", alias, queue, scheduler, "mark")
@@ -166,6 +169,8 @@ def one(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]) -> P
         "scheduler-facts": Patch(html=schedule_cells.facts(timing)),
         "scheduler-lane": Patch(html=schedule_strip.lane("scheduler-lane", timing, day, paused)),
         "schedulers-now": Patch(html=schedule_strip.now_line(day, timing.now)),
+        "schedulers-axis": Patch(html=schedule_strip.axis(day, timing.now)),
+        "scheduler-source": Patch(html=schedule_cells.provenance(timing)),
         "scheduler-next": Patch(
             html=schedule_cells.fire_rows(moments, timing.scheduler.tz, "scheduler-next")
         ),
@@ -204,5 +209,6 @@ def _head(state: LiveState, viewer: Viewer) -> SafeString:
     parts: list[object] = [text if seen else _("none yet")]
     if ahead:
         at = datetime.fromtimestamp(min(ahead) / 1000, UTC)
-        parts += [" · ", _("next run in"), " ", values.moment(at, "until")]
+        time = values.moment(at, "until")
+        parts += [" · ", phrase(_("next run in %(time)s"), time=time)]
     return element("span", parts, id="schedulers-head")
