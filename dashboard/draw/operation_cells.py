@@ -14,7 +14,7 @@ from queuecore.models import Operation
 from .. import links
 from .icons import icon
 from .markup import element, join
-from .states import label
+from .states import jobs_of
 from .values import DASH, duration, exact, moment, number, visible
 
 #: Icons of actions; what is not known here has a general one.
@@ -36,17 +36,17 @@ _CLASSES = {"done": "t-completed", "failed": "bad", "paused": "t-paused", "abort
 def word(action: str, state: str) -> str:
     """What is done, and to which jobs: "Retry failed jobs"."""
     known = {
-        "retry": _("Retry %(state)s jobs"),
-        "promote": _("Promote %(state)s jobs"),
-        "remove": _("Remove %(state)s jobs"),
-        "clean": _("Clean %(state)s jobs"),
+        "retry": _("Retry %(jobs)s"),
+        "promote": _("Promote %(jobs)s"),
+        "remove": _("Remove %(jobs)s"),
+        "clean": _("Clean %(jobs)s"),
         "drain": _("Drain the queue"),
         "obliterate": _("Obliterate the queue"),
     }
     text = known.get(action)
     if text is None:
         return visible(action.replace("_", " "))
-    return text % {"state": label(state).lower()} if "%(state)s" in text else text
+    return text % {"jobs": jobs_of(state)} if "%(jobs)s" in text else text
 
 
 def status_word(status: str) -> str:

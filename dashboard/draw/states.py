@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import pgettext
+from django.utils.translation import ngettext, pgettext
 
 from .markup import element
+from .values import exact
 
 STATES = (
     "waiting",
@@ -33,6 +34,51 @@ def label(state: str) -> str:
         "gone": pgettext("state of a job", "Gone"),
     }
     return words.get(state, _("Unknown"))
+
+
+def jobs_of(state: str) -> str:
+    """The jobs of a state, as what something is done to: "Retry failed jobs"."""
+    words = {
+        "waiting": pgettext("object of a verb", "waiting jobs"),
+        "prioritized": pgettext("object of a verb", "prioritized jobs"),
+        "active": pgettext("object of a verb", "active jobs"),
+        "delayed": pgettext("object of a verb", "delayed jobs"),
+        "waiting-children": pgettext("object of a verb", "jobs that wait for children"),
+        "completed": pgettext("object of a verb", "completed jobs"),
+        "failed": pgettext("object of a verb", "failed jobs"),
+    }
+    return words.get(state, pgettext("object of a verb", "jobs"))
+
+
+def count_of_jobs(state: str, count: int) -> str:
+    """So many jobs of a state, as what something is done to: "Retry 12 failed jobs"."""
+    words = {
+        "waiting": ngettext("%(count)s waiting job", "%(count)s waiting jobs", count),
+        "prioritized": ngettext("%(count)s prioritized job", "%(count)s prioritized jobs", count),
+        "active": ngettext("%(count)s active job", "%(count)s active jobs", count),
+        "delayed": ngettext("%(count)s delayed job", "%(count)s delayed jobs", count),
+        "waiting-children": ngettext(
+            "%(count)s job that waits for children", "%(count)s jobs that wait for children", count
+        ),
+        "completed": ngettext("%(count)s completed job", "%(count)s completed jobs", count),
+        "failed": ngettext("%(count)s failed job", "%(count)s failed jobs", count),
+    }
+    text = words.get(state, ngettext("%(count)s job", "%(count)s jobs", count))
+    return text % {"count": exact(count)}
+
+
+def none_of(state: str) -> str:
+    """That there are no jobs of a state."""
+    words = {
+        "waiting": _("No waiting jobs"),
+        "prioritized": _("No prioritized jobs"),
+        "active": _("No active jobs"),
+        "delayed": _("No delayed jobs"),
+        "waiting-children": _("No jobs that wait for children"),
+        "completed": _("No completed jobs"),
+        "failed": _("No failed jobs"),
+    }
+    return words.get(state, _("No jobs"))
 
 
 # Shape differs as much as colour: eight hues cannot be told apart by colour-blind readers.

@@ -17,7 +17,7 @@ from queuecore.inspect import Inspector
 from .. import links
 from ..conf import get_settings
 from ..confirmations import Confirmation, Figure, ask
-from ..draw.states import label
+from ..draw.states import jobs_of, label
 from ..draw.values import exact, number, visible
 from .base import back_of, mount_of, snapshot_of
 
@@ -67,8 +67,8 @@ def cleaning_plan(request: HttpRequest, alias: str, queue: str, wanted: Cleaning
         Confirmation(
             action="clean",
             url=f"{url}clean/",
-            title=_("Clean %(state)s jobs of %(queue)s")
-            % {"state": label(wanted.state).lower(), "queue": visible(queue)},
+            title=_("Clean %(jobs)s of %(queue)s")
+            % {"jobs": jobs_of(wanted.state), "queue": visible(queue)},
             text=_("The oldest go first. Jobs that arrive or end later are not touched."),
             verb=verb % {"count": exact(going)},
             icon="clean",

@@ -43,8 +43,8 @@ def removal_plan(request: HttpRequest, alias: str, queue: str, job_id: str) -> H
             action="remove",
             url=f"{url}remove/",
             title=_("Remove job %(id)s") % {"id": visible(job_id)},
-            text=_("%(name)s, %(state)s: the job goes for good, with its data, result and log.")
-            % {"name": visible(row.name), "state": label(row.state).lower()},
+            text=_("%(name)s (%(state)s): the job goes for good, with its data, result and log.")
+            % {"name": visible(row.name), "state": label(row.state)},
             verb=_("Remove job"),
             icon="remove",
             alias=alias,

@@ -19,7 +19,7 @@ from queuecore.models import Operation
 from .. import links
 from ..confirmations import Confirmation, Figure, ask
 from ..draw import operation_cells
-from ..draw.states import label
+from ..draw.states import count_of_jobs
 from ..draw.values import exact, number, visible
 from .base import back_of, mount_of, snapshot_of
 
@@ -146,35 +146,15 @@ def operation_plan(
 
 def _title(order: Order, count: int, queue: str) -> str:
     words = {
-        "retry": ngettext(
-            "Retry %(count)s %(state)s job of %(queue)s",
-            "Retry %(count)s %(state)s jobs of %(queue)s",
-            count,
-        ),
-        "promote": ngettext(
-            "Promote %(count)s %(state)s job of %(queue)s",
-            "Promote %(count)s %(state)s jobs of %(queue)s",
-            count,
-        ),
-        "remove": ngettext(
-            "Remove %(count)s %(state)s job of %(queue)s",
-            "Remove %(count)s %(state)s jobs of %(queue)s",
-            count,
-        ),
-        "clean": ngettext(
-            "Clean %(count)s %(state)s job of %(queue)s",
-            "Clean %(count)s %(state)s jobs of %(queue)s",
-            count,
-        ),
+        "retry": _("Retry %(jobs)s of %(queue)s"),
+        "promote": _("Promote %(jobs)s of %(queue)s"),
+        "remove": _("Remove %(jobs)s of %(queue)s"),
+        "clean": _("Clean %(jobs)s of %(queue)s"),
         "drain": _("Drain %(queue)s"),
         "obliterate": _("Obliterate %(queue)s"),
     }
     text = words.get(order.action, visible(order.action) + " %(queue)s")
-    values = {
-        "count": exact(count),
-        "state": label(order.filter.state).lower(),
-        "queue": visible(queue),
-    }
+    values = {"jobs": count_of_jobs(order.filter.state, count), "queue": visible(queue)}
     return text % {name: value for name, value in values.items() if f"%({name})s" in text}
 
 

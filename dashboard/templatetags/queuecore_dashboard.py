@@ -85,6 +85,12 @@ def moment(at: object, shown: str = "clock") -> SafeString:
 
 
 @register.filter
+def no_jobs(state: str) -> str:
+    """That there are no jobs of that state, in the active language."""
+    return states.none_of(state)
+
+
+@register.filter
 def exact(count: float) -> str:
     """A number with separators."""
     return values.exact(count)

@@ -9,10 +9,11 @@ function pieces(seconds) {
   const whole = Math.floor(Math.abs(seconds));
   const two = (number) => String(number).padStart(2, "0");
   const [days, hours, minutes] = [86400, 3600, 60].map((unit) => Math.floor(whole / unit));
-  if (days) return [[String(days), "d"], [String(hours % 24), "h"]];
-  if (hours) return [[String(hours), "h"], [two(minutes % 60), "m"]];
-  if (minutes) return [[String(minutes), "m"], [two(whole % 60), "s"]];
-  return [[String(whole), "s"]];
+  const [day, hour, minute, second] = root.dataset.units.split(" ");
+  if (days) return [[String(days), day], [String(hours % 24), hour]];
+  if (hours) return [[String(hours), hour], [two(minutes % 60), minute]];
+  if (minutes) return [[String(minutes), minute], [two(whole % 60), second]];
+  return [[String(whole), second]];
 }
 
 // Figures with their units, which are set apart: 47m 03s.

@@ -272,7 +272,7 @@ def test_an_id_that_was_typed_leads_to_its_job_in_whatever_state(
     for words in ("completed-1", "id:completed-1"):
         text = text_of(admin, f"{LIST}?state=failed&q={words}")
         assert shown(text) == []
-        assert "A job has the id completed-1 itself (completed):" in text
+        assert "A job has the id completed-1 itself (Completed):" in text
         assert link(text, "jobs/completed-1/")
     assert "itself" not in text_of(admin, f"{LIST}?state=completed&q=id:completed-1")
 
@@ -370,7 +370,7 @@ def test_all_that_match_are_retried_by_an_operation(admin: Client, broken: Queue
 
 def test_the_bar_offers_what_one_may(person: Callable[..., Client], broken: Queue) -> None:
     text = text_of(person("view", "retry", "bulk", name="rita"), f"{LIST}?state=failed")
-    assert "All 35 failed" in text
+    assert "All 35 in this state" in text
     assert link(text, 'id="all-retry"')
     assert not link(text, 'id="all-remove"')
     text = text_of(person("view", "retry", "remove", name="otto"), f"{LIST}?state=failed")
