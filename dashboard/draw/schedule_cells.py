@@ -24,7 +24,7 @@ from .job_cells import chip
 from .markup import element, join, phrase
 from .schedule_words import words, written
 from .states import state_icon
-from .values import DASH, duration, duration_text, exact, moment, number, visible
+from .values import DASH, dated, duration, duration_text, exact, moment, number, visible
 
 _DAY = 86_400_000
 _WIDTH, _HEIGHT, _BAR, _STEP = 99, 24, 3, 5
@@ -375,7 +375,7 @@ def _badge(kind: str, body: Any, mark: str = "") -> SafeString:
 def _at(then: datetime, zone: Any) -> SafeString:
     local = then.astimezone(zone)
     near = local.year == timezone.now().year
-    text = date_format(local, f"D j M {_clock(local)}" if near else f"j M Y {_clock(local)}")
+    text = f"{dated(local, 'D j M' if near else 'j M Y')} {date_format(local, _clock(local))}"
     return element("time", text, datetime=then.isoformat())
 
 
@@ -404,7 +404,7 @@ def _time(ms: int) -> SafeString:
 def _day(at: datetime) -> SafeString:
     local = timezone.localtime(at)
     near = local.year == timezone.localtime().year
-    text = date_format(local, "j M" if near else "j M Y")
+    text = dated(local, "j M" if near else "j M Y")
     return element("time", text, datetime=at.isoformat())
 
 

@@ -23,6 +23,7 @@ from queuecore.repeat import Repeat
 from queuecore.runs import Run, Timing
 
 from .markup import element
+from .values import dated
 
 HEIGHT = 24
 #: More fires a day than this are drawn as a band.
@@ -242,7 +243,7 @@ def _elsewhen(timing: Timing, planned: Plan, day: Day) -> str:
         return ""
     local = timezone.localtime(datetime.fromtimestamp(timing.due / 1000, UTC))
     near = local.year == timezone.localtime().year
-    return _("next on %(date)s") % {"date": date_format(local, "j F" if near else "j F Y")}
+    return _("next on %(date)s") % {"date": dated(local, "j F" if near else "j F Y")}
 
 
 def _within(run: Run, day: Day) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache
 
 from django.utils import timezone
@@ -132,8 +132,23 @@ def moment(at: datetime | None, shown: str = "clock") -> SafeString:
     if at is None:
         return element("span", DASH, class_="zero")
     local = timezone.localtime(at) if timezone.is_aware(at) else at
-    text = date_format(local, "j M H:i:s" if shown == "date" else "H:i:s")
+    clock = date_format(local, "H:i:s")
+    text = f"{dated(local, 'j M')} {clock}" if shown == "date" else clock
     return element("time", text, datetime=at.isoformat(), data_time=shown)
+
+
+def dated(at: date, shown: str) -> str:
+    """Write a date as the active language does; ``shown`` in the letters of Django's formats."""
+    # Translators: the letters of Django's date formats; put them in your language's order.
+    formats = {
+        "j M": pgettext("format of a date", "j M"),
+        "j M Y": pgettext("format of a date", "j M Y"),
+        "D j M": pgettext("format of a date", "D j M"),
+        "j F": pgettext("format of a date", "j F"),
+        "j F Y": pgettext("format of a date", "j F Y"),
+        "l j F": pgettext("format of a date", "l j F"),
+    }
+    return date_format(at, formats[shown])
 
 
 def visible(text: object) -> str:

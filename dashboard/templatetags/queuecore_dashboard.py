@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import date
 
 from django import template
 from django.utils.html import conditional_escape, format_html
@@ -88,6 +89,12 @@ def moment(at: object, shown: str = "clock") -> SafeString:
 def no_jobs(state: str) -> str:
     """That there are no jobs of that state, in the active language."""
     return states.none_of(state)
+
+
+@register.filter
+def dated(at: date, shown: str) -> str:
+    """``{{ at|dated:"j F" }}``: a date as the active language writes it."""
+    return values.dated(at, shown)
 
 
 @register.filter
