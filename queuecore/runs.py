@@ -18,6 +18,7 @@ from .errors import InvalidOption
 from .fires import past
 
 if TYPE_CHECKING:
+    from .authors import Author
     from .schedulers import JobScheduler
 
 #: A run that is due for so many ms and has not begun is late.
@@ -83,6 +84,7 @@ class Timing:
 
     ``runs``: those that are kept, the latest first, the one that waits among them. ``pause``: from
     when to when it was paused last. ``readable``: whether its pattern means something here.
+    ``author``: who made it by hand or changed it; None for one as a program has defined it.
     """
 
     queue: str
@@ -91,6 +93,7 @@ class Timing:
     now: int
     pause: tuple[int, int] | None = None
     readable: bool = True
+    author: Author | None = None
 
     @property
     def due(self) -> int | None:

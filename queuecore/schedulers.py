@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from . import conf
+from .authors import Author, read_author
 from .errors import InvalidOption, SchedulerBusy, SchedulerNotFound
 from .fires import upcoming
 from .handle import WIRE_VERSION, Handle, known_id
@@ -100,6 +101,7 @@ class Schedulers(Handle):
         name: str | None = None,
         data: Any = None,
         opts: JobOptions | None = None,
+        by: str = "",
     ) -> Job:
         """Add a scheduler, or change it; its next run (BullMQ ``upsertJobScheduler``).
 
@@ -119,6 +121,7 @@ class Schedulers(Handle):
             data: the payload of each run.
             opts: job options of each run, but for ``job_id``, ``delay``, ``timestamp`` and
                 ``deduplication``.
+            by: who makes it by hand; unless given, it counts as defined in code (ours alone).
 
         Raises:
             InvalidOption, NotSerializable: nothing was sent.
@@ -129,7 +132,7 @@ class Schedulers(Handle):
         )
         id = _checked_scheduler_id(scheduler_id)
         run = _checked_template(id if name is None else name, data, opts)
-        return self._run(self._upsert(id, repeat, run, immediately))
+        return self._run(self._put(id, repeat, run, immediately, by))
 
     async def aupsert_job_scheduler(
         self,
@@ -146,6 +149,7 @@ class Schedulers(Handle):
         name: str | None = None,
         data: Any = None,
         opts: JobOptions | None = None,
+        by: str = "",
     ) -> Job:
         """See :meth:`upsert_job_scheduler`."""
         repeat = checked_repeat(
@@ -153,7 +157,7 @@ class Schedulers(Handle):
         )
         id = _checked_scheduler_id(scheduler_id)
         run = _checked_template(id if name is None else name, data, opts)
-        return await self._arun(self._upsert(id, repeat, run, immediately))
+        return await self._arun(self._put(id, repeat, run, immediately, by))
 
     def get_job_scheduler(self, scheduler_id: str) -> JobScheduler | None:
         """The scheduler of this id, None if there is none (BullMQ ``getJobScheduler``)."""
@@ -268,11 +272,12 @@ class Schedulers(Handle):
         start_date: datetime | None = None,
         end_date: datetime | None = None,
         offset: Seconds | None = None,
+        by: str = "",
     ) -> Job:
         """Change when a scheduler runs; its jobs stay as they are; its next run (ours alone).
 
         As an upsert that names the same jobs: see :meth:`upsert_job_scheduler` for the arguments. A
-        paused scheduler goes on with it.
+        paused scheduler goes on with it. *by* changes it; who made it stays the same.
 
         Raises:
             SchedulerNotFound: there is none of this id.
@@ -280,7 +285,7 @@ class Schedulers(Handle):
             SchedulerBusy: the next moments have runs already.
         """
         repeat = checked_repeat(pattern, every, tz, limit, start_date, end_date, offset, False)
-        return self._run(self._change_job_scheduler(scheduler_id, repeat))
+        return self._run(self._change_job_scheduler(scheduler_id, repeat, by))
 
     async def achange_job_scheduler(
         self,
@@ -293,10 +298,11 @@ class Schedulers(Handle):
         start_date: datetime | None = None,
         end_date: datetime | None = None,
         offset: Seconds | None = None,
+        by: str = "",
     ) -> Job:
         """See :meth:`change_job_scheduler`."""
         repeat = checked_repeat(pattern, every, tz, limit, start_date, end_date, offset, False)
-        return await self._arun(self._change_job_scheduler(scheduler_id, repeat))
+        return await self._arun(self._change_job_scheduler(scheduler_id, repeat, by))
 
     def migrate_repeatable_jobs(self) -> list[str]:
         """Make schedulers of the repeatable jobs of BullMQ 5; their ids.
@@ -311,6 +317,16 @@ class Schedulers(Handle):
         return await self._arun(self._migrate_repeatable_jobs())
 
     # The operations
+
+    def _put(
+        self, id: str, repeat: Repeat, run: NextRun, immediately: bool, by: str
+    ) -> Operation[Job]:
+        """Upsert a scheduler, and note who did."""
+        made = yield from self._upsert(id, repeat, run, immediately)
+        now = yield NOW
+        kept = Author(by, "").record(repeat, now) if by else None
+        yield scheduling.set_author(self.keys, id, kept)
+        return made
 
     def _upsert(
         self,
@@ -441,14 +457,21 @@ class Schedulers(Handle):
         yield scheduling.remember_hand_run(self.keys, record[0], made.id)
         return made
 
-    def _change_job_scheduler(self, scheduler_id: str, repeat: Repeat) -> Operation[Job]:
+    def _change_job_scheduler(self, scheduler_id: str, repeat: Repeat, by: str) -> Operation[Job]:
         record = yield from self._any_record(scheduler_id)
         if "ic" not in record[2]:
             raise InvalidOption(
                 f"{scheduler_id!r} is a repeatable job of BullMQ 5: make it a scheduler by "
                 "migrate_repeatable_jobs() first"
             )
-        return (yield from self._upsert(record[0], repeat, _run_of(record)))
+        written = yield scheduling.get_author(self.keys, record[0])
+        before = read_author(written, Repeat.read(record[2]))
+        made = yield from self._upsert(record[0], repeat, _run_of(record))
+        now = yield NOW
+        author = Author(before.made if before else "", by)
+        kept = author.record(repeat, now) if author.made or by else None
+        yield scheduling.set_author(self.keys, record[0], kept)
+        return made
 
     def _migrate_repeatable_jobs(self) -> Operation[list[str]]:
         records = yield from scheduling.get_job_schedulers(self.keys, 0, -1, True)

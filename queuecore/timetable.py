@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from .authors import read_author
 from .connected import Connected
 from .errors import InvalidOption
 from .fires import past
@@ -139,18 +140,19 @@ class Timetable(Connected):
                 Command(("ZSCORE", keys.paused_schedulers, id), tolerant=True),
                 Command(("HMGET", keys.paused_scheduler(id), *_FIELDS), tolerant=True),
                 Command(("HGET", keys.scheduler_pauses, id), tolerant=True),
+                scheduling.get_author(keys, id),
             ]
         answers = yield from _in_pipelines(requests)
-        found: list[tuple[str, JobScheduler, Any] | None] = []
+        found: list[tuple[str, JobScheduler, Any, Any] | None] = []
         calls: list[Call[Any] | Command[Any]] = []
         readable = []
         for index, (queue, id) in enumerate(wanted):
-            due, live, at, aside, span = answers[5 * index : 5 * index + 5]
+            due, live, at, aside, span, author = answers[6 * index : 6 * index + 6]
             scheduler = _either(id, due, live, at, aside)
             if scheduler is None:
                 found.append(None)
                 continue
-            found.append((queue, scheduler, span))
+            found.append((queue, scheduler, span, author))
             times, understood = _times(scheduler, now, since)
             readable.append(understood)
             calls.append(
@@ -213,7 +215,13 @@ def _times(scheduler: JobScheduler, now: int, since: int) -> tuple[list[int], bo
 
 
 def _timing(
-    queue: str, scheduler: JobScheduler, span: Any, now: int, rows: list[list[str]], readable: bool
+    queue: str,
+    scheduler: JobScheduler,
+    span: Any,
+    author: Any,
+    now: int,
+    rows: list[list[str]],
+    readable: bool,
 ) -> Timing:
     runs = [_run(row) for row in rows]
     runs.sort(key=lambda run: run.due or run.added or 0, reverse=True)
@@ -221,7 +229,8 @@ def _timing(
     pause = (number(begin) or 0, number(end) or 0) if end else None
     if scheduler.paused_at is not None:
         pause = (round(scheduler.paused_at.timestamp() * 1000), now)
-    return Timing(queue, scheduler, runs, now, pause, readable)
+    written = read_author(author, scheduler.repeat)
+    return Timing(queue, scheduler, runs, now, pause, readable, written)
 
 
 def _run(row: list[str]) -> Run:

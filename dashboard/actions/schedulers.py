@@ -98,7 +98,7 @@ def change(
     form = ScheduleForm(request.POST)
 
     def work(target: Queue, entry: audit.Record) -> str:
-        job = target.change_job_scheduler(scheduler, **form.timing)
+        job = target.change_job_scheduler(scheduler, **form.timing, by=_who(request))
         entry.result(job=job.id)
         return _("Changed scheduler %(id)s.") % {"id": visible(scheduler)}
 
@@ -135,6 +135,7 @@ def create(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> Http
             name=form.cleaned_data["name"] or None,
             data=form.cleaned_data["payload"],
             opts=form.opts,  # type: ignore[arg-type]
+            by=_who(request),
         )
         entry.result(job=job.id)
         return _("Made scheduler %(id)s.") % {"id": visible(id)}
@@ -154,6 +155,10 @@ def create(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> Http
 def _may(request: HttpRequest, alias: str, queue: str) -> bool:
     """Whether to answer with a form at all: a refusal is recorded by the action itself."""
     return access.can(request.user, "manage_schedulers", alias, queue)
+
+
+def _who(request: HttpRequest) -> str:
+    return str(request.user.get_username())[:200]
 
 
 def _exists(alias: str, queue: str, id: str) -> bool:

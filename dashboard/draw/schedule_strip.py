@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from itertools import islice
 
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -19,6 +20,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from queuecore import fires
+from queuecore.errors import InvalidOption
 from queuecore.repeat import Repeat
 from queuecore.runs import Run, Timing
 
@@ -32,6 +34,10 @@ _MOST_BOXES = 40
 _CLOSE_MS = 540_000  # boxes nearer to each other would touch
 _UNITS = 8_640  # the inner drawing's width: ten seconds each, on most days
 _QUARTER = 900_000
+_MOST_BACK = 500  # fires that are counted back one by one
+#: An hour's label gives way to the time of now where it is nearer than this many hours: the label
+#: is wider in a narrow drawing. By the classes of the CSS.
+_NEAR = (("near", 1.2), ("near-narrow", 1.8), ("near-phone", 3.4))
 _T = "M-4 3h8v3h-2.5v14h-3V6h-2.5z"
 
 
@@ -163,31 +169,30 @@ def lane(id: str, timing: Timing, day: Day, paused: bool = False) -> SafeString:
     )
 
 
-def axis(day: Day) -> SafeString:
-    """The hours over the lanes."""
+def axis(day: Day, now: int) -> SafeString:
+    """The hours over the lanes, as ``<svg id="schedulers-axis">``, but for those too near *now*."""
     hours = []
     length = day.end - day.start
     for step in range(13):
         at = day.start + length * step // 12
         local = timezone.localtime(datetime.fromtimestamp(at / 1000, UTC))
+        place = "" if step == 0 else "end" if step == 12 else "mid wide-hour" if step % 2 else "mid"
+        # The first and the last stand beside their hours, not over them.
+        away = abs(at - now) / 3_600_000 / (1 if place.startswith("mid") else 1.4)
+        near = [name for name, hours_ in _NEAR if away < hours_]
         hours.append(
             element(
                 "text",
                 "24:00" if step == 12 and local.hour == 0 else date_format(local, "H:i"),
                 x=day.percent(at),
                 y=14,
-                class_=""
-                if step == 0
-                else "end"
-                if step == 12
-                else "mid wide-hour"
-                if step % 2
-                else "mid",
+                class_=" ".join(filter(None, [place, *near])),
             )
         )
     return element(
         "svg",
         element("g", hours, class_="axis"),
+        id="schedulers-axis",
         width="100%",
         height=20,
         aria_hidden="true",
@@ -266,18 +271,41 @@ def _band(
     timing: Timing, spans: Sequence[tuple[int, int]], ran: Sequence[Run], day: Day
 ) -> list[SafeString]:
     """Too many fires for ticks: known to have run, not known any more, planned."""
-    known = min((_at(run) for run in ran), default=timing.now)
+    known = min((_at(run) for run in ran), default=None)
+    until = max((_at(run) for run in ran), default=0)
     stops = bool(timing.scheduler.paused_at or timing.over or timing.stuck)
+    if not (stops or timing.late):
+        until = timing.now
+    begun, known = _first(timing, day), timing.now if known is None else known
     pieces = []
     for begin, end in spans:
-        for name, first, last in (
-            ("strip-band-before", begin, min(end, known)),
-            ("strip-band-ran", max(begin, known), min(end, timing.now)),
-            ("strip-band-planned", max(begin, timing.now), end),
+        for name, first, last, height in (
+            ("strip-band-before", max(begin, begun), min(end, known), 2),
+            ("strip-band-ran", max(begin, known), min(end, until), 6),
+            ("strip-band-planned", max(begin, timing.now), end, 6),
         ):
             if last > first and not (stops and name == "strip-band-planned"):
-                pieces.append(_bar(name, first, last, day, 9, 6))
+                pieces.append(_bar(name, first, last, day, 12 - height // 2, height))
     return pieces
+
+
+def _first(timing: Timing, day: Day) -> int:
+    """When it ran first, not before *day*: so many runs ago as it has made, at least."""
+    scheduler = timing.scheduler
+    due = round(scheduler.next.timestamp() * 1000) if scheduler.next else timing.now
+    made = (scheduler.iteration_count or 1) - 1  # without the one that waits
+    if scheduler.every:
+        return max(due - made * round(scheduler.every * 1000), day.start)
+    at, count = due, 0
+    try:
+        for at in islice(fires.past(scheduler.repeat, due), min(made, _MOST_BACK)):
+            count += 1
+            if at <= day.start:
+                return day.start
+    except InvalidOption:
+        return timing.now
+    # Of very many, those before are taken to be as near to each other.
+    return max(due - (due - at) * made // max(count, 1), day.start)
 
 
 def _boxes(missed: Sequence[int], ran: Sequence[Run], day: Day) -> list[SafeString]:

@@ -86,7 +86,6 @@ def schedulers(request: HttpRequest, alias: str | None = None) -> HttpResponse:
         "new_url": f"{seen.mount}schedulers/new/",
         "today": timezone.localtime(state.at),
         "zone": timezone.get_current_timezone_name(),
-        "axis": schedule_strip.axis(day),
         "grid": schedule_strip.grid(day),
     }
     return show(request, "schedulers/index.html", context)
@@ -115,7 +114,6 @@ def scheduler(
         "words": schedule_words.words(timing.scheduler),
         "url": links.scheduler_url(seen.mount, alias, queue, scheduler),
         "queue_url": links.queue_url(seen.mount, alias, queue),
-        "axis": schedule_strip.axis(day),
         "grid": schedule_strip.grid(day),
         "may_see": seen.payload,
         "data": payload.tree(template.data or "{}", template.data_size) if template else None,
@@ -164,6 +162,7 @@ def edit_form(
         "is_new": False,
         "paused": timing.scheduler.paused_at is not None,
         "legacy": timing.scheduler.legacy,
+        "source": schedule_cells.provenance(timing),
         "preview_url": f"{seen.mount}schedulers/preview/",
     }
     response = show(request, "schedulers/form.html", context)
@@ -316,7 +315,7 @@ def _row(alias: str, place: Place, live: Any, seen: Viewer) -> dict[str, Any] | 
 
     if not cell("lane"):
         return None  # it was removed a moment ago
-    names = ("lane", "mark", "flags", "when", "next", "last", "runs", "drift", "count")
+    names = ("lane", "mark", "flags", "state", "when", "next", "last", "runs", "drift", "count")
     return {
         "id": f"{alias}:{place.queue}:{place.id}",
         "name": place.id,
@@ -324,7 +323,7 @@ def _row(alias: str, place: Place, live: Any, seen: Viewer) -> dict[str, Any] | 
         "alias": alias,
         "url": links.scheduler_url(seen.mount, alias, place.queue, place.id),
         "queue_url": links.queue_url(seen.mount, alias, place.queue),
-        "cells": {name: cell(name) for name in names},
+        "cells": {name: cell(name) for name in (*names, "source")},
     }
 
 

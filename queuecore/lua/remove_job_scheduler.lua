@@ -1,12 +1,12 @@
 -- Remove a scheduler and its next run, if that is not ready to run yet.
 --
--- KEYS: repeat, delayed, events, paused, aside, pauses
+-- KEYS: repeat, delayed, events, paused, aside, pauses, authors
 -- ARGV: base, scheduler
 -- Returns: 1, or 0 if there was none
 -- Errors: none
 -- Follows: BullMQ removeJobScheduler, removeRepeatable
 --
--- paused, aside: where it stands if it is paused (see pause_job_scheduler).
+-- paused, aside: where it stands if it is paused (see pause_job_scheduler); authors: who made it by hand.
 -- Repeatable jobs of BullMQ 5 with ":" in their keys have runs with a hash in their ids: those are
 -- looked for among the jobs that are due at that moment.
 --- @include "includes/delete_job"
@@ -17,6 +17,7 @@ local due = rcall('ZSCORE', KEYS[1], scheduler)
 local paused = rcall('ZREM', KEYS[4], scheduler)
 rcall('DEL', KEYS[5])
 rcall('HDEL', KEYS[6], scheduler)
+rcall('HDEL', KEYS[7], scheduler)
 if not due then
   return paused
 end

@@ -156,6 +156,11 @@ class Keys:
         """From when to when each scheduler was paused last."""
         return self.own + "scheduler-pauses"
 
+    @cached_property
+    def scheduler_authors(self) -> str:
+        """Who has made schedulers by hand, or changed when they run."""
+        return self.own + "scheduler-authors"
+
     def paused_scheduler(self, scheduler: str) -> str:
         """The record of a scheduler that is paused."""
         return f"{self.own}paused-scheduler:{scheduler}"

@@ -137,6 +137,50 @@ def test_data_is_for_those_who_may_see_it(person: Person, nightly: Queue) -> Non
     assert '"n": 17' in opened
 
 
+def test_it_says_who_made_it(admin: Client, emails: Queue) -> None:
+    emails.upsert_job_scheduler("coded", pattern="0 7 * * *", tz="UTC")
+    form = {"id": "handmade", "kind": "every", "every": "2", "unit": "hours"}
+    admin.post("/queues/emails/schedulers/create/", form)
+
+    def source(id: str) -> str:
+        page = admin.get("/schedulers/").content.decode()
+        row = page.partition(f'<tr data-live-id="default:emails:{id}"')[2].partition("</tr>")[0]
+        cell = row.partition('class="c-source">')[2].partition('<span class="row-acts"')[0]
+        return re.sub("<[^>]+>", "", cell)
+
+    assert (source("coded"), source("handmade")) == ("Code", "ada")
+    assert "next deploy" in text_of(admin.get("/schedulers/emails/coded/edit/"))
+    assert "Made by hand, by ada" in text_of(admin.get("/schedulers/emails/handmade/"))
+    change = {"kind": "pattern", "pattern": "0 8 * * *", "tz": "UTC"}
+    for id in ("coded", "handmade"):
+        admin.post(f"/schedulers/emails/{id}/change/", change)
+    assert (source("coded"), source("handmade")) == ("Code*", "ada")
+    assert "changed here by ada" in text_of(admin.get("/schedulers/emails/coded/"))
+    # A pause does not make it anybody else's; a program that upserts it does.
+    emails.pause_job_scheduler("handmade")
+    assert source("handmade") == "ada"
+    emails.resume_job_scheduler("handmade")
+    assert source("handmade") == "ada"
+    for id in ("coded", "handmade"):
+        emails.upsert_job_scheduler(id, pattern="0 8 * * *", tz="UTC")
+    assert (source("coded"), source("handmade")) == ("Code", "Code")
+
+
+def test_what_a_peer_has_upserted_is_code(
+    admin: Client, emails: Queue, redis_client: redis.Redis
+) -> None:
+    emails.upsert_job_scheduler("s", every=60, by="mara")
+    assert "by mara" in text_of(admin.get("/schedulers/emails/s/"))
+    redis_client.hset("bull:emails:repeat:s", "every", "90000")
+    assert "by mara" not in text_of(admin.get("/schedulers/emails/s/"))
+    for wrong in ("", "{", "[]", '{"when":null}', '{"made":5,"changed":[],"when":[]}'):
+        redis_client.hset("qc:bull:emails:scheduler-authors", "s", wrong)
+        assert admin.get("/schedulers/emails/s/").status_code == 200
+    redis_client.delete("qc:bull:emails:scheduler-authors")
+    redis_client.set("qc:bull:emails:scheduler-authors", "no hash")
+    assert "Defined in code" in text_of(admin.get("/schedulers/emails/s/"))
+
+
 # Actions
 
 
@@ -434,11 +478,21 @@ def test_many_fires_are_a_band() -> None:
     noon = int(datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp() * 1000)
     day = Day.of(noon)
     due = datetime.fromtimestamp((noon + 60_000) / 1000, UTC)
-    every_minute = JobScheduler("s", "n", due, pattern="* * * * *")
+    every_minute = JobScheduler("s", "n", due, pattern="* * * * *", iteration_count=5000)
     drawn = schedule_strip.lane("lane", timing(every_minute, noon, run(noon - HOUR, 1)), day)
     for part in ("before", "ran", "planned"):
         assert drawn.count(f'class="strip-band-{part}"') == 1
     assert len(drawn) < 1500
+    assert 'x="0.000%"' in drawn
+    # Nothing before the first run: it has made so many, and no more.
+    for schedule in ({"pattern": "* * * * *"}, {"every": 60.0}):
+        young = JobScheduler("s", "n", due, **schedule, iteration_count=121)
+        drawn = schedule_strip.lane("lane", timing(young, noon, run(noon - HOUR, 61)), day)
+        (before,) = re.findall(r'<rect x="([\d.]+)%"[^>]*class="strip-band-before"', drawn)
+        assert float(before) == pytest.approx(100 * 10 / 24, abs=0.2)
+        fresh = JobScheduler("s", "n", due, **schedule, iteration_count=1)
+        drawn = schedule_strip.lane("lane", timing(fresh, noon), day)
+        assert re.findall(r"strip-band-\w+", drawn) == ["strip-band-planned"]
     evenings = JobScheduler("s", "n", due, pattern="* 18-19,22 * * *")
     plan = schedule_strip.plan(timing(evenings, noon), day)
     assert [(b - a) // HOUR for a, b in plan.spans] == [2, 1]
@@ -450,7 +504,21 @@ def test_a_day_of_23_hours(settings) -> None:
         noon = int(datetime(2026, 3, 29, 12, tzinfo=UTC).timestamp() * 1000)
         day = Day.of(noon)
         assert day.end - day.start == 23 * HOUR
-        assert "24:00" in schedule_strip.axis(day)
+        assert "24:00" in schedule_strip.axis(day, noon)
+
+
+def test_an_hour_gives_way_to_the_time_of_now() -> None:
+    for hour, wide, phone in (
+        (13, {"12:00", "14:00"}, {"10:00", "12:00", "14:00", "16:00"}),
+        (12, {"12:00"}, {"10:00", "12:00", "14:00"}),
+    ):
+        now = int(datetime(2026, 1, 1, hour, tzinfo=UTC).timestamp() * 1000)
+        drawn = schedule_strip.axis(Day.of(now), now)
+        found = [
+            (at, names.split()) for names, at in re.findall(r'class="([^"]*)">(\d\d:\d\d)', drawn)
+        ]
+        assert {at for at, names in found if "near" in names} == wide
+        assert {at for at, names in found if "near-phone" in names} == phone
 
 
 def test_what_comes_another_day_says_when() -> None:

@@ -168,7 +168,7 @@ SAMPLES: list[tuple[Call[Any], dict[str, Any]]] = [
     ),
     (
         scheduling.remove_job_scheduler(K, "s"),
-        {"scheduler": "s", **ASIDE},
+        {"scheduler": "s", **ASIDE, "authors": K.scheduler_authors},
     ),
     (
         scheduling.pause_job_scheduler(K, "s", 1000),

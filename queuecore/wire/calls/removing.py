@@ -128,7 +128,10 @@ def obliterate(keys: Keys, force: bool) -> Operation[None]:
             lambda answer: _obliterated(answer, keys),
         )
     aside = yield Command(("ZRANGE", keys.paused_schedulers, 0, -1))
-    own = (keys.pause, keys.paused_schedulers, keys.scheduler_pauses, keys.hand_runs)
+    own = (
+        *(keys.pause, keys.paused_schedulers, keys.scheduler_pauses),
+        *(keys.scheduler_authors, keys.hand_runs),
+    )
     yield Command(("DEL", *own, *(keys.paused_scheduler(text(one)) for one in aside)))
 
 

@@ -145,6 +145,7 @@ def remove_job_scheduler(keys: Keys, scheduler: str) -> Call[bool]:
             keys.paused_schedulers,
             keys.paused_scheduler(scheduler),
             keys.scheduler_pauses,
+            keys.scheduler_authors,
         ),
         (keys.base, scheduler),
         lambda answer: bool(answer == 1),
@@ -196,6 +197,18 @@ def get_paused_job_schedulers(
             said = fields(hash)
             paused.append((since, (id, _whole(said.get("due")), said)))
     return paused
+
+
+def get_author(keys: Keys, scheduler: str) -> Command[Any]:
+    """What is kept of who made or changed a scheduler by hand."""
+    return Command(("HGET", keys.scheduler_authors, scheduler), tolerant=True)
+
+
+def set_author(keys: Keys, scheduler: str, record: bytes | None) -> Command[Any]:
+    """Keep who made or changed a scheduler by hand; None: a program did."""
+    if record is None:
+        return Command(("HDEL", keys.scheduler_authors, scheduler), tolerant=True)
+    return Command(("HSET", keys.scheduler_authors, scheduler, record), tolerant=True)
 
 
 def remember_hand_run(keys: Keys, scheduler: str, job_id: str) -> list[Call[Any] | Command[Any]]:
