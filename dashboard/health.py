@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from .draw.values import duration_text, exact, size, visible
 from .rates import DAY, MINUTE, WINDOW, Rates, rates_of
@@ -165,13 +165,24 @@ def exists(snapshot: Any) -> bool:
 
 def all_health(state: Any, allows: Any) -> list[Health]:
     """Judge every queue that ``allows(alias, queue)``, connection by connection, by name."""
-    judged = []
-    for alias, connection in state.connections.items():
-        rates = rates_of(connection)
-        for name in connection.queues:
-            if allows(alias, name) and (found := health(connection, name, rates)):
-                judged.append(found)
-    return judged
+    return [
+        found
+        for alias, connection in state.connections.items()
+        for name in connection.queues
+        if allows(alias, name) and (found := _judged(connection, name))
+    ]
+
+
+def _judged(connection: Any, name: str) -> Health | None:
+    """Judge a queue once for all who ask between two reads."""
+    of = (connection.read_at, connection.history.version)
+    if connection.judged.get("of") != of:
+        connection.judged = {"of": of, "rates": rates_of(connection)}
+    key = (get_language(), name)
+    found: Health | None = connection.judged.get(key)
+    if found is None or found.snapshot is not connection.queues.get(name):
+        found = connection.judged[key] = health(connection, name, connection.judged["rates"])
+    return found
 
 
 def needs_attention(state: Any, queues: Iterable[Health], whole: Iterable[str]) -> list[Attention]:

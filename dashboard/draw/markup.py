@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
+from html import escape
 from typing import Any
 
-from django.utils.html import conditional_escape, escape
+from django.utils.html import conditional_escape
 from django.utils.safestring import SafeString, mark_safe
 
 Child = Any  # str, SafeString, number, None, or an iterable of these
@@ -30,15 +32,21 @@ def element(name: str, *children: Child, **attributes: Any) -> SafeString:
     for key, value in attributes.items():
         if value is None or value is False:
             continue
-        key = key.rstrip("_").replace("_", "-")
-        if not _ATTRIBUTE.fullmatch(key):
-            raise ValueError(f"The attribute {key!r} is not allowed: it would run or style inline")
+        key = _attribute(key)
         parts.append(f" {key}" if value is True else f' {key}="{escape(str(value))}"')
     parts.append(">")
     if name not in _VOID:
         parts.append(join(children))
         parts.append(f"</{name}>")
     return mark_safe("".join(parts))  # noqa: S308 - every part is escaped above
+
+
+@lru_cache(maxsize=1_000)
+def _attribute(key: str) -> str:
+    key = key.rstrip("_").replace("_", "-")
+    if not _ATTRIBUTE.fullmatch(key):
+        raise ValueError(f"The attribute {key!r} is not allowed: it would run or style inline")
+    return key
 
 
 def join(children: Iterable[Child]) -> SafeString:
@@ -56,7 +64,9 @@ def _flat(children: Iterable[Child]) -> Iterable[str]:
     for child in children:
         if child is None or child == "":
             continue
-        if isinstance(child, str):
+        if type(child) is SafeString:
+            yield child
+        elif isinstance(child, str):
             yield conditional_escape(child)
         elif isinstance(child, Iterable):
             yield from _flat(child)

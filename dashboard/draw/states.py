@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from django.utils.safestring import SafeString
+from django.utils.translation import get_language, ngettext, pgettext
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext, pgettext
 
 from .markup import element
 from .values import exact
@@ -22,7 +24,14 @@ STATES = (
 
 def label(state: str) -> str:
     """Return the state's word in the active language; a state that nobody knows stays as it is."""
-    words = {
+    words = _labels(get_language())
+    return words.get(state, _("Unknown"))
+
+
+@lru_cache(maxsize=32)
+def _labels(language: str | None) -> dict[str, str]:
+    """The words in *language*, which is the active one: rows ask for them a thousand times."""
+    return {
         "waiting": pgettext("state of jobs", "Waiting"),
         "prioritized": pgettext("state of jobs", "Prioritized"),
         "active": pgettext("state of jobs", "Active"),
@@ -33,7 +42,6 @@ def label(state: str) -> str:
         "paused": pgettext("state of a queue", "Paused"),
         "gone": pgettext("state of a job", "Gone"),
     }
-    return words.get(state, _("Unknown"))
 
 
 def jobs_of(state: str) -> str:
@@ -105,13 +113,17 @@ _SHAPES: dict[str, list[tuple[str, dict[str, object]]]] = {
 
 def state_icon(state: str, *, named: bool = False) -> SafeString:
     """Draw the state's icon in its colour; ``named`` where no word stands beside it."""
-    shapes = _SHAPES.get(state, _SHAPES["gone"])
-    alternative = {"role": "img", "aria_label": label(state)} if named else {"aria_hidden": "true"}
+    return _icon(state if state in _SHAPES else "gone", label(state) if named else "")
+
+
+@lru_cache(maxsize=500)
+def _icon(state: str, name: str) -> SafeString:
+    alternative = {"role": "img", "aria_label": name} if name else {"aria_hidden": "true"}
     return element(
         "svg",
-        element("title", label(state)) if named else None,
-        [element(name, **attributes) for name, attributes in shapes],
-        class_=f"si si-{state if state in _SHAPES else 'gone'}",
+        element("title", name) if name else None,
+        [element(shape, **attributes) for shape, attributes in _SHAPES[state]],
+        class_=f"si si-{state}",
         viewBox="0 0 16 16",
         width=16,
         height=16,

@@ -162,7 +162,8 @@ class ConnectionState:
     is away, and the values are then as old as ``read_at``. A row or job that is None is gone.
     ``newer``: how many jobs stand before the first row of a list, by (queue, state, that id).
     ``crews``: what our own workers of each queue can do. ``extra``: what a
-    topic's own source has read, by the topic's kind (:mod:`.sources`).
+    topic's own source has read, by the topic's kind (:mod:`.sources`). ``judged``: what
+    :mod:`..health` made of the queues, kept until something new is read.
     """
 
     alias: str
@@ -178,6 +179,7 @@ class ConnectionState:
     newer: dict[tuple[str, str, str], int] = field(default_factory=dict)
     crews: Mapping[str, Crew] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
+    judged: dict[Any, Any] = field(default_factory=dict)
 
     def take(self, reading: Reading) -> None:
         """Put what was read in the place of what was known."""

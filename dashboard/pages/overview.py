@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
 from .. import health, links
 from ..guard import guarded
+from ..health import Health
 from ..live.fragments import fragments
-from ..live.state import Topic, read
+from ..live.state import Patch, Topic, read
 from ..rates import age
 from .periods import period_of
 from .shell import shell, show
@@ -26,32 +30,37 @@ def overview(request: HttpRequest) -> HttpResponse:
     period = period_of(request, state)
     ids = ["summary", "sparks", period.id, *(f"{q.alias}:{q.name}" for q in queues[:_ROWS])]
     live = fragments(state, topic, seen, ids)
+    counted = (live["attention-count"].text or "", "attention-count")
     context = {
-        **shell(request, page="overview", title=_("Overview"), state=state),
+        **shell(request, page="overview", title=_("Overview"), state=state, counted=counted),
         "topic": str(topic),
         "live": live,
         "period": period,
         "several": len(state.connections) > 1,
         "old_enough": any(age(one.history) > 3_600 for one in state.connections.values()),
-        "rows": [row(queue, live, seen.mount) for queue in queues[:_ROWS]],
+        "rows": rows(queues[:_ROWS], live, seen.mount),
         "total": len(queues),
     }
     return show(request, "overview.html", context)
 
 
-def row(queue: health.Health, live: dict, mount: str) -> dict[str, object]:  # type: ignore[type-arg]
-    """Return what a template needs for one queue's row: its cells are the live fragments."""
-    prefix = links.dom_id("q", queue.alias, queue.name, "")
-    return {
-        "id": f"{queue.alias}:{queue.name}",
-        "alias": queue.alias,
-        "name": queue.name,
-        "paused": queue.snapshot.paused,
-        "url": links.queue_url(mount, queue.alias, queue.name),
-        "jobs": links.jobs_url(mount, queue.alias, queue.name),
-        "cells": {
-            key.removeprefix(prefix): patch.html
-            for key, patch in live.items()
-            if key.startswith(prefix)
-        },
-    }
+def rows(
+    queues: Iterable[Health], live: Mapping[str, Patch], mount: str
+) -> list[dict[str, object]]:
+    """Return what a template needs for the queues' rows: their cells are the live fragments."""
+    cells: defaultdict[str, dict[str, str | None]] = defaultdict(dict)
+    for id, patch in live.items():
+        row, _mark, name = id.rpartition("~~")
+        cells[row][name] = patch.html
+    return [
+        {
+            "id": f"{queue.alias}:{queue.name}",
+            "alias": queue.alias,
+            "name": queue.name,
+            "paused": queue.snapshot.paused,
+            "url": links.queue_url(mount, queue.alias, queue.name),
+            "jobs": links.jobs_url(mount, queue.alias, queue.name),
+            "cells": cells[links.dom_id("q", queue.alias, queue.name)],
+        }
+        for queue in queues
+    ]

@@ -14,7 +14,7 @@ from ..guard import guarded
 from ..health import Health
 from ..live.fragments import fragments
 from ..live.state import Topic, read
-from .overview import row
+from .overview import rows
 from .shell import shell, show
 
 _PAGE = 100  # rows; a socket watches no more at a time
@@ -63,7 +63,7 @@ def queues(request: HttpRequest) -> HttpResponse:
         **shell(request, page="queues", title=_("Queues"), state=state),
         "topic": str(topic),
         "live": live,
-        "rows": [row(queue, live, seen.mount) for queue in page],
+        "rows": rows(page, live, seen.mount),
         "numbers": page,
         "q": text,
         "tab": tab,

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
 
-from django.utils.translation import ngettext
+from django.utils.timezone import get_current_timezone_name
+from django.utils.translation import get_language, ngettext
 
 from ... import health, links
 from ...draw import attention, kpis, queue_cells, values
@@ -87,6 +91,25 @@ def _queue_row(state: LiveState, queue: health.Health, sparks: bool) -> Patches:
     if sparks:
         ended = (spark(history, metric, queue.name) for metric in ("done_rate", "failed_rate"))
         points = [add(done, bad) for done, bad in zip(*ended, strict=True)]
+    # Drawn again only if what is known of the queue differs; when that was read shows in no cell.
+    read = replace(queue.snapshot, at=_ANY, event_id="")
+    drawn_of = (replace(queue, snapshot=read), points)
+    key = (get_language(), get_current_timezone_name(), queue.alias, queue.name, sparks)
+    known = _rows.get(key)
+    if known is None or known[0] != drawn_of:
+        if len(_rows) >= _ROWS:
+            _rows.clear()
+        known = _rows[key] = (drawn_of, _draw_row(queue, points))
+    return known[1]
+
+
+_ANY = datetime(1970, 1, 1, tzinfo=UTC)
+#: What each row was drawn of, and its patches; most queues do not change from second to second.
+_ROWS = 10_000
+_rows: dict[tuple[str | None, str, str, str, bool], tuple[tuple[Any, Any], Patches]] = {}
+
+
+def _draw_row(queue: health.Health, points: list[float | None] | None) -> Patches:
     patches = {}
     for name, body in queue_cells.cells(queue, points).items():
         id = links.dom_id("q", queue.alias, queue.name, name)
