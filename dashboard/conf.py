@@ -5,6 +5,7 @@ ACCESS and READ_ONLY are read by :mod:`queuecore.access`; the rest is here.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -16,6 +17,7 @@ from queuecore.conf import get_settings as core_settings
 from queuecore.errors import ConfigurationError, did_you_mean
 
 _ENVIRONMENTS = ("production", "staging", "development")
+_SHORT = {"production": "prod", "development": "dev"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,14 @@ class DashboardSettings:
     )
     max_bulk: int = 10_000
     collect: bool = True
+
+    @property
+    def environment_short(self) -> str:
+        """The word as it stands in titles: ``prod``, ``prod eu``, ``dev``."""
+        word = self.environment.lower()
+        for long, short in _SHORT.items():
+            word = re.sub(rf"^{long}\b", short, word)
+        return word
 
     @property
     def environment_kind(self) -> str:

@@ -9,10 +9,11 @@ from . import links
 
 NAME = "queuecore_dashboard"
 THEME, DENSITY, KEYS, PINS = f"{NAME}_theme", f"{NAME}_density", f"{NAME}_keys", f"{NAME}_pins"
-ZONE = f"{NAME}_zone"
+ZONE, LANGUAGE, RAIL = f"{NAME}_zone", f"{NAME}_language", f"{NAME}_rail"
 THEMES = ("system", "light", "dark")
 DENSITIES = ("comfortable", "compact")
 ZONES = ("local", "utc", "relative")
+RAILS = ("wide", "narrow")
 MAX_PINS = 8
 _YEAR = 365 * 24 * 3600
 

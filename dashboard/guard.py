@@ -19,10 +19,11 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import resolve_url
+from django.template.response import SimpleTemplateResponse
 from django.urls import reverse
+from django.utils import translation
 from django.utils.cache import patch_vary_headers
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.utils.translation import get_language
 from django.views.decorators.csrf import csrf_protect
 
 from queuecore import access, audit
@@ -30,6 +31,7 @@ from queuecore.conf import get_settings as core_settings
 from queuecore.errors import JobNotFound, ServerUnavailable
 
 from .headers import secure
+from .languages import language_of
 from .live.state import Viewer
 
 View = Callable[..., HttpResponseBase]
@@ -47,8 +49,13 @@ def guarded(
     def decorate(view: View) -> View:
         @functools.wraps(view)
         def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            response = _answer(view, request, args, kwargs, methods, needs, anonymous)
-            patch_vary_headers(response, ("Cookie", "HX-Request"))
+            language = language_of(request)
+            with translation.override(language):
+                response = _answer(view, request, args, kwargs, methods, needs, anonymous)
+                if isinstance(response, SimpleTemplateResponse):
+                    response.render()  # now, since later it would speak the host's language
+            response.headers["Content-Language"] = language
+            patch_vary_headers(response, ("Cookie", "HX-Request", "Accept-Language"))
             return secure(request, response)
 
         # The audit writes outside of any transaction, and pages need none.
@@ -95,7 +102,7 @@ def viewer(request: HttpRequest) -> Viewer:
     return Viewer(
         scope=access.scope(request.user),
         payload=access.can(request.user, "view_payload"),
-        language=get_language() or settings.LANGUAGE_CODE,
+        language=translation.get_language() or settings.LANGUAGE_CODE,
         mount=mount(),
         audit=access.can(request.user, "view_audit"),
     )

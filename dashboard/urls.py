@@ -44,6 +44,7 @@ from .pages import (
     workers,
 )
 from .pages import deduplication as deduplication_page
+from .pages import preferences as preferences_page
 
 app_name = "queuecore_dashboard"
 
@@ -112,7 +113,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", overview.overview, name="overview"),
     path("login/", session.login, name="login"),
     path("logout/", session.logout, name="logout"),
-    path("preferences/", preferences.preferences, name="preferences"),
+    path("preferences/", preferences_page.preferences, name="preferences"),
+    path("preferences/keep/", preferences.keep, name="keep_preferences"),
     path("go/", elsewhere.go, name="go"),
     path("go/suggest/", palette.suggest, name="suggest"),
     path("live/poll/", live_views.poll, name="live_poll"),

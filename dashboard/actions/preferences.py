@@ -1,4 +1,4 @@
-"""Preferences of this browser, kept in cookies: theme, density, shortcuts, zone, pinned queues."""
+"""Preferences of this browser, kept in cookies: how pages look and speak, and pinned queues."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from .. import cookies, links
 from ..guard import came_from, guarded
+from ..languages import AUTOMATIC, CODES
 
 _CHOICES = {
     "theme": (cookies.THEME, cookies.THEMES),
     "density": (cookies.DENSITY, cookies.DENSITIES),
     "keys": (cookies.KEYS, ("on", "off")),
     "zone": (cookies.ZONE, cookies.ZONES),
+    "rail": (cookies.RAIL, cookies.RAILS),
+    "language": (cookies.LANGUAGE, (AUTOMATIC, *CODES)),
 }
 
 
 @guarded("POST")
-def preferences(request: HttpRequest) -> HttpResponse:
+def keep(request: HttpRequest) -> HttpResponse:
     """Keep what the form says and go back; nobody else is affected, so it is not recorded."""
     response = HttpResponseRedirect(came_from(request))
     for field, (cookie, known) in _CHOICES.items():

@@ -69,6 +69,10 @@ NAMES = {
     "note": "message-square-plus",
     "key": "key-round",
     "download": "download",
+    "polling": "refresh-cw",
+    "held": "hand",
+    "fold": "panel-left-close",
+    "preferences": "sliders-horizontal",
 }
 
 

@@ -15,11 +15,12 @@ from django.conf import settings
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY, get_user, get_user_model
 from django.contrib.sessions.backends.db import SessionStore as DatabaseSessions
 from django.core.handlers.asgi import ASGIRequest
-from django.utils import timezone, translation
+from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
 from queuecore import access
 
+from ..languages import supported
 from .state import Viewer
 
 SIGNED_OUT, FORBIDDEN = 4401, 4403
@@ -77,10 +78,7 @@ def _viewer(identity: Identity, rights: access.Rights) -> Viewer:
 
 def _language(asked: str) -> str:
     """The language of the page that opens the socket."""
-    try:
-        return translation.get_supported_language_variant(asked)
-    except LookupError:
-        return settings.LANGUAGE_CODE
+    return supported(asked) or settings.LANGUAGE_CODE
 
 
 def _sessions(keys: Collection[str]) -> dict[str, dict[str, Any]]:

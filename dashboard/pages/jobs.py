@@ -16,7 +16,7 @@ from .. import links
 from ..conf import get_settings
 from ..draw import payload
 from ..draw.states import STATES, label
-from ..draw.values import size
+from ..draw.values import exact, size
 from ..guard import guarded
 from ..live.fragments import fragments
 from ..live.state import IDS, Topic, read
@@ -55,6 +55,8 @@ def jobs(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> HttpRe
         state=base,
         alias=alias,
         queue=queue,
+        document=f"{label(name)} · {queue}",
+        counted=(exact(counts.get(name, 0)), f"tab-{name}"),
     )
     folded = _same_error(found.rows) if name == "failed" and seen.payload else None
     context = {
@@ -67,7 +69,6 @@ def jobs(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> HttpRe
         "jobs_url": links.jobs_url(seen.mount, alias, queue),
         "state": name,
         "state_word": label(name),
-        "state_count": counts.get(name, 0),
         "tabs": [(one, live[f"tab-{one}"].html, _tab(asked, one)) for one in STATES],
         "asked": asked,
         "may_see": seen.payload,

@@ -49,13 +49,15 @@ def operations(request: HttpRequest) -> HttpResponse:
     state = read(topic, ids)
     live = fragments(state, topic, seen, ids)
     rows = [one for one in rows if f"op-{one.pk}-status" in live]  # one may be gone just now
+    running = sum(one.ended_at is None for one in rows)
+    counted = (str(running), "rail-operations")
     context = {
-        **shell(request, page="operations", title=_("Operations"), state=state),
+        **shell(request, page="operations", title=_("Operations"), state=state, counted=counted),
         "topic": str(topic),
         "live": live,
         "newer": ids[-1] if before is None else "",
         "rows": [_row(one, seen, live) for one in rows],
-        "running": sum(one.ended_at is None for one in rows),
+        "running": running,
         "before": before,
         "next": min(over) if more and over else None,
         "several": len(aliases()) > 1,

@@ -34,6 +34,7 @@ class SignIn(LoginView):
             "mount": mount(),
             "host": self.request.get_host(),
             "environment": settings.environment,
+            "environment_short": settings.environment_short,
             "environment_kind": settings.environment_kind,
             "backdrop": backdrop(),
             **preferences(self.request),

@@ -41,6 +41,16 @@ ACTIONS = (
 )
 
 
+#: Seconds between two updates of a page, as they are offered.
+INTERVALS = (
+    (0, gettext_lazy("As it happens")),
+    (1, gettext_lazy("Every second")),
+    (5, gettext_lazy("Every 5 seconds")),
+    (15, gettext_lazy("Every 15 seconds")),
+    (60, gettext_lazy("Every minute")),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """One page of the rail: ``needs`` is the permission without which it is not there.
@@ -78,11 +88,15 @@ def shell(
     state: LiveState | None = None,
     alias: str = links.DEFAULT,
     queue: str | None = None,
+    document: str = "",
+    counted: tuple[str, str] = ("", ""),
 ) -> dict[str, Any]:
     """Return the context that ``layout.html`` needs.
 
     ``page`` is the rail's entry that is current. ``trail`` are (word, address) pairs of the
     breadcrumb before the page itself. ``queue``: the queue whose permissions the buttons follow.
+    ``document`` is the title of the document where *title* and *trail* do not make it; ``counted``
+    the number before it, as text, and the id of the live element that goes on to show it.
     """
     settings = get_settings()
     at = mount()
@@ -100,7 +114,11 @@ def shell(
         "title": visible(title),
         "trail": [(visible(word), href) for word, href in trail],
         "mount": at,
+        "document": visible(document) or _document(title, trail),
+        "count": "" if counted[0] == "0" else counted[0],
+        "count_id": counted[1],
         "environment": settings.environment,
+        "environment_short": settings.environment_short,
         "environment_kind": settings.environment_kind,
         "environment_note": settings.environment_note,
         "servers": _servers(state) if sees else [],
@@ -115,6 +133,7 @@ def shell(
         "now": timezone.now(),
         "live_socket": f"{at}ws/" if asgi.active() else "",
         "live_poll": f"{at}live/poll/",
+        "intervals": INTERVALS,
         "login_url": login_url(),
         "user_name": name,
         "user_initials": initials(name),
@@ -130,6 +149,7 @@ def preferences(request: HttpRequest) -> dict[str, Any]:
         "density": cookies.choice(request, cookies.DENSITY, cookies.DENSITIES),
         "keys": cookies.choice(request, cookies.KEYS, ("on", "off")),
         "zone": cookies.choice(request, cookies.ZONE, cookies.ZONES),
+        "rail": cookies.choice(request, cookies.RAIL, cookies.RAILS),
     }
 
 
@@ -140,6 +160,13 @@ def show(
     response = django_render(request, f"queuecore_dashboard/{template}", context, status=status)
     flash.clear(request, response)
     return response
+
+
+def _document(title: str, trail: Sequence[tuple[str, str]]) -> str:
+    """The title of the document: the page, and what it lies in except for the rail's own places."""
+    places = {str(place.word) for place in PLACES}
+    words = [title, *(word for word, _href in reversed(trail) if word not in places)]
+    return " · ".join(map(visible, words))
 
 
 def _rail(request: HttpRequest, state: LiveState) -> tuple[list[dict[str, Any]], dict[str, str]]:

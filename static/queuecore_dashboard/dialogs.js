@@ -23,7 +23,10 @@ document.addEventListener("click", (event) => {
   if (asks && dialog && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
     event.preventDefault();
     event.stopPropagation();
-    opener = asks;
+    // A menu gives way to what it opens, and has the focus again afterwards.
+    const menu = asks.closest("details[data-menu]");
+    if (menu) menu.open = false;
+    opener = menu?.querySelector("summary") ?? asks;
     if (asks.tagName === "A") {
       load("GET", asks.getAttribute("href"));
     } else {

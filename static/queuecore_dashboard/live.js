@@ -315,12 +315,21 @@ function badge() {
   element.dataset.state = name;
   const text = element.querySelector("[data-live-word]");
   if (text.textContent !== word(name)) text.textContent = word(name);
+  const why = document.querySelector("[data-live-why]");
+  const sentence = why?.getAttribute(`data-why-${name}`) ?? "";
+  if (why && why.textContent !== sentence) why.textContent = sentence;
   const limit = name === "polling" ? POLL_S + FRESH_S : FRESH_S;
   showAge(element.querySelector("[data-live-age]"), old > limit ? at : null);
   for (const button of document.querySelectorAll("[data-live-pause]")) {
     button.setAttribute("aria-pressed", String(chosen.paused));
   }
-  for (const select of document.querySelectorAll("[data-live-interval]")) {
+  for (const button of document.querySelectorAll("[data-live-every], [data-live-stop]")) {
+    const mine = button.dataset.liveEvery === undefined
+      ? chosen.paused
+      : !chosen.paused && Number(button.dataset.liveEvery) === chosen.interval;
+    button.setAttribute("aria-pressed", String(mine));
+  }
+  for (const select of document.querySelectorAll("[data-live-interval]:not(:focus)")) {
     select.value = String(chosen.interval);
   }
 }
@@ -357,15 +366,41 @@ function pause(paused) {
   }
 }
 
+function choose(seconds) {
+  chosen.interval = seconds || 0;
+  remember();
+  send({ type: "interval", seconds: chosen.interval });
+  badge();
+}
+
 document.addEventListener("click", (event) => {
-  if (event.target.closest?.("[data-live-pause]")) pause(!chosen.paused);
+  const button = event.target.closest?.("[data-live-pause], [data-live-stop], [data-live-every]");
+  if (!button) return;
+  if ("livePause" in button.dataset) {
+    pause(!chosen.paused);
+    return;
+  }
+  if ("liveStop" in button.dataset) {
+    if (!chosen.paused) pause(true);
+  } else {
+    choose(Number(button.dataset.liveEvery));
+    if (chosen.paused) pause(false);
+  }
+  const menu = button.closest("details");
+  menu.open = false;
+  menu.querySelector("summary").focus();
 });
 
 document.addEventListener("change", (event) => {
-  if (!event.target.matches?.("[data-live-interval]")) return;
-  chosen.interval = Number(event.target.value) || 0;
-  remember();
-  send({ type: "interval", seconds: chosen.interval });
+  if (event.target.matches?.("[data-live-interval]")) choose(Number(event.target.value));
+});
+
+// Another tab of this browser chose: the choice is the reader's, not the tab's.
+addEventListener("storage", (event) => {
+  if (event.key !== STORED) return;
+  const now = { paused: false, interval: 0, ...remembered() };
+  if (now.interval !== chosen.interval) choose(now.interval);
+  if (now.paused !== chosen.paused) pause(now.paused);
 });
 
 document.addEventListener("visibilitychange", () => {

@@ -100,24 +100,28 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-// The theme changes at once and is kept by the same cookie that the form without a script sets.
+// Theme and rail change at once and are kept by the cookie that the form without a script sets.
 document.addEventListener("submit", (event) => {
   const button = event.submitter;
-  if (!button || button.name !== "theme") return;
+  if (!button || !["theme", "rail"].includes(button.name)) return;
   event.preventDefault();
   event.stopPropagation();
-  let theme = button.value;
+  let value = button.value;
   if (button.id === "theme") {
     const dark = getComputedStyle(root).colorScheme === "dark"
       || (root.dataset.theme === "system" && matchMedia("(prefers-color-scheme: dark)").matches);
-    theme = dark ? "light" : "dark";
+    value = dark ? "light" : "dark";
   }
-  root.dataset.theme = theme;
+  root.dataset[button.name] = value;
   for (const choice of document.querySelectorAll("[data-theme-choice]")) {
-    choice.setAttribute("aria-pressed", String(choice.value === theme));
+    choice.setAttribute("aria-pressed", String(choice.value === root.dataset.theme));
+  }
+  if (button.name === "rail") {
+    button.value = value === "narrow" ? "wide" : "narrow";
+    button.setAttribute("aria-pressed", String(value === "narrow"));
   }
   const form = new FormData(event.target);
-  form.set("theme", theme);
+  form.set(button.name, value);
   fetch(event.target.action, { method: "POST", body: form, redirect: "manual" });
 }, true);
 
@@ -162,16 +166,73 @@ document.addEventListener("focusin", (event) => {
   if (!event.target.closest("dialog")) place = rows().indexOf(event.target.closest("tr[data-row]"));
 });
 document.addEventListener("htmx:beforeRequest", (event) => {
+  if (event.detail.target?.id !== "stage") return;
   acted = event.detail.requestConfig.verb === "post";
+  leave();
 });
 document.addEventListener("htmx:afterSettle", (event) => {
-  if (!acted || event.detail.target?.id !== "stage") return;
+  if (event.detail.target?.id !== "stage" || returning) return;
+  const row = !acted || place < 0 ? undefined : rows().slice(0, place + 1).at(-1);
+  if (!acted) announce();
   acted = false;
-  if (document.activeElement !== document.body) return;
-  const row = place < 0 ? undefined : rows().slice(0, place + 1).at(-1);
-  const heading = document.querySelector("#page h1");
-  if (heading) heading.tabIndex = -1;
-  (row?.querySelector("th a") ?? heading)?.focus();
+  at = location.pathname + location.search;
+  if (document.activeElement === document.body) (row?.querySelector("th a") ?? heading())?.focus();
+});
+
+function heading() {
+  const found = document.querySelector("#page h1");
+  if (found) found.tabIndex = -1;
+  return found;
+}
+
+// A page that came without a load is one all the same: readers who do not see it are told its title.
+function announce() {
+  const region = document.getElementById("said");
+  if (region) setTimeout(() => region.textContent = document.title, 100);
+}
+
+// Back and forward: each page comes again as it is now, where it was scrolled to and with the focus
+// on what had led away from it.
+const left = new Map(); // address -> { y, id, href }
+let at = location.pathname + location.search;
+let returning = false;
+
+function leave() {
+  const focused = document.activeElement?.closest?.("#page a[href], #page :is(button, input, select, summary)[id]");
+  left.delete(at);
+  left.set(at, { y: scrollY, id: focused?.id, href: focused?.getAttribute("href") });
+  if (left.size > 50) left.delete(left.keys().next().value);
+}
+
+// Before htmx hears of it, the page that one leaves is still there.
+addEventListener("popstate", leave, true);
+document.addEventListener("htmx:historyCacheMiss", () => {
+  returning = true;
+});
+// A page that is gone by now says so by itself.
+document.addEventListener("htmx:historyCacheMissLoadError", () => location.reload());
+document.addEventListener("htmx:historyRestore", () => {
+  setTimeout(() => {
+    returning = false;
+    at = location.pathname + location.search;
+    const known = left.get(at);
+    const href = known?.href && `#page a[href="${CSS.escape(known.href)}"]`;
+    const back = (known?.id && document.getElementById(known.id)) || (href && document.querySelector(href));
+    (back || heading())?.focus({ preventScroll: true });
+    scrollTo(0, known?.y ?? 0);
+    announce();
+  });
+});
+
+// The number before the title goes on to be true.
+document.addEventListener("queuecore:patched", () => {
+  const page = document.querySelector("#page[data-count]");
+  const counted = page && document.getElementById(page.dataset.count);
+  if (!counted) return;
+  const shown = (counted.querySelector("[title]")?.title || counted.title || counted.textContent).trim();
+  const number = shown && shown !== "0" ? `(${shown}) ` : "";
+  const environment = root.dataset.environment ? `[${root.dataset.environment}] ` : "";
+  document.title = `${environment}${number}${page.dataset.title} · QueueCore`;
 });
 
 document.addEventListener("htmx:afterSettle", settle);

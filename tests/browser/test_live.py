@@ -157,12 +157,24 @@ def test_a_hidden_tab_is_silent_and_whole_when_it_is_seen_again(
     expect(card).to_have_text(str(before + 1))
 
 
-def test_an_interval_is_kept(ada: Callable[..., Visitor], emails: Queue) -> None:
+def test_an_interval_is_chosen_by_keyboard_and_kept(
+    ada: Callable[..., Visitor], emails: Queue
+) -> None:
     page = ada().go("/queues/emails/")
     expect_badge(page, "Live")
-    page.locator("details.menu summary").click()
-    page.locator("[data-live-interval]").select_option("5")
-    page.keyboard.press("Escape")
+    page.locator("body").press("Tab")
+    for _ in range(2):  # from the link that skips all this: product, badge
+        page.keyboard.press("Tab")
+    expect(page.locator("#live-menu")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-live-why]")).to_contain_text("within a second")
+    choice = page.locator("[data-live-every='5']")
+    for _ in range(3):
+        page.keyboard.press("Tab")
+    expect(choice).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(choice).to_be_hidden()
+    expect(page.locator("#live-menu")).to_be_focused()
     card = page.locator("#card-waiting")
     before = int(card.inner_text())
     emails.add("welcome")
@@ -171,8 +183,18 @@ def test_an_interval_is_kept(ada: Callable[..., Visitor], emails: Queue) -> None
     emails.add("welcome")
     expect(card).to_have_text(str(before + 2), timeout=PATIENT)
     assert time.monotonic() - begun > 2
+    # What was chosen is so in the next page, and in another tab of the browser at once.
     page.reload()
-    assert page.locator("[data-live-interval]").input_value() == "5"
+    expect(choice).to_have_attribute("aria-pressed", "true")
+    other = page.context.new_page()
+    other.goto(page.url)
+    expect_badge(other, "Live")
+    page.locator("#live-menu").click()
+    page.get_by_role("button", name="Paused").click()
+    for one in (page, other):
+        expect_badge(one, "Paused")
+        expect(one.locator("[data-live-why]")).to_contain_text("stands still")
+    assert page.evaluate("JSON.parse(localStorage['queuecore_dashboard.live']).interval") == 5
 
 
 def test_ages_tick_and_times_are_the_reader_s(ada: Callable[..., Visitor], emails: Queue) -> None:

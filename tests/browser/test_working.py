@@ -228,6 +228,67 @@ def test_after_an_action_the_keyboard_goes_on_where_it_was(
     expect(page.get_by_role("heading", name="emails")).to_be_focused()
 
 
+def test_a_page_that_one_is_led_to_has_the_focus_and_says_its_title(
+    ada: Callable[..., Visitor], many: Queue
+) -> None:
+    page = ada(height=500).go("/queues/emails/jobs/?state=failed")
+    said = page.locator("#said")
+    row = page.locator("tr[data-row] th a").nth(25)
+    row.focus()
+    row.press("Enter")
+    expect(page.locator("#job-state")).to_contain_text("Failed")
+    expect(page.get_by_role("heading", level=1)).to_be_focused()
+    expect(said).to_contain_text("emails")
+    assert page.evaluate("scrollY") == 0
+    # There and back: the list is where it was, and so is the focus.
+    page.go_back()
+    expect(row).to_be_focused()
+    expect(said).to_contain_text(re.compile(r"\(61\) Failed · emails"))
+    assert page.evaluate("scrollY") > 300
+    page.go_forward()
+    expect(page.locator("#job-state")).to_contain_text("Failed")
+    expect(page.get_by_role("heading", level=1)).to_be_focused()
+    # What does not come with a page is still the same one and works.
+    page.keyboard.press("Control+k")
+    expect(page.locator("#palette-hits li").first).to_be_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("g")
+    page.keyboard.press("q")
+    expect(page.get_by_role("heading", level=1, name="Queues")).to_be_focused()
+
+
+def test_the_number_in_the_title_and_the_rail(ada: Callable[..., Visitor], emails: Queue) -> None:
+    page = ada().go("/queues/emails/jobs/?state=delayed")
+    expect(page).to_have_title("[staging] (1) Delayed · emails · QueueCore")
+    expect(page.locator("[data-live-badge]")).to_contain_text("Live")
+    emails.add("welcome", delay=3600)
+    expect(page).to_have_title("[staging] (2) Delayed · emails · QueueCore")
+    fold = page.get_by_role("button", name="Show icons only")
+    fold.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_load_state("networkidle")
+    rail = page.locator(".rail")
+    assert rail.bounding_box()["width"] == 56
+    expect(fold).to_be_focused()
+    page.reload()
+    assert rail.bounding_box()["width"] == 56
+    assert page.locator(".rail a").first.get_attribute("title") == "Overview"
+
+
+def test_another_language_is_chosen_in_the_dialog(
+    ada: Callable[..., Visitor], emails: Queue
+) -> None:
+    page = ada().go("/queues/emails/")
+    page.locator(".bar details.menu summary").click()
+    page.get_by_role("link", name="Preferences").click()
+    page.get_by_label("Language").select_option("de")
+    page.locator("#prefer-live").select_option("15")
+    page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    expect(page.locator("html")).to_have_attribute("lang", "de")
+    expect(page).to_have_url(re.compile("/queues/emails/$"))
+    expect(page.locator("[data-live-every='15']")).to_have_attribute("aria-pressed", "true")
+
+
 @pytest.mark.parametrize("late", ["first", "last"])
 def test_the_page_asked_for_last_stays(
     late: str, ada: Callable[..., Visitor], emails: Queue

@@ -113,7 +113,7 @@ def test_the_page_shows_what_the_socket_would_send(name: str, admin: Client, ema
 
 
 def test_ids_on_a_page_are_unique(admin: Client, emails: Queue) -> None:
-    admin.post("/preferences/", {"pin": "default!emails"})
+    admin.post("/preferences/keep/", {"pin": "default!emails"})
     for _topic, _ids, path in TOPICS.values():
         found = re.findall(r' id="([^"]+)"', admin.get(path).content.decode())
         assert len(found) == len(set(found)), sorted(id for id in found if found.count(id) > 1)

@@ -123,6 +123,7 @@ PAGES: dict[str, tuple[Made, set[str]]] = {
     "confirm_duplicate": (
         lambda p: [f"{p.job_url}confirm/duplicate/"], {"queue", "job", "name", "data"},
     ),
+    "preferences": (lambda p: ["/preferences/"], set()),
     "live_poll": (lambda p: [f"/live/poll/?{urlencode({'topic': p.queue})}"], set()),
     "login": (lambda p: [f"/login/?{urlencode({'next': p.queue})}"], set()),
     "missing": (lambda p: ["/queues/nothing/here/"], set()),
