@@ -15,9 +15,10 @@ from urllib.parse import urlsplit
 
 from django.conf import global_settings, settings
 from django.contrib.auth.views import redirect_to_login
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import BadRequest, PermissionDenied, SuspiciousOperation
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http.multipartparser import MultiPartParserError
 from django.shortcuts import resolve_url
 from django.template.response import SimpleTemplateResponse
 from django.urls import reverse
@@ -28,6 +29,7 @@ from django.views.decorators.csrf import csrf_protect
 
 from queuecore import access, audit
 from queuecore.conf import get_settings as core_settings
+from queuecore.connected import hurried
 from queuecore.errors import JobNotFound, ServerUnavailable
 
 from .headers import secure
@@ -50,10 +52,8 @@ def guarded(
         @functools.wraps(view)
         def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             language = language_of(request)
-            with translation.override(language):
-                response = _answer(view, request, args, kwargs, methods, needs, anonymous)
-                if isinstance(response, SimpleTemplateResponse):
-                    response.render()  # now, since later it would speak the host's language
+            with translation.override(language), hurried():
+                response = _try(view, request, args, kwargs, methods, needs, anonymous)
             response.headers["Content-Language"] = language
             patch_vary_headers(response, ("Cookie", "HX-Request", "Accept-Language"))
             return secure(request, response)
@@ -63,6 +63,25 @@ def guarded(
         return wrapped
 
     return decorate
+
+
+def _try(
+    view: View, request: HttpRequest, args: Any, kwargs: dict[str, Any], *rest: Any
+) -> HttpResponseBase:
+    """Answer; what went wrong without anybody having foreseen it has our look, too."""
+    from .pages import errors
+
+    try:
+        response = _answer(view, request, args, kwargs, *rest)
+        if isinstance(response, SimpleTemplateResponse):
+            response.render()  # now, since later it would speak the host's language
+    except (SuspiciousOperation, BadRequest, MultiPartParserError):
+        raise  # Django makes a 400 of these
+    except Exception as error:
+        if settings.DEBUG or settings.DEBUG_PROPAGATE_EXCEPTIONS:
+            raise  # its page for developers says more
+        response = errors.broken(request, error)
+    return response
 
 
 def _answer(

@@ -5,10 +5,16 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from django.core.signals import got_request_exception
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.utils.log import log_response
 from django.utils.translation import gettext as _
 
-from .shell import shell, show
+from ..conf import get_settings
+from ..guard import mount
+from .shell import preferences, shell, show
 
 
 def forbidden(request: HttpRequest, text: str) -> HttpResponse:
@@ -45,6 +51,37 @@ def away(request: HttpRequest, error: Exception) -> HttpResponse:
     }
     response = _show(request, "errors/away.html", context, 503)
     response.headers["Retry-After"] = "5"
+    return response
+
+
+def broken(request: HttpRequest, error: Exception) -> HttpResponse:
+    """Say that it is our fault; tell the host's log and whoever listens, as Django itself does.
+
+    Nothing on the page asks Redis, the session or the database, which may be what is broken.
+    """
+    got_request_exception.send(sender=None, request=request)
+    settings = get_settings()
+    context = {
+        "title": _("Error"),
+        "mount": mount(),
+        "here": request.get_full_path() if request.method == "GET" else mount(),
+        "now": timezone.now(),
+        "environment": settings.environment,
+        "environment_short": settings.environment_short,
+        "environment_kind": settings.environment_kind,
+        "explanation": _("The error is in the log of the web server."),
+        **preferences(request),
+    }
+    dialog = request.headers.get("X-Queuecore-Dialog") == "1"
+    template = f"queuecore_dashboard/errors/{'dialog' if dialog else '500'}.html"
+    response = render(request, template, context, status=500)
+    log_response(
+        "Internal Server Error: %s",
+        request.path,
+        response=response,
+        request=request,
+        exception=error,
+    )
     return response
 
 

@@ -79,7 +79,17 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "remove_many": ("POST", ("remove", "bulk")),
 }
 # These answer anybody, or answer by themselves: each has tests of its own.
-APART = {"login", "logout", "operation", "steer_operation", "audit_entry", "live_poll", "missing"}
+APART = {
+    "healthz",
+    "readyz",
+    "login",
+    "logout",
+    "operation",
+    "steer_operation",
+    "audit_entry",
+    "live_poll",
+    "missing",
+}
 
 # Which job each action is tried on.
 JOBS = {

@@ -123,6 +123,8 @@ PAGES: dict[str, tuple[Made, set[str]]] = {
     "confirm_duplicate": (
         lambda p: [f"{p.job_url}confirm/duplicate/"], {"queue", "job", "name", "data"},
     ),
+    "healthz": (lambda p: ["/healthz"], set()),
+    "readyz": (lambda p: ["/readyz"], set()),
     "preferences": (lambda p: ["/preferences/"], set()),
     "live_poll": (lambda p: [f"/live/poll/?{urlencode({'topic': p.queue})}"], set()),
     "login": (lambda p: [f"/login/?{urlencode({'next': p.queue})}"], set()),
