@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+from .wire.absence import hurried
 from .wire.calls.base import Call, Command, Operation
 from .wire.connections import Connection, get_connection
+
+__all__ = ["Connected", "hurried"]
 
 T = TypeVar("T")
 

@@ -7,6 +7,7 @@ from django.utils.translation import get_language
 from django.views.decorators.http import require_safe
 
 from queuecore import access
+from queuecore.connected import hurried
 from queuecore.inspect import Inspector
 
 from ..guard import mount
@@ -30,7 +31,8 @@ def poll(request: HttpRequest) -> HttpResponseBase:
     viewer = viewer_of(request.user, get_language() or "", mount())
     if topic is None or not good_ids(ids) or not viewer.may_watch(topic):
         return _answer(request, {"topic": text[:1_000], "gone": True})
-    state = read(topic, ids)
+    with hurried():
+        state = read(topic, ids)
     shown = [state[topic.alias]] if topic.alias else list(state.connections.values())
     read_at = max((one.read_at for one in shown if one.read_at), default=None)
     patches = fragments(state, topic, viewer, ids)

@@ -15,6 +15,7 @@ import socket
 import threading
 import time
 from collections.abc import AsyncGenerator, Iterable
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
@@ -36,6 +37,7 @@ from ..errors import (
     ServerUnavailable,
 )
 from . import embedded, resp
+from .absence import LOOK, Absence
 from .calls.base import Argument, Call, Command, Operation, Request
 from .clock import Clock
 from .link import ELSEWHERE, Link
@@ -87,7 +89,10 @@ class Connection:
         self.alias = alias
         self.prefix = prefix
         self.clock = Clock()
+        self.absence = Absence(self.answers)
         self._url = url
+        self._embedded: tuple[Path, str] | None = None
+        self._reviving = threading.Lock()
         self._lock = threading.Lock()
         self._pool: redis.ConnectionPool | None = None
         self._turns = threading.Semaphore(TURNS)
@@ -112,6 +117,7 @@ class Connection:
         other = Connection(self.alias, self._url, self.prefix)
         other._client_name = client_name
         other.clock = self.clock
+        other.absence = self.absence
         return other
 
     async def anow(self) -> int:
@@ -138,7 +144,7 @@ class Connection:
         try:
             sock = pool.get_connection()
         except (redis.RedisError, OSError) as error:
-            self.revive()
+            self.revive(error)
             raise self.unreachable(error, sent=False) from error
         try:
             sock.send_packed_command(_packed(requests))
@@ -169,7 +175,7 @@ class Connection:
         try:
             sock = await pool.get_connection()
         except (redis.RedisError, OSError) as error:
-            await asyncio.to_thread(self.revive)
+            await asyncio.to_thread(self.revive, error)
             raise self.unreachable(error, sent=False) from error
         try:
             await sock.send_packed_command(_packed(requests))
@@ -279,7 +285,12 @@ class Connection:
                 "environment variable QUEUECORE_URL, such as redis://localhost:6379/0 "
                 "(the embedded server is for DEBUG only)"
             )
-        return embedded.ensure(conf.project_dir())
+        # Once: every socket needs its address, and one that is away is revived (or waited for)
+        # where a socket fails, not in an event loop that opens another.
+        place = conf.project_dir()
+        if self._embedded is None or self._embedded[0] != place:
+            self._embedded = (place, embedded.ensure(place))
+        return self._embedded[1]
 
     def shares_server(self, other: Connection) -> bool:
         """Whether *other* speaks to the same database of the same server."""
@@ -301,13 +312,36 @@ class Connection:
         """Decode an answer, or raise the error that it is."""
         return _decode(request, answer)
 
-    def revive(self) -> None:
-        """Start the embedded server again if it is ours and gone; at most once a second."""
-        if self._url is None and time.monotonic() - self._ensured > 1:
+    def revive(self, error: BaseException) -> None:
+        """Start the embedded server again if it is ours and gone; at most once a second.
+
+        *error* is what a new socket met: where that waited in vain, the server is there, but it
+        stands still, and nothing can be started in its place.
+        """
+        if self._url is not None or _in_vain(error):
+            return
+        if time.monotonic() - self._ensured > 1 and self._reviving.acquire(blocking=False):
             self._ensured = time.monotonic()
             # What goes wrong is told by the next attempt to connect, in its own words.
-            with contextlib.suppress(QueueCoreError):
-                embedded.ensure(conf.project_dir())
+            try:
+                with contextlib.suppress(QueueCoreError):
+                    embedded.ensure(conf.project_dir())
+            finally:
+                self._reviving.release()
+
+    def answers(self) -> bool:
+        """Whether the server answers a socket of its own within :data:`.absence.LOOK` seconds."""
+        kind = _socket_class(self.url(), redis)
+        sock = kind(**self._options(kind) | {"socket_timeout": LOOK})
+        try:
+            sock.connect()
+            sock.send_command("PING")
+            _read(sock)
+        except (redis.RedisError, OSError):
+            return False
+        finally:
+            sock.disconnect()
+        return True
 
     def _sync_pool(self) -> redis.ConnectionPool:
         if self._pool is None or self._pid != os.getpid():
@@ -458,6 +492,13 @@ async def _aread(sock: Any) -> Any:
         return await sock.read_response()
     except redis.ResponseError as error:
         return error
+
+
+def _in_vain(error: BaseException | None) -> bool:
+    """Whether *error*, or what led to it, is an answer that did not come in time."""
+    while error is not None and not isinstance(error, redis.TimeoutError | TimeoutError):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _elsewhere(answers: list[Any]) -> bool:

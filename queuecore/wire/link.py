@@ -48,7 +48,7 @@ class Link:
         try:
             self._stream = _Stream(await self._connection.connect(self._client_name))
         except (redis.RedisError, OSError) as error:
-            await asyncio.to_thread(self._connection.revive)
+            await asyncio.to_thread(self._connection.revive, error)
             raise self._connection.unreachable(error, sent=False) from error
         self._connection.clock.forget()
 

@@ -94,14 +94,19 @@ def _blocking(connection: Connection, request: Request) -> Any:
             asked = time.monotonic()
             connection.clock.set(_blocking(connection, TIME), asked, time.monotonic())
         return connection.clock.now_ms()
+    connection.absence.spare()
     pause, deadline = _FIRST_PAUSE, time.monotonic() + PATIENCE
     while True:
         try:
-            return connection.exchange(request)
+            answer = connection.exchange(request)
         except ServerUnavailable as error:
             connection.clock.forget()
             if not _worth_repeating(request, error, deadline - pause):
+                connection.absence.note(error)
                 raise
+        else:
+            connection.absence.over()
+            return answer
         time.sleep(pause)
         pause = min(pause * 2, _LONGEST_PAUSE)
 
@@ -115,11 +120,15 @@ async def _awaited(connection: Connection, request: Request) -> Any:
     pause, deadline = _FIRST_PAUSE, time.monotonic() + PATIENCE
     while True:
         try:
-            return await connection.aexchange(request)
+            answer = await connection.aexchange(request)
         except ServerUnavailable as error:
             connection.clock.forget()
             if not _worth_repeating(request, error, deadline - pause):
+                connection.absence.note(error)
                 raise
+        else:
+            connection.absence.over()
+            return answer
         await asyncio.sleep(pause)
         pause = min(pause * 2, _LONGEST_PAUSE)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import shutil
@@ -13,12 +14,14 @@ import time
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 
 from queuecore.errors import ConfigurationError, ServerUnavailable
-from queuecore.wire import embedded, launcher
+from queuecore.wire import connections, embedded, launcher
+from queuecore.wire.calls.base import Command
 from queuecore.wire.launcher import Place
 
 pytestmark = pytest.mark.skipif(
@@ -36,6 +39,7 @@ for line in sys.stdin:
     print(embedded.ensure(project), flush=True)
 """
 ROOT = Path(__file__).resolve().parents[2]
+PING = Command(("PING",), bool)
 
 
 class User:
@@ -164,6 +168,31 @@ def test_data_outlives_a_killed(victim: str, project: Path, users: Callable[[], 
     assert client(url).get("kept") == victim
     until(lambda: len(launchers(place)) == 1)
     assert len(servers(place)) == 1
+
+
+def test_a_server_that_stands_still_is_not_started_over_and_over(
+    project: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks it is told after the deadline of the answer, not after that of a start."""
+    settings.BASE_DIR, settings.DEBUG = project, True
+    monkeypatch.setattr(connections, "ANSWER_TIMEOUT", 0.3)
+    connection = connections.Connection("default", None, "bull")
+    assert connection.run(PING)
+    (server,) = servers(Place(project))
+    started: list[Path] = []
+    monkeypatch.setattr(embedded, "ensure", started.append)
+    os.kill(server, signal.SIGSTOP)
+    try:
+        for _ in range(2):  # over the socket that is open, then over another one
+            with pytest.raises(ServerUnavailable):
+                connection.run(PING)
+            with pytest.raises(ServerUnavailable):
+                asyncio.run(connection.link().send(PING))
+    finally:
+        os.kill(server, signal.SIGCONT)
+    assert started == []
+    assert connection.run(PING)
+    connection.close()
 
 
 def test_two_servers_never_run_when_launchers_are_killed_in_a_row(

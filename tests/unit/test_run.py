@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from queuecore.errors import QueueCoreError, ServerUnavailable, SynchronousCall
+from queuecore.wire import absence
 from queuecore.wire import run as running
+from queuecore.wire.absence import Absence, hurried
 from queuecore.wire.calls.base import NOW, Call, Command, Operation
 from queuecore.wire.clock import Clock, FixedClock
 
@@ -26,6 +28,7 @@ class Connection:
         self.answers = list(answers)
         self.asked: list[Any] = []
         self.clock = clock or FixedClock(1000)
+        self.absence = Absence(lambda: self.exchange(READ) == "PONG")
 
     def exchange(self, request: Any) -> Any:
         self.asked.append(request)
@@ -162,3 +165,27 @@ def test_the_operations_of_one_loop_do_not_wait_for_each_other() -> None:
         return [quick, await slow]
 
     assert asyncio.run(main()) == ["quick", "slow"]
+
+
+def test_who_is_in_a_hurry_asks_no_server_that_is_known_to_be_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    connection = Connection(UNKNOWN, 1, UNKNOWN, "silence", "PONG", 2)
+    with pytest.raises(ServerUnavailable):
+        running.run(connection, WRITE)
+    assert running.run(connection, WRITE) == 1  # who has time asks all the same
+    with hurried():
+        with pytest.raises(ServerUnavailable):
+            running.run(connection, WRITE)
+        asked = len(connection.asked)
+        for _ in range(3):
+            with pytest.raises(ServerUnavailable, match="did not answer") as caught:
+                running.run(connection, WRITE)
+            assert not caught.value.sent
+        assert len(connection.asked) == asked
+        monkeypatch.setattr(absence, "REMEMBERED", 0)
+        monkeypatch.setattr(absence, "LOOK", 0)
+        connection.absence.note(UNKNOWN)
+        with pytest.raises(ServerUnavailable):  # looked, and it is silent
+            running.run(connection, WRITE)
+        assert running.run(connection, WRITE) == 2
