@@ -49,8 +49,34 @@ Moment = int | timedelta
 """Milliseconds since the epoch, or how long ago."""
 
 
+# What can be wrong with a filter's text: the kind of it, and what is said.
+_WRONG = {
+    "long": "a filter has at most %(most)s characters, not %(count)s",
+    "state": "%(word)r is no state of jobs%(hint)s; the states are %(known)s",
+    "shape": "%(word)r is no filter",
+    "open": "a quotation mark is not closed: %(word)s",
+    "empty": "%(word)s needs a value",
+    "colon": "write %(name)s:%(value)s, with a colon",
+    "sign": "write %(name)s>%(value)s or %(name)s<%(value)s",
+    "unknown": "%(word)r is no word of a filter%(hint)s; there are %(known)s",
+    "surrogate": "the filter holds a lone surrogate, which is no valid text",
+    "number": "%(word)s: that is no whole number",
+    "duration": "%(name)s: %(value)r is no duration; write 90s, 15m, 2h, 7d or 4w",
+    "time": "%(name)s: %(value)r is no time; write 2026-11-24 or 2026-11-24T15:00Z",
+}
+
+
 class InvalidFilter(InvalidOption):
-    """A filter's text that cannot be understood; the message says which word, and what would be."""
+    """A filter's text that cannot be understood; the message says which word, and what would be.
+
+    ``kind`` says in one word what is wrong, ``given`` which words it is said with: for those who
+    say it in another language.
+    """
+
+    def __init__(self, kind: str, **given: Any) -> None:
+        super().__init__(_WRONG[kind] % given)
+        self.kind = kind
+        self.given = given
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +105,8 @@ class Filter:
 
     def __post_init__(self) -> None:
         if self.state not in STATES:
-            raise InvalidFilter(
-                f"{self.state!r} is no state of jobs{did_you_mean(self.state, STATES)}; "
-                f"the states are {', '.join(STATES)}"
-            )
+            hint, known = did_you_mean(self.state, STATES), ", ".join(STATES)
+            raise InvalidFilter("state", word=self.state, hint=hint, known=known)
 
     @classmethod
     def parse(cls, state: str, text: str = "") -> Filter:
@@ -96,7 +120,7 @@ class Filter:
             InvalidFilter: a word is not understood, or there is no such state.
         """
         if len(text) > LENGTH:
-            raise InvalidFilter(f"a filter has at most {LENGTH} characters, not {len(text)}")
+            raise InvalidFilter("long", most=LENGTH, count=len(text))
         found = cls(state)
         for word in _words(text):
             found = _with(found, word)
@@ -119,7 +143,7 @@ class Filter:
     def from_dict(cls, value: Any) -> Filter:
         """Read what :meth:`as_dict` gave. Raises InvalidFilter."""
         if not isinstance(value, dict):
-            raise InvalidFilter(f"{value!r} is no filter")
+            raise InvalidFilter("shape", word=value)
         return cls.parse(str(value.get("state", "")), str(value.get("query", "")))
 
     def pinned(self, now_ms: int) -> Filter:
@@ -398,7 +422,7 @@ def _words(text: str) -> Iterator[tuple[str, str, str]]:
     while at < len(text):
         found = _WORD.match(text, at)
         if found is None:
-            raise InvalidFilter(f"a quotation mark is not closed: {text[at:].strip()}")
+            raise InvalidFilter("open", word=text[at:].strip())
         at = found.end()
         parts = _SPLIT.fullmatch(found[1])
         name, sign, value = parts.groups() if parts else ("", ":", found[1])
@@ -408,13 +432,13 @@ def _words(text: str) -> Iterator[tuple[str, str, str]]:
 def _with(found: Filter, word: tuple[str, str, str]) -> Filter:
     name, sign, value = word
     if not value:
-        raise InvalidFilter(f"{name}{sign} needs a value")
+        raise InvalidFilter("empty", word=f"{name}{sign}")
     _checked_text(value)
     if not name:
         return replace(found, name=f"*{value.strip('*')}*")
     if name in _TEXTS or name == "error":
         if sign != ":":
-            raise InvalidFilter(f"write {name}:{value}, with a colon")
+            raise InvalidFilter("colon", name=name, value=value)
         return _changed(found, {name: value})
     if name in _NUMBERS:
         least, most = _numbers(name, sign, value)
@@ -426,11 +450,9 @@ def _with(found: Filter, word: tuple[str, str, str]) -> Filter:
         if f"{name}{sign[0]}" == ago:
             return _changed(found, {field: _ago(name, value)})
     if name in _KNOWN:
-        raise InvalidFilter(f"write {name}>{value} or {name}<{value}")
-    raise InvalidFilter(
-        f"{name!r} is no word of a filter{did_you_mean(name, _KNOWN)}; "
-        f"there are {', '.join(_KNOWN)}"
-    )
+        raise InvalidFilter("sign", name=name, value=value)
+    hint, known = did_you_mean(name, _KNOWN), ", ".join(_KNOWN)
+    raise InvalidFilter("unknown", word=name, hint=hint, known=known)
 
 
 def _changed(filter: Filter, changes: dict[str, Any]) -> Filter:
@@ -441,7 +463,7 @@ def _checked_text(value: str) -> None:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise InvalidFilter("the filter holds a lone surrogate, which is no valid text") from None
+        raise InvalidFilter("surrogate") from None
 
 
 def _numbers(name: str, sign: str, value: str) -> tuple[int | None, int | None]:
@@ -451,7 +473,7 @@ def _numbers(name: str, sign: str, value: str) -> tuple[int | None, int | None]:
             return (_whole(low) if low else None), (_whole(high) if high else None)
         number = _whole(value)
     except ValueError:
-        raise InvalidFilter(f"{name}{sign}{value}: that is no whole number") from None
+        raise InvalidFilter("number", word=f"{name}{sign}{value}") from None
     return {
         ":": (number, number),
         ">": (number + 1, None),
@@ -470,7 +492,7 @@ def _whole(text: str) -> int:
 def _ago(name: str, value: str) -> timedelta:
     found = re.fullmatch(r"([0-9]{1,9})([a-z])", value)
     if found is None or found[2] not in _UNITS:
-        raise InvalidFilter(f"{name}: {value!r} is no duration; write 90s, 15m, 2h, 7d or 4w")
+        raise InvalidFilter("duration", name=name, value=value)
     return min(timedelta(seconds=int(found[1]) * _UNITS[found[2]]), timedelta(days=36_500))
 
 
@@ -480,9 +502,7 @@ def _moment(name: str, value: str) -> int:
         at = at if at.tzinfo else at.replace(tzinfo=UTC)
         return (at - datetime(1970, 1, 1, tzinfo=UTC)) // _MS
     except (ValueError, OverflowError):
-        raise InvalidFilter(
-            f"{name}: {value!r} is no time; write 2026-11-24 or 2026-11-24T15:00Z"
-        ) from None
+        raise InvalidFilter("time", name=name, value=value) from None
 
 
 def _written(filter: Filter) -> Iterator[str]:

@@ -14,7 +14,7 @@ from queuecore.models import Operation
 from .. import links
 from ..confirmations import confirmed
 from ..draw import operation_cells
-from ..draw.values import visible
+from ..draw.filter_words import explained
 from ..guard import guarded
 from ..plans.operations import RATES, TYPED, Order, operation_plan
 from .base import answer, form_key, reason_of
@@ -26,7 +26,7 @@ def start(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> HttpR
     try:
         order = Order.parse(request.POST)
     except InvalidOption as error:
-        return answer(request, "error", visible(error))
+        return answer(request, "error", explained(error))
     token = confirmed(request, "operation", alias, queue, order.target)
     if token is None or "count" in request.POST:
         _refuse(request, order, alias, queue)
@@ -51,7 +51,7 @@ def start(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> HttpR
     except audit.AlreadyDone:
         return answer(request, "info", _("That was started already, by the first click."))
     except InvalidOption as error:
-        return answer(request, "error", visible(error))
+        return answer(request, "error", explained(error))
     mount = request.viewer.mount  # type: ignore[attr-defined]
     text = _("Started: %(what)s.") % {"what": operation_cells.word(made.action, made.state)}
     return answer(request, "done", text, links.operation_url(mount, made.pk))

@@ -63,7 +63,7 @@ def strip(peers: Sequence[Any], this: str, url: Callable[[str], str]) -> SafeStr
     return element(
         "svg",
         bars,
-        class_="peers",
+        class_="peer-strip",
         width=wide,
         height=_HIGH + 5,
         viewBox=f"0 0 {wide} {_HIGH + 5}",

@@ -1,7 +1,8 @@
 """A job's story: three lanes (waiting, active, delayed) on one axis of time.
 
 BullMQ keeps four moments of a job: added, last start, finished, due. What lies between them is
-drawn as what it is; earlier attempts, whose times nobody kept, are one band that says so.
+drawn as what it is; earlier attempts, whose times nobody kept, stand evenly in one band that says
+so. The axis is to scale until a span would hide another: then the longer one is broken.
 """
 
 from __future__ import annotations
@@ -17,15 +18,19 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from .icons import icon
 from .markup import element
 from .states import label, state_icon
-from .values import duration_text
+from .values import dated, duration_text, moment
 
 LANES = ("waiting", "active", "delayed")
 _Y = {"waiting": 24, "active": 58, "delayed": 94}  # the middle of each lane
 _HEIGHT, _AXIS_Y = 138, 118
 _LEAST = 0.012  # of the axis: what happened is seen, however short
-_UNEVEN = 0.7  # a span longer than this share of everything is broken
+_READABLE = 0.08  # of a broken axis: what is short has room for its time
+_UNEVEN, _BROKEN = 10, 6  # a span so many times the next shorter one is drawn so many times as long
+_AT = 0.94  # where in its span a break stands: beside the text in the middle
+_EARLIER = 8  # so many earlier attempts are drawn one by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,8 @@ class Span:
     failed: bool = False
     unknown: bool = False  # earlier attempts: it happened, its times were not kept
     open: bool = False  # still going on
+    number: int = 0  # of the attempt
+    earlier: int = 0  # attempts within it, all of which failed if ``failed``
 
     @property
     def seconds(self) -> float:
@@ -63,7 +70,19 @@ def spans(row: Any, now: datetime) -> list[Span]:
         words = ngettext("%(count)s earlier attempt", "%(count)s earlier attempts", earlier) % {
             "count": earlier
         }
-        told.append(Span("waiting", at, max(start, at), words, unknown=True))
+        # A stalled attempt did not fail, and nobody knows which it was.
+        lost = (row.attempts_made or 0) - (row.finished_on is not None or row.state == "delayed")
+        told.append(
+            Span(
+                "waiting",
+                at,
+                max(start, at),
+                words,
+                failed=lost >= earlier,
+                unknown=True,
+                earlier=earlier,
+            )
+        )
     elif start > at:
         # A first delay is known from its length: it began when the job was added.
         until = min(start, at + timedelta(milliseconds=row.initial_delay_ms))
@@ -74,19 +93,23 @@ def spans(row: Any, now: datetime) -> list[Span]:
             told.append(Span("waiting", at, start))
     number = f"#{tries}" if tries else ""
     if finished is not None and finished >= start:
-        told.append(Span("active", start, finished, number, failed=row.state == "failed"))
+        failed = row.state == "failed"
+        told.append(Span("active", start, finished, number, failed=failed, number=tries))
         return told
     if row.state == "active":
-        told.append(Span("active", start, max(now, start), number, open=True))
+        told.append(Span("active", start, max(now, start), number, open=True, number=tries))
         return told
     # Between two attempts: the last one ended when the back-off began, if it is known.
     if row.state == "delayed" and row.due:
         ended = max(start, min(now, row.due - timedelta(milliseconds=row.delay_ms or 0)))
-        told.append(Span("active", start, ended, number, failed=bool(row.failed_reason)))
+        failed = bool(row.failed_reason)
+        told.append(Span("active", start, ended, number, failed=failed, number=tries))
         told.append(Span("delayed", ended, max(row.due, now), open=True))
     elif row.state in ("waiting", "prioritized"):
         words = _("attempt %(number)s and a wait") % {"number": tries}
-        told.append(Span("waiting", start, max(now, start), words, unknown=True, open=True))
+        told.append(
+            Span("waiting", start, max(now, start), words, unknown=True, open=True, number=tries)
+        )
     return told
 
 
@@ -137,7 +160,7 @@ def sentence(row: Any, now: datetime) -> SafeString | str:
 
 
 def story(row: Any, now: datetime) -> SafeString | None:
-    """Draw the lanes; None where nothing is known about the job's times."""
+    """Draw the lanes, and tell them in words; None where nothing is known about the times."""
     told = spans(row, now)
     if not told or not any(span.seconds > 0 for span in told):
         return None
@@ -148,28 +171,34 @@ def story(row: Any, now: datetime) -> SafeString | None:
         if index + 1 < len(told) and told[index + 1].lane != span.lane:
             upper, lower = sorted((_Y[span.lane], _Y[told[index + 1].lane]))
             body.append(_line(right, right, upper, lower, "step"))
-    body += _axis(told, places)
+    body += _axis(told, places, broken)
+    notes = []
+    if broken:
+        notes.append(_("The axis is broken where it is marked: those stretches are longer."))
+    if any(1 <= span.earlier <= _EARLIER for span in told):
+        notes.append(_("Earlier attempts stand evenly: the times of the last one alone are kept."))
     return element(
         "div",
         element(
             "div",
-            [
-                element("span", state_icon(lane), label(lane), class_=f"lane lane-{lane} t-{lane}")
-                for lane in LANES
-            ],
-            class_="lanes",
+            element(
+                "div",
+                [
+                    element(
+                        "span", state_icon(lane), label(lane), class_=f"lane lane-{lane} t-{lane}"
+                    )
+                    for lane in LANES
+                ],
+                class_="lanes",
+            ),
+            element("svg", body, class_="lines", width="100%", height=_HEIGHT),
+            class_="story",
             aria_hidden="true",
         ),
-        element(
-            "svg",
-            body,
-            class_="lines",
-            width="100%",
-            height=_HEIGHT,
-            role="img",
-            aria_label=_words(told),
-        ),
-        class_="story",
+        element("ol", [_item(span) for span in told], class_="sr"),
+        element("p", icon("info", 14), element("span", " ".join(notes)), class_="note story-note")
+        if notes
+        else None,
     )
 
 
@@ -178,25 +207,42 @@ def _finished(row: Any) -> bool:
 
 
 def _places(told: Sequence[Span]) -> tuple[list[tuple[float, float]], set[int]]:
-    """Where each span lies, 0 to 1; a span that would hide all others is broken to half."""
+    """Where each span lies, 0 to 1, and which are broken: drawn shorter than to scale."""
     lengths = [span.seconds for span in told]
-    total = sum(lengths) or 1.0
-    shares = [length / total for length in lengths]
-    broken = set()
-    if len(told) > 1 and max(shares) > _UNEVEN and min(shares) < 0.12:
-        longest = shares.index(max(shares))
-        rest = 1 - shares[longest] or 1.0
-        broken.add(longest)
-        shares = [
-            0.5 if index == longest else 0.5 * share / rest for index, share in enumerate(shares)
-        ]
-    shares = [max(_LEAST, share) for share in shares]
-    scale = sum(shares)
-    places, at = [], 0.0
+    shown = [0.0] * len(told)
+    before: tuple[float, float] | None = None
+    for index in sorted(range(len(told)), key=lengths.__getitem__):
+        length = lengths[index]
+        if not length:
+            continue
+        scale = length / before[0] if before else 1.0
+        shown[index] = (before[1] if before else 1.0) * (_BROKEN if scale > _UNEVEN else scale)
+        before = length, shown[index]
+    total = sum(shown) or 1.0
+    shares = [share / total for share in shown]
+    uneven = any(0 < share < _READABLE / 2 for share in shares) or any(
+        scale > 1.01 for scale in _scales(shares, lengths)
+    )
+    least = _READABLE if uneven else _LEAST
+    shares = [
+        max(least if length else _LEAST, share)
+        for share, length in zip(shares, lengths, strict=True)
+    ]
+    broken = {index for index, scale in enumerate(_scales(shares, lengths)) if scale > 1.5}
+    places, at, whole = [], 0.0, sum(shares)
     for share in shares:
-        places.append((at, at + share / scale))
-        at += share / scale
+        places.append((at, at + share / whole))
+        at += share / whole
     return places, broken
+
+
+def _scales(shares: Sequence[float], lengths: Sequence[float]) -> list[float]:
+    """How many times shorter than the roomiest span each is drawn."""
+    roomy = max(share / length for share, length in zip(shares, lengths, strict=True) if length)
+    return [
+        roomy * length / share if length else 1.0
+        for share, length in zip(shares, lengths, strict=True)
+    ]
 
 
 def _bar(span: Span, left: float, right: float, broken: bool) -> SafeString:
@@ -217,17 +263,10 @@ def _bar(span: Span, left: float, right: float, broken: bool) -> SafeString:
             class_=f"{kind} open" if span.open else kind,
         )
     ]
+    if 1 <= span.earlier <= _EARLIER:
+        body += _earlier(span, left, width)
     if broken:
-        body.append(
-            element(
-                "svg",
-                element("path", d="M-3 -9 3 9", class_="break-gap"),
-                element("path", d="M-7 -8 -1 8M1 -8 7 8", class_="break-line"),
-                x=_percent(left + width * 0.8),
-                y=_Y[span.lane],
-                class_="break",
-            )
-        )
+        body.append(_break(left + width * _AT, _Y[span.lane]))
     if span.lane == "active":
         if width > 0.07:
             body.append(_text(text, middle, _Y["active"] + 4, "inside"))
@@ -240,6 +279,42 @@ def _bar(span: Span, left: float, right: float, broken: bool) -> SafeString:
         below = span.lane == "delayed"
         body.append(_text(words, middle, y + (high + 14 if below else -6), ""))
     return element("g", element("title", f"{label(span.lane)} {text}"), body)
+
+
+def _earlier(span: Span, left: float, width: float) -> list[SafeString]:
+    """The earlier attempts as loops between waiting and active: how many, not when."""
+    body = []
+    step = width / (span.earlier + 0.5)
+    for index in range(span.earlier):
+        start = left + step * (index + 0.4)
+        end = start + step * 0.35
+        body += [
+            _line(start, start, _Y["waiting"] + 4, _Y["active"], "step loop"),
+            _line(end, end, _Y["waiting"] + 4, _Y["active"], "step loop"),
+            element(
+                "rect",
+                x=_percent(start),
+                width=_percent(end - start),
+                y=_Y["active"] - 6,
+                height=12,
+                rx=2,
+                class_="unknown-run",
+            ),
+        ]
+        if span.failed:
+            body.append(_knob(end))
+    return body
+
+
+def _break(x: float, y: float, high: int = 8) -> SafeString:
+    return element(
+        "svg",
+        element("path", d=f"M-3 -{high + 1} 3 {high + 1}", class_="break-gap"),
+        element("path", d=f"M-7 -{high} -1 {high}M1 -{high} 7 {high}", class_="break-line"),
+        x=_percent(x),
+        y=y,
+        class_="break",
+    )
 
 
 def _knob(x: float) -> SafeString:
@@ -261,25 +336,39 @@ def _line(x1: float, x2: float, y1: float, y2: float, kind: str) -> SafeString:
     return element("line", x1=_percent(x1), x2=_percent(x2), y1=y1, y2=y2, class_=kind)
 
 
-def _axis(told: Sequence[Span], places: Sequence[tuple[float, float]]) -> list[SafeString]:
+def _axis(
+    told: Sequence[Span], places: Sequence[tuple[float, float]], broken: set[int]
+) -> list[SafeString]:
     moments = [(0.0, told[0].start, "")]
     for span, (left, _right) in list(zip(told, places, strict=True))[1:]:
-        if 0.14 < left < 0.86 and left - moments[-1][0] > 0.14:
+        if 0.16 < left < 0.84 and left - moments[-1][0] > 0.16:
             moments.append((left, span.start, "mid"))
     moments.append((1.0, told[-1].end, "end"))
     body = [_line(0, 1, _AXIS_Y + 0.5, _AXIS_Y + 0.5, "base")]
-    for x, at, anchor in moments:
+    for index, (left, right) in enumerate(places):
+        if index in broken:
+            body.append(_break(left + (right - left) * _AT, _AXIS_Y + 0.5, 5))
+    clocks = [timezone.localtime(at) for _x, at, _anchor in moments]
+    for index, (x, at, anchor) in enumerate(moments):
+        near = clocks[max(0, index - 1) : index + 2]
+        # A day where it changes, a fraction where two would read the same.
+        day = clocks[0].date() != clocks[-1].date() and (
+            not index or clocks[index - 1].date() != clocks[index].date()
+        )
+        second = [one.replace(microsecond=0) for one in near]
+        fine = second.count(clocks[index].replace(microsecond=0))
         body.append(_line(x, x, _AXIS_Y, _AXIS_Y + 4, "base"))
-        text = date_format(timezone.localtime(at), "H:i:s")
+        text = date_format(clocks[index], "H:i:s")
         body.append(
             element(
                 "text",
-                text,
+                f"{dated(clocks[index], 'j M')} {text}" if day else text,
                 x=_percent(x),
                 y=_AXIS_Y + 18,
                 class_=f"axis {anchor}".strip(),
-                data_at=at.isoformat(),
-                data_seconds=True,
+                data_story_at=at.isoformat(timespec="milliseconds"),
+                data_day=day,
+                data_fine=fine > 1,
             )
         )
     return body
@@ -293,9 +382,31 @@ def _percent(share: float) -> str:
     return f"{share * 100:.2f}%"
 
 
-def _words(told: Sequence[Span]) -> str:
-    words = []
-    for span in told:
-        end = f" {_('failed')}" if span.failed else ""
-        words.append(f"{label(span.lane)} {duration_text(span.seconds)}{end}")
-    return ", ".join(words)
+def _item(span: Span) -> SafeString:
+    """The span as a line of the list that is read aloud."""
+    return element("li", moment(span.start, "date"), " ", _told(span))
+
+
+def _told(span: Span) -> str:
+    given = {"time": duration_text(span.seconds), "number": span.number, "count": span.earlier}
+    if span.earlier:
+        return ngettext(
+            "%(count)s earlier attempt within %(time)s; when it ran was not kept.",
+            "%(count)s earlier attempts within %(time)s; when they ran was not kept.",
+            span.earlier,
+        ) % {**given, "count": span.earlier}
+    if span.unknown:
+        return _("Attempt %(number)s and a wait, %(time)s so far.") % given
+    if span.lane == "active":
+        if span.open:
+            return _("Attempt %(number)s has run %(time)s so far.") % given
+        if span.failed:
+            return _("Attempt %(number)s ran %(time)s and failed.") % given
+        return _("Attempt %(number)s ran %(time)s.") % given
+    if span.lane == "delayed":
+        if span.open:
+            return _("Is delayed, %(time)s in all.") % given
+        return _("Was delayed for %(time)s.") % given
+    if span.open:
+        return _("Has waited %(time)s so far.") % given
+    return _("Waited %(time)s.") % given

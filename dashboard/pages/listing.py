@@ -19,7 +19,7 @@ from queuecore import Queue, matching
 from queuecore.inspect import Inspector
 from queuecore.matching import Filter, InvalidFilter
 
-from ..draw.values import visible
+from ..draw.filter_words import explained
 
 #: Lists that can be turned round: of jobs that have finished.
 FINISHED = ("completed", "failed")
@@ -55,11 +55,14 @@ class Asked:
             text = f"{filter} {written.strip()}".strip()
             try:
                 read = Filter.parse(state, text)
-                if read.reveals and not payload:
-                    raise InvalidFilter(_("Looking for errors needs queuecore.view_payload."))
-                filter = read
             except InvalidFilter as error:
-                typed, invalid = written.strip()[: matching.LENGTH], visible(error)
+                typed, invalid = written.strip()[: matching.LENGTH], explained(error)
+                continue
+            if read.reveals and not payload:
+                typed = written.strip()[: matching.LENGTH]
+                invalid = _("Looking for errors needs queuecore.view_payload.")
+            else:
+                filter = read
         back = query.get("back", "")
         return cls(
             filter,

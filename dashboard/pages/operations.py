@@ -18,7 +18,8 @@ from .. import links
 from ..actions.base import answer
 from ..actions.operations import find, permissions_of
 from ..draw import operation_cells
-from ..draw.values import exact, visible
+from ..draw.filter_words import explained
+from ..draw.values import exact
 from ..guard import guarded
 from ..live.fragments import Patches, fragments
 from ..live.fragments.operations import number_of
@@ -122,7 +123,7 @@ def confirm(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> Htt
     except InvalidOption as error:
         seen: Viewer = request.viewer  # type: ignore[attr-defined]
         back = links.jobs_url(seen.mount, alias, queue)
-        return answer(request, "error", visible(error), back)
+        return answer(request, "error", explained(error), back)
     return operation_plan(request, alias, queue, order)
 
 

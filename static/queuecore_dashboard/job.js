@@ -1,4 +1,5 @@
-// A job's log: it follows its end while the reader is there, and leads to its last error.
+// A job's page: its log follows its end while the reader is there and leads to its last error; its
+// story has the reader's own times; its flow's graph begins where this job is.
 
 // How far from the end the reader was before lines came; nothing is moved under somebody who reads.
 const NEAR = 24;
@@ -27,6 +28,41 @@ document.addEventListener("click", (event) => {
   line.scrollIntoView({ block: "center" });
 });
 
-document.addEventListener("queuecore:patched", follow);
-document.addEventListener("htmx:afterSettle", follow);
-follow();
+// Days only where they change, fractions of seconds only where they tell two times apart.
+function storyTimes() {
+  const root = document.documentElement;
+  for (const text of document.querySelectorAll("text[data-story-at]:not([data-shown])")) {
+    text.textContent = new Intl.DateTimeFormat(root.lang || "en", {
+      ...("day" in text.dataset ? { day: "numeric", month: "short" } : {}),
+      ...("fine" in text.dataset ? { fractionalSecondDigits: 3 } : {}),
+      ...(root.dataset.zone === "utc" ? { timeZone: "UTC" } : {}),
+      hour: "2-digit",
+      minute: "2-digit",
+      second: "2-digit",
+      hourCycle: "h23",
+    }).format(new Date(text.dataset.storyAt));
+    text.dataset.shown = "";
+  }
+}
+
+// A wide or high graph shows this job first, in the middle.
+function centre() {
+  for (const canvas of document.querySelectorAll("[data-flow]:not([data-centred])")) {
+    canvas.dataset.centred = "";
+    const mine = canvas.querySelector('[aria-current="true"]')?.getBoundingClientRect();
+    if (!mine) continue;
+    const seen = canvas.getBoundingClientRect();
+    canvas.scrollLeft += mine.left + mine.width / 2 - (seen.left + canvas.clientWidth / 2);
+    canvas.scrollTop += mine.top + mine.height / 2 - (seen.top + canvas.clientHeight / 2);
+  }
+}
+
+function show() {
+  follow();
+  storyTimes();
+  centre();
+}
+
+document.addEventListener("queuecore:patched", show);
+document.addEventListener("htmx:afterSettle", show);
+show();

@@ -132,7 +132,7 @@ def test_peers_are_drawn_and_this_one_is_marked(
     assert text.count("peer-this") == 1
     assert f'href="{AT}completed-1/"' in text
     assert "1 of 2 failed." in text
-    assert 'class="peers"' in page(admin, "failed-1")
+    assert 'class="peer-strip"' in page(admin, "failed-1")
     assert "This job is not among them." in page(admin, "waiting-1", "peers")
     assert "ended last has this name" in page(admin, "prioritized-1", "peers")
 

@@ -10,6 +10,7 @@ import pytest
 import redis
 from django.test import Client
 
+from dashboard.draw import filter_words
 from dashboard.live.fragments import fragments
 from dashboard.live.state import Topic, Viewer, read
 from dashboard.pages import listing
@@ -235,7 +236,7 @@ def test_filters(words: str, count: int, admin: Client, broken: Queue) -> None:
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        ("nmae:x", "name"),
+        ("nmae:x", "Did you mean “name”"),
         ("attempts>many", "no whole number"),
         ("age>soon", "no duration"),
         ('error:"open', "not closed"),
@@ -248,12 +249,23 @@ def test_what_is_no_filter_is_said_and_nothing_is_shown(
     answer = admin.get(LIST, {"state": "failed", "q": ["name:send-1", words]})
     text = unescape(answer.content.decode())
     assert answer.status_code == 200
-    assert re.search(rf'role="alert"[^§]{{0,400}}{why}', text)
+    assert re.search(rf'role="alert"[^§]{{0,600}}{why}', text)
     assert shown(text) == []
     assert "bulk-bar" not in text
     assert "That is no filter" in text
     # The good word stays a token, the bad one stands in the field.
     assert 'name="q" value="name:send-1"' in text
+
+
+def test_all_that_can_be_wrong_with_a_filter_is_said_in_the_reader_s_language() -> None:
+    """The dashboard has a text of its own for each kind, which its catalogues translate."""
+    assert filter_words._SAID.keys() == matching._WRONG.keys()
+    wrong = ("nmae:x", "id:", "id>7", "age:7", "age>y", "added<x", "priority>x", 'a"', "x" * 501)
+    for text in wrong:
+        with pytest.raises(matching.InvalidFilter) as found:
+            matching.Filter.parse("failed", text)
+        said = filter_words.explained(found.value)
+        assert "%(" not in said
 
 
 def test_nobody_guesses_errors_without_the_right_to_see_them(
