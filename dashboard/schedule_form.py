@@ -11,9 +11,11 @@ from typing import Any
 
 from django import forms
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from queuecore import fires
+from queuecore.cron import ALIASES, checked_pattern, time_zone
 from queuecore.errors import InvalidOption
 from queuecore.repeat import Repeat, checked_repeat
 from queuecore.schedulers import JobScheduler
@@ -67,7 +69,7 @@ class ScheduleForm(forms.Form):
         try:
             self.repeat = checked_repeat(**self.timing, offset=None, immediately=False)
         except InvalidOption as error:
-            self.add_error("pattern" if by_pattern else "every", visible(error))
+            self.add_error("pattern" if by_pattern else "every", _explained(error, **self.timing))
             return found
         end = found.get("end")
         if end is not None and end <= timezone.now():
@@ -117,6 +119,31 @@ class NewSchedulerForm(ScheduleForm):
         """The options of its jobs."""
         given = {key: self.cleaned_data.get(key) for key in ("attempts", "priority")}
         return {key: value for key, value in given.items() if value is not None}
+
+
+def _explained(error: InvalidOption, pattern: str | None, tz: str | None, **_others: Any) -> str:
+    """What is wrong with a schedule, in the reader's language; of a field, as its parser says."""
+    if pattern and pattern not in ALIASES and not 5 <= len(pattern.split()) <= 6:
+        return gettext(
+            "This is no cron pattern: it needs 5 fields (minute hour day month weekday), or 6 with "
+            "the seconds first, or is one of %(known)s."
+        ) % {"known": ", ".join(ALIASES)}
+    if pattern:
+        try:
+            checked_pattern(pattern)
+        except InvalidOption as refused:
+            return gettext("The pattern is refused: %(why)s") % {"why": visible(refused)}
+    if tz:
+        try:
+            time_zone(tz)
+        except InvalidOption:
+            return gettext(
+                "There is no time zone %(name)s; give one of the IANA's names, such as "
+                "Europe/Berlin or UTC."
+            ) % {"name": visible(tz)}
+    if "end_date" in str(error):
+        return gettext("The last moment must lie after the first one.")
+    return visible(error)
 
 
 def values_of(scheduler: JobScheduler) -> dict[str, Any]:
