@@ -223,6 +223,13 @@ class LiveState:
         times = [one.read_at for one in self.connections.values() if one.read_at]
         return max(times, default=datetime.now(UTC))
 
+    @property
+    def nothing(self) -> str | None:
+        """Why nothing at all is known: the words of the first connection that is away."""
+        errors = [one.error for one in self.connections.values() if one.error]
+        known = any(one.read_at for one in self.connections.values())
+        return errors[0] if errors and not known else None
+
 
 def good_ids(ids: Any) -> bool:
     """Whether *ids*, from a browser, may stand beside a topic."""

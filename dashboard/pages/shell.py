@@ -97,7 +97,12 @@ def shell(
     breadcrumb before the page itself. ``queue``: the queue whose permissions the buttons follow.
     ``document`` is the title of the document where *title* and *trail* do not make it; ``counted``
     the number before it, as text, and the id of the live element that goes on to show it.
+
+    Raises:
+        ServerUnavailable: nothing of what the page shows could be read.
     """
+    if state and state.nothing:
+        raise ServerUnavailable(state.nothing, sent=False)
     settings = get_settings()
     at = mount()
     scope = (alias, queue) if queue is not None else ()

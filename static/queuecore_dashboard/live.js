@@ -115,6 +115,7 @@ function take(message) {
     root.dataset.clock = String(offset);
   }
   for (const [alias, known] of Object.entries(message.connections ?? {})) ages.set(alias, known);
+  cameBack();
   if (message.patches) {
     // These name their connection; the others are about all of them.
     const alias = /^(?:queue|jobs|job|scheduler|worker|system):([^:]+)/.exec(message.topic)?.[1] ?? "";
@@ -124,6 +125,16 @@ function take(message) {
     }
     if (!ages.size) ages.set(alias, { at: message.at, error: null });
     apply(message.patches);
+  }
+}
+
+// The page was made without what lies on a connection that was away, and is made anew with it; not
+// while the reader has begun something on it.
+function cameBack() {
+  if (document.querySelector("[data-live-hold] input:checked, dialog[open]")) return;
+  for (const notice of document.querySelectorAll("[data-away]")) {
+    const known = ages.get(notice.dataset.away);
+    if (known?.at && !known.error) location.reload();
   }
 }
 

@@ -63,6 +63,21 @@ def test_one_question_is_waited_for_and_all_pages_say_that_it_is_away(
     assert "did not answer" not in page.content.decode()
 
 
+def test_a_page_of_two_connections_shows_the_one_that_answers(
+    admin: Client, server_that_freezes: Server, server: Server, settings: Any
+) -> None:
+    both = {"default": {"URL": server.url}, "second": {"URL": server_that_freezes.url}}
+    settings.QUEUECORE = settings.QUEUECORE | {"CONNECTIONS": both}
+    Queue("emails").add("welcome")
+    os.kill(server_that_freezes.pid or 0, signal.SIGSTOP)
+    for path in ("/", "/queues/"):
+        text = admin.get(path).content.decode()
+        assert "The connection second is away." in text
+        assert 'data-away="second"' in text
+        assert 'data-live-id="default:emails"' in text
+    assert admin.get("/@second/system/").status_code == 503
+
+
 def test_an_action_says_at_once_that_nothing_was_done(
     admin: Client, server_that_freezes: Server
 ) -> None:

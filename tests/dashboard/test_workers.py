@@ -311,8 +311,8 @@ def test_workers_of_another_connection(
 def test_the_server_is_away(admin: Client, crew: redis.Redis, server: Server) -> None:
     server.stop()
     try:
-        page = text_of(admin, "/workers/")
-        assert "Workers unknown" in page
+        page = text_of(admin, "/workers/", 503)
+        assert "The server is away" in page
         assert "No worker of this project" not in page
         assert admin.get(f"/workers/{A}/").status_code == 503
     finally:
