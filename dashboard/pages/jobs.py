@@ -9,8 +9,9 @@ from urllib.parse import urlencode
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
+from queuecore import Queue, matching
 from queuecore.inspect import Inspector
-from queuecore.matching import InvalidFilter
+from queuecore.matching import Filter, InvalidFilter
 
 from .. import links
 from ..conf import get_settings
@@ -23,6 +24,9 @@ from ..live.state import IDS, Topic, read
 from .listing import FINISHED, Asked, Listing, listing
 from .queue import connection_trail, judged
 from .shell import shell, show
+
+#: How long is counted at most how many jobs share the error that a page is full of.
+_FOLD_SECONDS = 0.02
 
 
 @guarded("GET")
@@ -58,7 +62,7 @@ def jobs(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> HttpRe
         document=f"{label(name)} · {queue}",
         counted=(exact(counts.get(name, 0)), f"tab-{name}"),
     )
-    folded = _same_error(found.rows) if name == "failed" and seen.payload else None
+    same = _same_error(found.rows) if name == "failed" and seen.payload else None
     context = {
         **words,
         "topic": str(topic),
@@ -78,7 +82,7 @@ def jobs(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> HttpRe
         "newest_url": asked.first(oldest=False),
         "found": found,
         "page_limit": limit,
-        "rows": [_row(row, live, seen, alias, queue, folded) for row in found.rows],
+        "rows": [_row(row, live, seen, alias, queue, same) for row in found.rows],
         "of_that_id": _of_that_id(seen, alias, queue, asked, found),
         "orphans_of": found.orphans + len(found.rows),
         "integrity_url": _integrity_url(seen, alias, queue),
@@ -87,8 +91,7 @@ def jobs(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> HttpRe
         "order_word": _order(name, asked.oldest),
         "can": _can(name),
         "all_urls": {one: _all_url(url, one, asked) for one in _can(name)},
-        "folded": folded,
-        "folded_url": _folded_url(asked, folded),
+        "folded": _folded(alias, queue, asked, same) if same else None,
     }
     return show(request, "jobs/index.html", context)
 
@@ -188,7 +191,7 @@ def _of_that_id(
 
 
 def _row(
-    row: Any, live: Any, seen: Any, alias: str, queue: str, folded: tuple[str, int] | None
+    row: Any, live: Any, seen: Any, alias: str, queue: str, same: str | None
 ) -> dict[str, Any]:
     prefix = links.dom_id("j", row.id, "")
     return {
@@ -196,7 +199,7 @@ def _row(
         "name": row.name,
         "url": links.job_url(seen.mount, alias, queue, row.id),
         "payload": _preview(row) if seen.payload else None,
-        "same": folded is not None and row.failed_reason == folded[0],
+        "same": same is not None and row.failed_reason == same,
         "cells": {
             key.removeprefix(prefix): patch.html
             for key, patch in live.items()
@@ -211,25 +214,35 @@ def _preview(row: Any) -> Any:
     return size(row.data_size) if row.data_size else ""
 
 
-def _same_error(rows: list[Any]) -> tuple[str, int] | None:
+def _same_error(rows: list[Any]) -> str | None:
     """The error that most of a page's jobs failed with, where it is nearly all of them."""
     if len(rows) < 5:
         return None
     reasons = [row.failed_reason for row in rows if row.failed_reason]
     if not reasons:
         return None
-    most = max(set(reasons), key=reasons.count)
-    count = reasons.count(most)
-    return (most, count) if count >= 0.8 * len(rows) else None
+    most: str = max(set(reasons), key=reasons.count)
+    return most if reasons.count(most) >= 0.8 * len(rows) else None
 
 
-def _folded_url(asked: Asked, folded: tuple[str, int] | None) -> str:
-    """Where only the jobs with that error are shown."""
-    if folded is None or asked.filter.error:
-        return ""
-    lines = folded[0].splitlines() or [""]
+def _folded(alias: str, queue: str, asked: Asked, error: str) -> dict[str, Any] | None:
+    """How many of all have that error, as far as was looked, and where only those are shown."""
+    if asked.filter.error:
+        return None
+    lines = error.splitlines() or [""]
     text = re.sub(r'(["\\])', r"\\\1", lines[0][:120].rstrip("… "))
     try:
-        return asked.also(f'error:"{text}"') if text else ""
+        filter = Filter.parse(asked.filter.state, f'{asked.filter} error:"{text}"')
     except InvalidFilter:
-        return ""
+        return None
+    if not text:
+        return None
+    tally = matching.count(Queue.existing(queue, alias), filter, seconds=_FOLD_SECONDS)
+    return {
+        "error": error,
+        "count": tally.count,
+        "looked": tally.looked,
+        "total": tally.total,
+        "complete": tally.complete,
+        "url": asked.also(f'error:"{text}"'),
+    }

@@ -404,14 +404,19 @@ def test_ids_without_a_job_are_told(
 
 
 def test_one_error_many_times_is_folded_and_leads_to_all_of_them(
-    admin: Client, broken: Queue
+    admin: Client, broken: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = unescape(text_of(admin, LIST))
-    assert "30 of these failed with the same error: Timeout: late" in text
+    assert "30 of 35 failed with the same error: Timeout: late" in text
     assert text.count(" data-same>") == 30
     only = text_of(admin, LIST + link(text, "error%3A"))
     assert len(shown(only)) == 30
     assert "Show all with this error" not in only
+    # Whoever looks at a part only says so.
+    tally = matching.Tally(900, 1_000, 50_000)
+    monkeypatch.setattr(matching, "count", lambda *_given, **_more: tally)
+    told = "900 of the newest 1,000 (of 50,000) failed with the same error: Timeout: late"
+    assert told in unescape(text_of(admin, LIST))
 
 
 def test_what_is_new_is_counted_from_the_newest_on_wherever_one_is(
