@@ -37,10 +37,16 @@ const commands = {
   k: () => move(-1),
   o: () => here()?.querySelector("th a")?.click(),
   p: () => document.querySelector("[data-live-pause]")?.click(),
-  r: () => (here() ?? document).querySelector('[data-key="r"]:not(:disabled)')?.click(),
+  r: () => retry()?.click(),
   x: () => tick(false),
   X: () => tick(true),
 };
+
+// That of the current row; else that of the page, never of some row that nobody is at.
+function retry() {
+  const found = [...(here() ?? document).querySelectorAll('[data-key="r"]:not(:disabled)')];
+  return found.find((one) => (here() || !one.closest("tr[data-row]")) && one.checkVisibility());
+}
 
 function tick(range) {
   const box = here()?.querySelector("[data-tick]");
@@ -69,10 +75,7 @@ document.addEventListener("keydown", (event) => {
   }
   const command = commands[event.key];
   if (!command) return;
-  if (event.key === "r") {
-    const button = (here() ?? document).querySelector('[data-key="r"]');
-    if (!button || getComputedStyle(button).display === "none") return;
-  }
+  if (event.key === "r" && !retry()) return;
   event.preventDefault();
   command();
 });

@@ -3,6 +3,8 @@
 const dialog = document.getElementById("palette");
 const field = document.getElementById("palette-text");
 const hits = document.getElementById("palette-hits");
+const RECENT = "queuecore_dashboard.recent";
+let acts = []; // what can be done on the page, as far as it fits the letters
 let waiting = 0; // until the letters stop
 let asked = 0; // answers that come late are answers to something else
 
@@ -15,17 +17,83 @@ function open() {
   ask();
 }
 
+// Where one has been in this tab. The server says what is there, if one may see it still.
+function recent() {
+  try {
+    return JSON.parse(sessionStorage.getItem(RECENT)) ?? [];
+  } catch {
+    return [];
+  }
+}
+
+function visit() {
+  const paths = [location.pathname, ...recent().filter((path) => path !== location.pathname)];
+  try {
+    sessionStorage.setItem(RECENT, JSON.stringify(paths.slice(0, 12)));
+  } catch {
+    // A browser without storage forgets, that is all.
+  }
+}
+
+// The buttons of the page itself, by their words; what the server names already is left out.
+function addActs() {
+  const text = field.value.trim().toLowerCase();
+  const known = new Set([...hits.querySelectorAll(".hit-word")].map((one) => one.textContent));
+  acts = [...document.querySelectorAll("#main .head-acts :is(a, button), #main :is(a, button)[data-dialog]")]
+    .filter((one) => {
+      const word = wordOf(one);
+      if (!word || known.has(word) || !word.toLowerCase().includes(text)) return false;
+      if (one.disabled || one.hasAttribute("aria-pressed") || one.closest("tr, .attention, .seg, dialog")) return false;
+      known.add(word);
+      return one.checkVisibility();
+    })
+    .slice(0, 8);
+  if (!acts.length) return;
+  hits.querySelector("[data-none]")?.remove();
+  const before = [...hits.querySelectorAll(".hit-head")].at(-1) ?? null;
+  const head = document.createElement("li");
+  head.className = "hit-head";
+  head.setAttribute("role", "presentation");
+  head.textContent = dialog.dataset.here;
+  hits.insertBefore(head, before);
+  acts.forEach((act, number) => {
+    const option = document.createElement("li");
+    option.id = `hit-here-${number}`;
+    option.setAttribute("role", "option");
+    const line = document.createElement("a");
+    line.dataset.act = String(number);
+    line.tabIndex = -1;
+    const word = document.createElement("span");
+    word.className = "hit-word";
+    word.textContent = wordOf(act);
+    line.append(act.querySelector("svg")?.cloneNode(true) ?? "", word);
+    option.append(line);
+    hits.insertBefore(option, before);
+  });
+}
+
+function wordOf(act) {
+  const copy = act.cloneNode(true);
+  for (const part of copy.querySelectorAll("kbd, small, .num")) part.remove();
+  return (copy.textContent.trim() || act.getAttribute("aria-label") || "").replace(/\s+/g, " ");
+}
+
 async function ask() {
   const turn = ++asked;
   const query = new URLSearchParams({ q: field.value });
   for (const hidden of document.querySelectorAll("[data-find] input[type=hidden]")) {
     query.set(hidden.name, hidden.value);
   }
+  if (!field.value) {
+    for (const path of recent()) if (path !== location.pathname) query.append("recent", path);
+  }
   const answer = await fetch(`${field.dataset.suggest}?${query}`, { credentials: "same-origin" });
   // Signed out, or no answer: the next page says so.
   const text = answer.ok && !answer.redirected ? await answer.text() : "";
-  if (turn === asked) window.htmx.swap(hits, text, { swapStyle: "innerHTML", settleDelay: 0 });
-  if (turn === asked) choose(options()[0]);
+  if (turn !== asked) return;
+  window.htmx.swap(hits, text, { swapStyle: "innerHTML", settleDelay: 0 });
+  addActs();
+  choose(options()[0]);
 }
 
 function options() {
@@ -60,6 +128,17 @@ field?.addEventListener("keydown", (event) => {
 addEventListener("click", (event) => {
   if (hits?.contains(event.target) && event.target.closest("a")) dialog.close();
 }, true);
+
+document.addEventListener("click", (event) => {
+  const line = event.target.closest("#palette [data-act]");
+  if (line) acts[Number(line.dataset.act)]?.click();
+});
+
+document.addEventListener("htmx:afterSettle", (event) => {
+  if (event.detail.target?.id === "stage") visit();
+});
+document.addEventListener("htmx:historyRestore", visit);
+visit();
 
 field?.addEventListener("input", () => {
   clearTimeout(waiting);
