@@ -25,6 +25,7 @@ from django.urls import reverse
 from django.utils import translation
 from django.utils.cache import patch_vary_headers
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_protect
 
 from queuecore import access, audit
@@ -102,7 +103,7 @@ def _answer(
     try:
         request.viewer = viewer(request)  # type: ignore[attr-defined]
         if request.method not in ("GET", "HEAD") and not _same_origin(request):
-            raise PermissionDenied("This form was sent from another site.")
+            raise PermissionDenied(_("This form was sent from another site."))
         with _on_record(request, kwargs):
             if needs:
                 access.require(request.user, needs)

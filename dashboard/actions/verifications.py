@@ -10,7 +10,8 @@ from django.utils.translation import ngettext
 from queuecore import access, audit
 from queuecore.audit_log import VERIFY
 
-from ..draw.values import exact, visible
+from ..draw import audit_problems
+from ..draw.values import exact
 from ..guard import guarded
 from .base import answer, form_key
 
@@ -55,9 +56,10 @@ def verify(request: HttpRequest) -> HttpResponse:
         return answer(request, "done", text % {"count": exact(found.entries)}, back)
     first = found.problems[0]
     text = ngettext(
-        "The record is NOT intact: %(count)s problem. Entry %(number)s %(text)s.",
-        "The record is NOT intact: %(count)s problems. Entry %(number)s %(text)s.",
+        "The record is NOT intact: %(count)s problem. %(first)s",
+        "The record is NOT intact: %(count)s problems. %(first)s",
         len(found.problems),
     )
-    words = {"count": len(found.problems), "number": first.number, "text": visible(first.text)}
-    return answer(request, "error", text % words, back)
+    words = audit_problems.sentence(f"{first.number} {first.text}")
+    text %= {"count": exact(len(found.problems)), "first": words}
+    return answer(request, "error", text, back)

@@ -13,7 +13,7 @@ from queuecore.audit_log import OPEN, OUTCOMES, Action
 from queuecore.inspect import aliases
 
 from ..audit_filter import NAMES, filter_of
-from ..draw import audit_cells
+from ..draw import audit_cells, audit_problems
 from ..guard import guarded
 from ..live.fragments import fragments
 from ..live.state import Topic, read
@@ -109,7 +109,10 @@ def chain(seen: Any) -> dict[str, Any] | None:
         "last": last,
         "intact": bool(last and last.result.get("intact")),
         "entries": last.result.get("entries") if last else None,
-        "problems": last.result.get("problems", [])[:5] if last else [],
+        "problems": [
+            audit_problems.sentence(str(one))
+            for one in (last.result.get("problems", [])[:5] if last else [])
+        ],
         "key": audit.signing_key()[0],
     }
 

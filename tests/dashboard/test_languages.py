@@ -4,6 +4,7 @@ The hostile texts' pages and planted queue serve here, with words in the places 
 pages and all dialogs are looked at, too.
 """
 
+import ast
 import html
 import re
 from collections.abc import Iterator
@@ -15,13 +16,15 @@ from django.test import Client
 from django.utils import translation
 
 from dashboard.draw import values
+from dashboard.draw.audit_problems import sentence
 from dashboard.languages import CODES
-from queuecore import Queue
+from queuecore import Queue, audit
 from tests.catalogues import LANGUAGES, PACKAGES, read, translations
 from tests.dashboard.addresses import PAGES, address
 from tests.dashboard.planting import plant
 from tests.dashboard.test_hostile import PAGES as PLANTED
 from tests.dashboard.test_live import application, make_user, pages  # noqa: F401 - fixtures
+from tests.machine import ROOT
 from tests.servers import Server
 
 PLACE_OR_TAG = re.compile(r"%\(\w+\)[a-z]|%%|<[^>]+>")
@@ -110,3 +113,21 @@ async def test_two_sockets_in_two_languages_get_their_own_words(pages, emails: Q
         shown = " ".join(str(text) for text in page.shown.values())
         assert words[code] in shown
         assert not any(word in shown for other, word in words.items() if other != code)
+
+
+def test_every_problem_of_the_record_has_a_sentence() -> None:
+    def text(node: ast.expr) -> str:
+        if isinstance(node, ast.JoinedStr):
+            return "".join(text(one) for one in node.values)
+        return str(node.value) if isinstance(node, ast.Constant) else "7"
+
+    tree = ast.parse((ROOT / "queuecore/audit.py").read_text())
+    said = [
+        text(node.args[1])
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "found.add"
+    ]
+    assert len(said) > 7
+    with translation.override("de"):
+        for one in [*said, audit._gap(7, 7), audit._gap(7, 9), audit._gap(7, 12)]:
+            assert (one == "7") or not re.search(r"\b(is|was|entry)\b", sentence(f"9 {one}")), one
