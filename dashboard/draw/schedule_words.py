@@ -78,6 +78,7 @@ def _pattern(text: str, language: str) -> str | None:
         said = ExpressionDescriptor(whole, options).get_description()
     except Exception:  # whatever it makes of a pattern that only BullMQ knows
         return None
+    said = said.removeprefix("次において実施 ")  # "carried out at the following", before each time
     return visible(_NAMES.sub(lambda name: _native()[name[0]], said))
 
 
