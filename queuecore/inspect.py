@@ -17,6 +17,7 @@ from operator import setitem
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from .census import Census
 from .connected import Connected
 from .wire.calls import inspecting
 from .wire.calls.base import NOW, Call, Command, Operation, text
@@ -63,7 +64,14 @@ FINISHED = ("completed", "failed")
 # Requests in one pipeline: more would keep other clients of the server waiting.
 PIPELINE = 500
 # The first look into the keyspace may take this many steps at once; later ones go on from there.
-FIRST_STEPS, LATER_STEPS, STEP_KEYS = 50, 20, 1000
+FIRST_STEPS, LATER_STEPS, STEP_KEYS = 25, 10, 2000
+# So much longer than a look took is the rest after it: a tenth of the server's time until all keys
+# were passed once, then a hundredth.
+FIRST_REST, LATER_REST = 9, 99
+# After so many seconds a queue is read anew though nothing seems to have happened in it.
+CENSUS_S = 10.0
+# So many queues one command is asked about.
+EXISTING = 50
 # With so many deduplication keys a page is long enough.
 DEDUPLICATION_KEYS = 100
 
@@ -72,14 +80,18 @@ DEDUPLICATION_KEYS = 100
 class Wants:
     """What should be read in one go: see :class:`Reading` for the answers.
 
-    ``queues``: names; with ``discover``, all queues there are as well. ``workers``, ``server``:
-    whether to ask for them. ``rows``: job ids by queue. ``jobs``: (queue, id). ``logs``: (queue,
-    id, first line, last line). ``before``: (queue, state, id): how many jobs stand before that
-    one; not known for waiting and active ones.
+    ``queues``: names. ``census``: names of queues of which it is enough that their counts are
+    right: one in which nothing seems to have happened since this inspector read it is read anew
+    only every 10 seconds. With ``discover``, all queues there are belong to those; ``names``: only
+    how they are called. ``workers``, ``server``: whether to ask for them. ``rows``: job ids by
+    queue. ``jobs``: (queue, id). ``logs``: (queue, id, first line, last line). ``before``: (queue,
+    state, id): how many jobs stand before that one; not known for waiting and active ones.
     """
 
     queues: Sequence[str] = ()
+    census: Sequence[str] = ()
     discover: bool = False
+    names: bool = False
     workers: bool = False
     server: bool = False
     rows: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -119,14 +131,19 @@ class Inspector(Connected):
         ConfigurationError: there is no such connection.
     """
 
+    def __init__(self, alias: str = "default") -> None:
+        super().__init__(alias)
+        self._census = Census(alias, self.connection.prefix, CENSUS_S)
+
     def discover(self, *, scan: bool | None = None) -> list[str]:
         """The names of all queues under the connection's prefix, sorted.
 
         Known at once are queues of our own producers and those that a worker waits on. The others
         are found in the keyspace: the first call in a process looks through some 50,000 keys, each
-        further one through 20,000, so paced that it takes the server a hundredth of the time; what
-        anybody found is known to all. With *scan* True the first 50,000 are looked through now,
-        with False none.
+        further one through 20,000, so paced that it takes the server a tenth of the time until all
+        keys were passed, and a hundredth from then on. The collector of the history goes on with it
+        by itself; what anybody found is known to all. With *scan* True the first 50,000 are looked
+        through now, with False none.
         """
         return self._run(self._discover(scan))
 
@@ -300,10 +317,38 @@ class Inspector(Connected):
             yield inspecting.register(prefix, sorted(new))
         # A queue that was obliterated stays known; it is shown again once it is used again.
         asked = sorted((registered | past.names) - waited_on)
-        there = yield from _in_pipelines([inspecting.exists(self._keys(name)) for name in asked])
-        return sorted(
-            waited_on.union(name for name, exists in zip(asked, there, strict=True) if exists)
+        there = yield from self._there(asked)
+        return sorted(waited_on.union(there))
+
+    def _there(self, names: Sequence[str]) -> Operation[list[str]]:
+        """Those of *names* that exist; one command for many, since mostly all of them do."""
+        some = [names[start : start + EXISTING] for start in range(0, len(names), EXISTING)]
+        counts = yield from _in_pipelines(
+            [inspecting.exist([self._keys(name) for name in few]) for few in some]
         )
+        found: list[str] = []
+        for few, count in zip(some, counts, strict=True):
+            if count == len(few):
+                found += few
+            elif count:
+                each = yield from _in_pipelines(
+                    [inspecting.exist([self._keys(name)]) for name in few]
+                )
+                found += [name for name, exists in zip(few, each, strict=True) if exists]
+        return found
+
+    def explore(self, least: float) -> Operation[tuple[bool, float]]:
+        """Go on through the keyspace, if it is time; whether new queues were met, and the rest.
+
+        *least*: the shortest rest once everything was passed.
+        """
+        prefix = self.connection.prefix
+        past = _scans.setdefault(self.connection, _Scan())
+        before = set(past.names)
+        met = yield from past.look(prefix, None)
+        if met:
+            yield inspecting.register(prefix, sorted(met))
+        return not met <= before, max(past.rest, least if past.passed else 0.01)
 
     def _snapshots(
         self,
@@ -400,8 +445,13 @@ class Inspector(Connected):
             reading.workers = yield inspecting.get_workers(self.connection.prefix)
         if wants.server:
             reading.server = yield from self._server()
-        if wants.discover:
+        if wants.discover or wants.names:
             reading.names = yield from self._names(None, reading.workers)
+        counted = {*wants.census, *((reading.names or ()) if wants.discover else ())}
+        if counted := counted - set(wants.queues):
+            count = yield from self._census.count(sorted(counted))
+            self._census.keep(count)
+            reading.queues |= count.queues
         questions = list(self._questions(wants, now, reading))
         answers = yield from _in_pipelines([request for request, _ in questions])
         for (_, put), answer in zip(questions, answers, strict=True):
@@ -410,7 +460,7 @@ class Inspector(Connected):
 
     def _questions(self, wants: Wants, now: int, reading: Reading) -> Iterator[_Question]:
         """Each request, with the function that puts its answer into *reading*."""
-        for name in dict.fromkeys([*wants.queues, *(reading.names or ())]):
+        for name in dict.fromkeys(wants.queues):
             snapshot = inspecting.get_queue_snapshot(self.alias, self._keys(name), now)
             yield snapshot, partial(setitem, reading.queues, name)
         for queue, ids in wants.rows.items():
@@ -468,32 +518,43 @@ def _in_pipelines(requests: Sequence[Call[Any] | Command[Any]]) -> Operation[lis
 class _Scan:
     """Where this process stands in its walk through one connection's keyspace.
 
-    ``names`` is for servers on which we may not write.
+    ``names`` is for servers on which we may not write; ``passed``: once it was all the way through.
     """
 
     def __init__(self) -> None:
         self.names: set[str] = set()
+        self.passed = False
         self._cursor = "0"
-        self._begun = False
+        self._begun = self._looking = False
         self._rest_until = 0.0
+
+    @property
+    def rest(self) -> float:
+        """For how many seconds it must not go on."""
+        return max(0.0, self._rest_until - time.monotonic())
 
     def look(self, prefix: str, scan: bool | None) -> Operation[set[str]]:
         """Go on a little, unless it is time to rest; the names met on this stretch."""
         met: set[str] = set()
         if scan:
             self._cursor = "0"
-        elif scan is False or time.monotonic() < self._rest_until:
+        elif scan is False or self._looking or time.monotonic() < self._rest_until:
             return met
         steps = LATER_STEPS if self._begun and not scan else FIRST_STEPS
         begun = time.monotonic()
-        self._begun = True
-        for _ in range(steps):
-            self._cursor, found = yield inspecting.scan_queues(prefix, self._cursor, STEP_KEYS)
-            met |= found
-            if self._cursor == "0":
-                break
-        # A hundredth of the time at most; the time on the way counts as the server's.
-        self._rest_until = time.monotonic() + 99 * (time.monotonic() - begun)
+        self._begun = self._looking = True
+        try:
+            for _ in range(steps):
+                self._cursor, found = yield inspecting.scan_queues(prefix, self._cursor, STEP_KEYS)
+                met |= found
+                if self._cursor == "0":
+                    break
+        finally:
+            self._looking = False
+            # The time on the way counts as the server's.
+            rest = LATER_REST if self.passed else FIRST_REST
+            self._rest_until = time.monotonic() + rest * (time.monotonic() - begun)
+        self.passed = self.passed or self._cursor == "0"
         self.names |= met
         return met
 

@@ -337,11 +337,13 @@ def wants_of(
         return Wants(queues=sorted(queues), **_jobs(rows, jobs, before))
     due = facts.due()
     discover = everything and (fresh or due["names"])
+    every: set[str] = set()
     if everything:
-        queues |= {worker.queue for worker in facts.workers or ()}
-        queues.update(() if discover else facts.names)
+        every |= {worker.queue for worker in facts.workers or ()}
+        every.update(() if discover else facts.names)
     return Wants(
         queues=sorted(queues),
+        census=sorted(every),
         discover=discover,
         workers=due["workers"],
         server=due["server"],

@@ -17,6 +17,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from inspect import isawaitable
 
+from ..census import Census
 from ..errors import QueueCoreError
 from ..inspect import Inspector, QueueSnapshot, Wants
 from ..wire.calls.keeping import keep_history
@@ -34,6 +35,9 @@ LEASE_MS = 5_000
 DISCOVERY_S = 5.0
 # How often the server is asked who waits for jobs, which is dear where it has many clients.
 WORKERS_S = 10.0
+# After so many seconds a queue is counted anew though nothing seems to have happened in it, and the
+# shortest rest in the search for queues that nobody told of.
+CENSUS_S, EXPLORE_S = 30.0, 1.0
 LONGEST_PAUSE_S = 5.0
 # Every so many records name all queues.
 FULL_SECONDS, FULL_MINUTES = 60, 30
@@ -68,12 +72,14 @@ class Collector:
         self._names: list[str] = []
         self._names_until = self._workers_until = 0.0
         self._waited_on: set[str] = set()
+        self._census = Census(alias, self._inspector.connection.prefix, CENSUS_S)
         self._last: dict[str, QueueSnapshot] = {}
 
     async def run(self) -> None:
         """Collect until cancelled; an outage of the server is waited out."""
         pause = TICK_S
         told = False
+        explorer = asyncio.create_task(self._explore())
         try:
             while True:
                 try:
@@ -96,7 +102,9 @@ class Collector:
                     pause, told = TICK_S, False
                     await asyncio.sleep(self._until_next_second())
         finally:
+            explorer.cancel()
             await self._let_go()
+            await asyncio.wait({explorer}, timeout=TICK_S)
 
     async def tick(self) -> None:
         """Count once, if this process leads or now begins to.
@@ -109,14 +117,15 @@ class Collector:
             if not self.leads:
                 return
             self._last = {}
+            self._census.forget()
             await self.history.arefresh()
         now = asyncio.get_running_loop().time()
         if now >= self._names_until:
             self._names = await self._discover(now)
             self._names_until = now + DISCOVERY_S
         since = max((one.at for one in self._last.values()), default=self.history.latest_at)
-        events = {name: one.event_id for name, one in self._last.items()}
-        snapshots = await self._inspector.asnapshots(self._names, since=since, event_ids=events)
+        count = await self._inspector.connection.arun(self._census.count(self._names, since))
+        snapshots = count.queues
         at = self._inspector.connection.clock.now_ms() // 1000
         second = self._second(at, snapshots)
         if second is None:
@@ -126,15 +135,33 @@ class Collector:
         if self.leads:
             self.history.add(second, minute)
             self._last = snapshots
+            self._census.keep(count)
             await self._tell(snapshots)
 
     async def _discover(self, now: float) -> list[str]:
         listed = now >= self._workers_until
-        found = await self._inspector.aread(Wants(discover=True, workers=listed))
+        found = await self._inspector.aread(Wants(names=True, workers=listed))
         if listed:
             self._workers_until = now + WORKERS_S
             self._waited_on = {worker.queue for worker in found.workers or ()}
         return sorted(self._waited_on.union(found.names or ()))
+
+    async def _explore(self) -> None:
+        """Look for queues that nobody told of for as long as this process leads."""
+        while True:
+            rest = EXPLORE_S
+            if self.leads:
+                try:
+                    operation = self._inspector.explore(EXPLORE_S)
+                    new, rest = await self._inspector.connection.arun(operation)
+                    if new:
+                        self._names_until = 0.0
+                except QueueCoreError:
+                    pass  # the server is away, as the next second finds out
+                except Exception:
+                    logger.exception("queues of %r could not be looked for", self.alias)
+                    rest = LONGEST_PAUSE_S
+            await asyncio.sleep(rest)
 
     def _second(self, at: int, snapshots: Mapping[str, QueueSnapshot]) -> Record | None:
         """What changed since the last record; None while its second is not over."""

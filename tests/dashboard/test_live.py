@@ -15,7 +15,7 @@ from django.test import Client
 
 from dashboard.asgi import live
 from dashboard.live import asgi, consumer, hub, outbox, sources
-from queuecore import access
+from queuecore import access, inspect
 from queuecore.models import QueueScope
 from queuecore.wire.connections import get_connection
 
@@ -635,6 +635,10 @@ def leave_the_group(user):
     user.groups.clear()
 
 
+def remove_the_group(user):
+    Group.objects.get(name=user.username).delete()
+
+
 def let_the_session_expire(user):
     from django.utils import timezone
 
@@ -649,6 +653,7 @@ CHANGES = [
     (change_password, 4401),
     (take_the_right, 4403),
     (leave_the_group, 4403),
+    (remove_the_group, 4403),
 ]
 
 
@@ -696,7 +701,8 @@ async def test_who_comes_while_the_last_one_leaves_is_served(
 
 
 @pytest.mark.parametrize(
-    "change", [change_password, take_the_right, leave_the_group, delete, sign_out_properly]
+    "change",
+    [change_password, take_the_right, leave_the_group, remove_the_group, delete, sign_out_properly],
 )
 async def test_what_django_tells_is_acted_upon_at_once(pages, viewer, monkeypatch, change):
     monkeypatch.setattr(hub, "RIGHTS_S", 600.0)
@@ -791,7 +797,11 @@ def commands(client):
     return client.info("stats")["total_commands_processed"]
 
 
-async def test_many_viewers_cost_the_server_what_one_costs(pages, db, quiet_server, fragments):
+async def test_many_viewers_cost_the_server_what_one_costs(
+    pages, db, quiet_server, fragments, monkeypatch
+):
+    # Queues that are read anew by and by would fall into one span or the other.
+    monkeypatch.setattr(inspect, "CENSUS_S", 1_000.0)
     for queue in range(20):
         put_job(quiet_server, "0", queue=f"q{queue}")
     users = [await sync_to_async(make_user)(f"user {n}", "view") for n in range(3)]
@@ -812,7 +822,7 @@ async def test_many_viewers_cost_the_server_what_one_costs(pages, db, quiet_serv
     await asyncio.gather(*(page.until(lambda p: count(p, "q19") == 1) for page in opened))
     together = await measure()
     # A second more or less makes a difference of one round in five.
-    assert together < alone * 1.4
+    assert together < alone * 1.4, (alone, together)
     assert len(hub.get_hub().groups("default")) == 1
 
 

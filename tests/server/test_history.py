@@ -402,14 +402,14 @@ async def test_a_mistake_costs_a_while_and_does_not_end_it(
     monkeypatch.setattr(module, "LONGEST_PAUSE_S", 0.1)
     finish(redis_client, 0)
     collector = Collector(history=History())
-    good = collector._inspector.asnapshots
-    monkeypatch.setattr(collector._inspector, "asnapshots", lambda *args, **options: 1 / 0)
+    good = collector._census.count
+    monkeypatch.setattr(collector._census, "count", lambda *args, **options: 1 / 0)
     task = asyncio.ensure_future(collector.run())
     deadline = time.monotonic() + 20
     while "missed a second" not in caplog.text:
         assert time.monotonic() < deadline
         await asyncio.sleep(0.02)
-    collector._inspector.asnapshots = good
+    collector._census.count = good
     while not records(redis_client):
         assert time.monotonic() < deadline
         await asyncio.sleep(0.02)

@@ -288,6 +288,13 @@ SAMPLES: list[tuple[Call[Any], dict[str, Any]]] = [
     (reading.get_state(K, "7"), {"id": "7"}),
     (reading.is_finished(K, "7"), {"job": K.job("7"), "id": "7"}),
     (
+        inspecting.find_news([(K, "5-1", [2, 0, 1, 0, 0, 0, 0, 9]), (K, "6-1", [0] * 8)]),
+        {
+            "keys...": [K.events, K.wait, K.prioritized, K.failed, K.events],
+            "queues...": ["5-1", 1, 2, 2, 1, 9, "6-1", 0, 0],
+        },
+    ),
+    (
         inspecting.get_queue_snapshot("default", K, 1000, 400, "5-1"),
         {
             "pause": K.pause,

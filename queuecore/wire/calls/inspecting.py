@@ -6,6 +6,8 @@ import base64
 import binascii
 import re
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 from .. import readings
 from ..keys import SUFFIXES, Keys, connection_key
@@ -66,6 +68,44 @@ def get_queue_snapshot(
         ),
         (keys.base, "" if since is None else since, now, event_id, MOST_EVENTS),
         lambda answer: readings.snapshot(alias, keys.name, now, answer),
+        repeatable=True,
+    )
+
+
+def get_sized_snapshot(
+    alias: str, keys: Keys, now: int, since: int | None = None, event_id: str = ""
+) -> Call[tuple[readings.QueueSnapshot, Sequence[int]]]:
+    """A snapshot, and the sizes of its states one by one, for :func:`find_news`."""
+    call = get_queue_snapshot(alias, keys, now, since, event_id)
+
+    def decode(answer: Sequence[Any]) -> tuple[readings.QueueSnapshot, Sequence[int]]:
+        return call.decode(answer), answer[:8]
+
+    return replace(call, decode=decode)  # type: ignore[arg-type, return-value]
+
+
+def find_news(known: Sequence[tuple[Keys, str, Sequence[int]]]) -> Call[list[int]]:
+    """Which of some queues may have changed, by their place in *known*.
+
+    *known*: the keys, the last event's id and the sizes that :func:`get_sized_snapshot` gave.
+    """
+    places: list[str] = []
+    facts: list[str | int] = []
+    for keys, event_id, sizes in known:
+        held = (
+            *(keys.wait, keys.paused, keys.prioritized, keys.active, keys.delayed),
+            *(keys.waiting_children, keys.completed, keys.failed),
+        )
+        full = [(key, size) for key, size in zip(held, sizes, strict=True) if size]
+        lists = [pair for pair in full if pair[0] in (keys.wait, keys.paused, keys.active)]
+        sets = [pair for pair in full if pair not in lists]
+        places += [keys.events, *(key for key, _ in (*lists, *sets))]
+        facts += [event_id, len(lists), len(sets), *(size for _, size in (*lists, *sets))]
+    return Call(
+        "find_news",
+        places,
+        facts,
+        lambda answer: [place - 1 for place in answer],
         repeatable=True,
     )
 
@@ -193,9 +233,9 @@ def register(prefix: str, names: Sequence[str]) -> Command[object]:
     return Command(("SADD", connection_key(prefix, "queues"), *names), tolerant=True)
 
 
-def exists(keys: Keys) -> Command[bool]:
-    """Whether the queue is there: BullMQ gives each one a ``meta``."""
-    return Command(("EXISTS", keys.meta), bool)
+def exist(some: Sequence[Keys]) -> Command[int]:
+    """How many of the queues are there: BullMQ gives each one a ``meta``."""
+    return Command(("EXISTS", *(keys.meta for keys in some)), int)
 
 
 def scan_queues(prefix: str, cursor: str, count: int) -> Command[tuple[str, set[str]]]:
