@@ -14,6 +14,9 @@ THEMES = ("system", "light", "dark")
 DENSITIES = ("comfortable", "compact")
 ZONES = ("local", "utc", "relative")
 RAILS = ("wide", "narrow")
+#: The columns of a list of jobs that can be left out.
+COLUMNS = ("data", "detail", "tries", "waited", "ran", "worker")
+HIDDEN = f"{NAME}_hidden"
 MAX_PINS = 8
 _YEAR = 365 * 24 * 3600
 
@@ -22,6 +25,17 @@ def choice(request: HttpRequest, name: str, known: tuple[str, ...]) -> str:
     """Return the browser's choice, the first one where it made none that is known."""
     value = request.COOKIES.get(name, "")
     return value if value in known else known[0]
+
+
+def hidden(request: HttpRequest) -> list[str]:
+    """Return the columns that this browser leaves out of lists of jobs."""
+    chosen = request.COOKIES.get(HIDDEN, "").split(".")
+    return [one for one in COLUMNS if one in chosen]
+
+
+def put_hidden(response: HttpResponseBase, shown: list[str]) -> None:
+    """Keep which columns are left out: those that are not among *shown*."""
+    put_cookie(response, HIDDEN, ".".join(one for one in COLUMNS if one not in shown))
 
 
 def pins(request: HttpRequest) -> list[tuple[str, str]]:

@@ -26,6 +26,10 @@ def keep(request: HttpRequest) -> HttpResponse:
         value = request.POST.get(field, "")
         if value in known:
             cookies.put_cookie(response, cookie, value)
+    if "columns" in request.POST:
+        # A list without the column of errors has none to tick, and leaves it as it was.
+        kept = set(request.POST["columns"].split(".")) - set(cookies.hidden(request))
+        cookies.put_hidden(response, [*request.POST.getlist("column"), *kept])
     pinned = cookies.pins(request)
     for field in ("pin", "unpin"):
         if field not in request.POST:

@@ -49,6 +49,7 @@ NAMES = {
     "unpin": "pin-off",
     "table": "table",
     "chart": "chart-column",
+    "columns": "columns-3",
     "filter": "list-filter",
     "up": "arrow-up",
     "external": "external-link",

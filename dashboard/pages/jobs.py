@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,9 +14,9 @@ from queuecore import Queue, matching
 from queuecore.inspect import Inspector
 from queuecore.matching import Filter, InvalidFilter
 
-from .. import links
+from .. import cookies, links
 from ..conf import get_settings
-from ..draw import payload
+from ..draw import payload, traces
 from ..draw.states import STATES, label
 from ..draw.values import exact, size
 from ..guard import guarded
@@ -27,6 +28,8 @@ from .shell import shell, show
 
 #: How long is counted at most how many jobs share the error that a page is full of.
 _FOLD_SECONDS = 0.02
+#: The longest word that the filter suggests.
+_SUGGESTED = 80
 
 
 @guarded("GET")
@@ -62,6 +65,7 @@ def jobs(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> HttpRe
         document=f"{label(name)} · {queue}",
         counted=(exact(counts.get(name, 0)), f"tab-{name}"),
     )
+    hidden = cookies.hidden(request)
     same = _same_error(found.rows) if name == "failed" and seen.payload else None
     context = {
         **words,
@@ -86,6 +90,10 @@ def jobs(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> HttpRe
         "of_that_id": _of_that_id(seen, alias, queue, asked, found),
         "orphans_of": found.orphans + len(found.rows),
         "integrity_url": _integrity_url(seen, alias, queue),
+        "suggestions": _suggestions(name, found.rows, seen.payload),
+        "columns": _columns(name, seen.payload, hidden),
+        "not_offered": "" if name in _DETAILS else "detail",
+        "hidden": hidden,
         "detail_word": _DETAILS.get(name) and _DETAILS[name](),
         "time_word": _TIME_WORDS[name](),
         "order_word": _order(name, asked.oldest),
@@ -111,6 +119,47 @@ _TIME_WORDS = {
     "completed": lambda: _("Completed at"),
     "failed": lambda: _("Failed at"),
 }
+
+
+def _columns(state: str, payload: bool, hidden: list[str]) -> list[tuple[str, str, bool]]:
+    """The columns that may be left out: key, word, and whether it is shown."""
+    words = {
+        "data": _("Data"),
+        "detail": _DETAILS[state]() if state in _DETAILS else "",
+        "tries": _("Tries"),
+        "waited": _("Waited"),
+        "ran": _("Ran"),
+        "worker": _("Worker"),
+    }
+    return [(key, word, key not in hidden) for key, word in words.items() if word]
+
+
+def _suggestions(state: str, rows: list[Any], payload: bool) -> list[tuple[str, str, str, bool]]:
+    """What the filter offers: what is typed, how it looks, what it means, and if it is whole."""
+    words = [
+        ("name:", "name:send-*", _("name, with * at an end"), False),
+        ("id:", "id:17", _("this very job"), False),
+        ("attempts>", "attempts>2", _("attempts made"), False),
+        ("priority:", "priority:1..5", _("priority, from and to"), False),
+        ("age>", "age>1h", _("added longer ago: s m h d w"), False),
+        ("ended<", "ended<30m", _("finished since then"), False),
+        ("scheduler:", "scheduler:nightly", _("made by this scheduler"), False),
+    ]
+    if payload:
+        words.append(("error:", 'error:"timed out"', _("part of the last error"), False))
+    here = _("on this page")
+    names = Counter(row.name for row in rows)
+    found = [Filter(state, name=name) for name, _count in names.most_common(6) if name]
+    schedulers = Counter(row.scheduler_id for row in rows if row.scheduler_id)
+    found += [Filter(state, scheduler=one) for one, _count in schedulers.most_common(3)]
+    if payload:
+        errors = Counter(traces.split(row.failed_reason)[0] for row in rows if row.failed_reason)
+        found += [Filter(state, error=one) for one, _count in errors.most_common(4) if one]
+    for filter in found:
+        text = str(filter)
+        if len(text) <= _SUGGESTED and "\n" not in text:
+            words.append((text, text, here, True))
+    return words
 
 
 def _limit(asked: Asked) -> int:

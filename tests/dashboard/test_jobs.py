@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from html import unescape
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 import redis
@@ -417,6 +417,41 @@ def test_one_error_many_times_is_folded_and_leads_to_all_of_them(
     monkeypatch.setattr(matching, "count", lambda *_given, **_more: tally)
     told = "900 of the newest 1,000 (of 50,000) failed with the same error: Timeout: late"
     assert told in unescape(text_of(admin, LIST))
+
+
+def test_the_filter_offers_its_words_and_what_stands_on_the_page(
+    admin: Client, person: Callable[..., Client], broken: Queue
+) -> None:
+    text = unescape(text_of(admin, LIST))
+    words = re.findall(r'data-word="(.+?)"(?: data-whole)? aria', text)
+    assert {"name:", "age>", "error:", "name:send-0", "error:Timeout"} <= set(words)
+    assert 'data-word="name:send-0" data-whole' in text
+    assert 'aria-controls="query-list"' in text
+    for word in re.findall(r'data-word="([^"<]+)" data-whole', text):
+        assert shown(text_of(admin, f"{LIST}?{urlencode({'state': 'failed', 'q': word})}"))
+    blind = text_of(person("view"), LIST)
+    assert 'data-word="name:send-0"' in blind
+    assert 'data-word="error:' not in blind
+
+
+def test_columns_are_left_out_in_this_browser(admin: Client, emails: Queue) -> None:
+    def keep(other: str, *columns: str) -> None:
+        form = {"columns": other, "column": columns, "next": LIST}
+        assert admin.post("/preferences/keep/", form)["Location"] == LIST
+
+    def left_out(state: str) -> str:
+        return re.findall(r'class="table jobs([^"]*)"', text_of(admin, f"{LIST}?state={state}"))[0]
+
+    assert left_out("failed") == ""
+    keep("", "data", "tries", "ran", "worker", "nonsense")
+    assert left_out("failed") == " no-detail no-waited"
+    # A list that has no column of errors leaves the choice about it alone.
+    keep("detail", "data", "tries", "waited", "ran", "worker")
+    assert left_out("completed") == " no-detail"
+    keep("detail", "data")
+    assert left_out("failed") == " no-detail no-tries no-waited no-ran no-worker"
+    keep("", "data", "detail", "tries", "waited", "ran", "worker")
+    assert left_out("failed") == ""
 
 
 def test_what_is_new_is_counted_from_the_newest_on_wherever_one_is(
