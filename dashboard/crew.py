@@ -6,7 +6,8 @@ A process shows only those of its workers that the viewer may see, and none at a
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,7 @@ from queuecore.fleet import (
     FleetReading,
     FleetWorker,
     LostJob,
+    PeerJob,
     WorkerInfo,
     connections_of,
     peers_of,
@@ -58,18 +60,34 @@ class Others:
     ``unknown``: connections whose server does not answer, or does not let us list its clients.
     """
 
-    found: Sequence[tuple[str, WorkerInfo]]
+    found: Sequence[Peer]
     unknown: Sequence[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A worker that does not tell of itself, as far as it is known.
+
+    ``jobs``: the longest that it runs, of ``busy`` in all. None: several such workers without a
+    name share the queue, which has ``shared`` jobs of theirs, and nobody can say whose is which.
+    """
+
+    alias: str
+    info: WorkerInfo
+    jobs: Sequence[PeerJob]
+    busy: int | None
+    shared: int = 0
 
 
 def look(alias: str, asked: Iterable[tuple[Topic, Sequence[str]]]) -> Look:
     """Read the fleet of *alias*."""
-    return _seen(alias, Fleet(alias).look(_queues(alias), _wanted(asked)))
+    return _seen(alias, Fleet(alias).look(_queues(alias), _wanted(asked), _shared(alias)))
 
 
 async def alook(alias: str, asked: Iterable[tuple[Topic, Sequence[str]]]) -> Look:
     """See :func:`look`."""
-    return _seen(alias, await Fleet(alias).alook(_queues(alias), _wanted(asked)))
+    found = await Fleet(alias).alook(_queues(alias), _wanted(asked), _shared(alias))
+    return _seen(alias, found)
 
 
 def members(state: LiveState, viewer: Viewer, kind: str = "workers") -> list[Member]:
@@ -93,17 +111,43 @@ def member(state: LiveState, viewer: Viewer, alias: str, id: str) -> Member | No
 def others(state: LiveState, viewer: Viewer) -> Others:
     """Workers of Node and of other libraries on queues that may be seen."""
     looks = dict(_looks(state, "workers"))
-    found, unknown = [], []
+    found: list[Peer] = []
+    unknown = []
     for alias, connection in state.connections.items():
         seen, listed = looks.get(alias), connection.workers
         if seen is None or listed is None:
             unknown.append(alias)
             continue
+        crowds: defaultdict[str, list[WorkerInfo]] = defaultdict(list)
         for one in peers_of(listed, seen.ours) or ():
             if viewer.allows(alias, one.queue):
-                found.append((alias, one))
-    found.sort(key=lambda pair: (pair[1].queue, pair[0], pair[1].name, -pair[1].age_s))
+                crowds[one.queue].append(one)
+        for crowd in crowds.values():
+            found += _peers(alias, seen.fleet, crowd)
+    found.sort(key=lambda one: (one.info.queue, one.alias, one.info.name, -one.info.age_s))
     return Others(found, unknown)
+
+
+def _peers(alias: str, fleet: FleetReading, crowd: Sequence[WorkerInfo]) -> Iterator[Peer]:
+    """The peers of one queue, each with the jobs that can only be its own.
+
+    A worker with a name writes it on its jobs. What bears none belongs to those without one.
+    """
+    held = fleet.peer_jobs.get(crowd[0].queue)
+    jobs, count = (held.jobs, held.count) if held else ((), 0)
+    whole = count == len(jobs)
+    names = Counter(one.name for one in crowd)
+    rest = [job for job in jobs if job.processed_by not in names or not job.processed_by]
+    for one in crowd:
+        if len(crowd) == 1:
+            yield Peer(alias, one, jobs, count)
+        elif one.name and names[one.name] == 1 and whole:
+            own = [job for job in jobs if job.processed_by == one.name]
+            yield Peer(alias, one, own, len(own))
+        elif not one.name and names[""] == 1 and whole:
+            yield Peer(alias, one, rest, len(rest))
+        else:
+            yield Peer(alias, one, (), None, count)
 
 
 def lost_jobs(state: LiveState, viewer: Viewer) -> list[tuple[str, LostJob]]:
@@ -132,6 +176,13 @@ def _order(one: Member) -> Any:
 
 def _queues(alias: str) -> list[str]:
     return facts_of(alias).names[:_MOST_QUEUES]
+
+
+def _shared(alias: str) -> list[str]:
+    """Queues on which workers wait that are not known to be ours."""
+    ours = _known.get(alias, {})
+    listed = facts_of(alias).workers or ()
+    return list({one.queue: None for one in listed if one.client_id not in ours})[:_MOST_QUEUES]
 
 
 def _wanted(asked: Iterable[tuple[Topic, Sequence[str]]]) -> list[str]:

@@ -23,7 +23,7 @@ from .wire.attendance import (
 from .wire.calls import attending, inspecting
 from .wire.calls.base import Operation
 from .wire.keys import Keys
-from .wire.readings import LostJob, WorkerInfo
+from .wire.readings import LostJob, PeerJob, PeerJobs, WorkerInfo
 
 __all__ = [
     "Fleet",
@@ -33,6 +33,8 @@ __all__ = [
     "FleetReading",
     "FleetWorker",
     "LostJob",
+    "PeerJob",
+    "PeerJobs",
     "Sent",
     "WorkerInfo",
     "connections_of",
@@ -56,11 +58,12 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class FleetReading:
-    """What :meth:`Fleet.look` has read; ``minutes`` by worker."""
+    """What :meth:`Fleet.look` has read; ``minutes`` by worker, ``peer_jobs`` by queue."""
 
     processes: list[FleetProcess]
     lost_jobs: list[LostJob]
     minutes: dict[str, list[FleetMinute]]
+    peer_jobs: dict[str, PeerJobs]
 
 
 class Fleet(Connected):
@@ -125,13 +128,34 @@ class Fleet(Connected):
         """See :meth:`lost_jobs`."""
         return await self._arun(self._lost_jobs(queues))
 
-    def look(self, queues: Sequence[str] = (), minutes: Sequence[str] = ()) -> FleetReading:
-        """:meth:`processes`, the lost jobs of *queues* and the *minutes* of workers in one go."""
-        return self._run(self._look(queues, minutes))
+    def peer_jobs(self, queues: Sequence[str]) -> dict[str, PeerJobs]:
+        """What workers of other libraries run of each of *queues*, as their locks say.
 
-    async def alook(self, queues: Sequence[str] = (), minutes: Sequence[str] = ()) -> FleetReading:
+        Looks at the 200 of a queue that run longest, and returns at most 20 of each.
+        """
+        return self._run(self._peer_jobs(queues))
+
+    async def apeer_jobs(self, queues: Sequence[str]) -> dict[str, PeerJobs]:
+        """See :meth:`peer_jobs`."""
+        return await self._arun(self._peer_jobs(queues))
+
+    def look(
+        self, queues: Sequence[str] = (), minutes: Sequence[str] = (), peers: Sequence[str] = ()
+    ) -> FleetReading:
+        """:meth:`processes` and more in one go.
+
+        Args:
+            queues: of which the lost jobs are wanted.
+            minutes: workers whose last minutes are.
+            peers: queues of which the jobs are that other libraries' workers run.
+        """
+        return self._run(self._look(queues, minutes, peers))
+
+    async def alook(
+        self, queues: Sequence[str] = (), minutes: Sequence[str] = (), peers: Sequence[str] = ()
+    ) -> FleetReading:
         """See :meth:`look`."""
-        return await self._arun(self._look(queues, minutes))
+        return await self._arun(self._look(queues, minutes, peers))
 
     def pause(self, *workers: str) -> Sent:
         """Let *workers* (ids) claim nothing more; what they run goes on."""
@@ -175,11 +199,14 @@ class Fleet(Connected):
         found = yield from attending.get_processes(self.connection.prefix)
         return sorted(found, key=lambda one: (one.host, one.pid, one.id))
 
-    def _look(self, queues: Sequence[str], minutes: Sequence[str]) -> Operation[FleetReading]:
+    def _look(
+        self, queues: Sequence[str], minutes: Sequence[str], peers: Sequence[str]
+    ) -> Operation[FleetReading]:
         processes = yield from self._read()
         lost = yield from self._lost_jobs(queues)
         recent = yield from self._minutes(processes, minutes)
-        return FleetReading(processes, lost, recent)
+        held = yield from self._peer_jobs(peers)
+        return FleetReading(processes, lost, recent, held)
 
     def _minutes(
         self, processes: Sequence[FleetProcess], workers: Sequence[str]
@@ -204,6 +231,15 @@ class Fleet(Connected):
             some = keys[start : start + _PIPELINE]
             for one in (yield [inspecting.get_lost_jobs(each) for each in some]):
                 found += one
+        return found
+
+    def _peer_jobs(self, queues: Sequence[str]) -> Operation[dict[str, PeerJobs]]:
+        keys = [Keys(self.connection.prefix, name) for name in dict.fromkeys(queues)]
+        found: dict[str, PeerJobs] = {}
+        for start in range(0, len(keys), _PIPELINE):
+            some = keys[start : start + _PIPELINE]
+            for one in (yield [inspecting.get_peer_jobs(each) for each in some]):
+                found[one.queue] = one
         return found
 
     def _workers(self) -> Operation[list[FleetWorker]]:

@@ -12,12 +12,12 @@ from django.utils.translation import ngettext, pgettext
 from queuecore.fleet import FleetProcess, FleetWorker, LostJob, WorkerInfo
 
 from .. import links
-from ..crew import Member, Others
+from ..crew import Member, Others, Peer
 from ..health import language
 from .icons import icon
 from .markup import element, join, phrase
 from .states import state_icon
-from .values import DASH, duration, exact, moment, number, percent, size, visible
+from .values import DASH, duration, exact, moment, number, parts, percent, size, visible
 
 #: Jobs that a row names, and peers and lost jobs that a page lists.
 _JOBS, _PEERS, _LOST = 2, 200, 50
@@ -177,29 +177,37 @@ def peers(rest: Others, mount: str, several: bool) -> SafeString:
     body: list[Any] = [
         element(
             "tr",
-            element("th", visible(one.name) or _("unnamed"), scope="row"),
-            element("td", _queue(alias, one.queue, mount, several)),
-            element("td", _client(one)),
-            element("td", _address(one.address), class_="mono muted c-address"),
-            element("td", _age(one.age_s), class_="num"),
+            element(
+                "th",
+                visible(one.info.name) or element("span", _("unnamed"), class_="muted"),
+                scope="row",
+                class_="c-peer",
+            ),
+            element("td", _queue(one.alias, one.info.queue, mount, several), class_="c-peer-queue"),
+            element("td", _peer_jobs(one, mount), class_="c-peer-jobs"),
+            element("td", _client(one.info), class_="c-peer-client"),
+            element("td", _address(one.info.address), class_="mono muted c-address"),
+            element("td", _age(one.info.idle_s), class_="num c-peer-idle"),
+            element("td", _age(one.info.age_s), class_="num c-peer-age"),
         )
-        for alias, one in rest.found[:_PEERS]
+        for one in rest.found[:_PEERS]
     ]
     if len(rest.found) > _PEERS:
         words = _("and %(count)s more") % {"count": exact(len(rest.found) - _PEERS)}
-        body.append(element("tr", element("td", words, colspan=5, class_="empty")))
+        body.append(element("tr", element("td", words, colspan=7, class_="empty")))
     if rest.unknown and not several:
         words = _("Unknown: the server does not let the dashboard list its clients.")
-        body = [element("tr", element("td", words, colspan=5, class_="empty"))]
+        body = [element("tr", element("td", words, colspan=7, class_="empty"))]
     elif not body:
-        body = [element("tr", element("td", _("None is connected."), colspan=5, class_="empty"))]
+        words = _("None is connected. A BullMQ worker of Node is here within ten seconds.")
+        body = [element("tr", element("td", words, colspan=7, class_="empty"))]
     if rest.unknown and several:
         names = ", ".join(map(visible, rest.unknown))
         words = _(
             "Unknown on %(names)s: the server does not answer, or lets nobody list its clients."
         )
         body.append(
-            element("tr", element("td", words % {"names": names}, colspan=5, class_="empty"))
+            element("tr", element("td", words % {"names": names}, colspan=7, class_="empty"))
         )
     return element("tbody", body, id="workers-peers")
 
@@ -219,11 +227,12 @@ def lost_jobs(found: Sequence[tuple[str, LostJob]], mount: str, several: bool) -
                 " ",
                 element("code", visible(one.id)),
                 scope="row",
+                class_="c-peer",
             ),
-            element("td", _queue(alias, one.queue, mount, several)),
-            element("td", visible(one.processed_by) or DASH),
-            element("td", number(one.stalled_count), class_="num"),
-            element("td", moment(one.since, "age"), class_="num"),
+            element("td", _queue(alias, one.queue, mount, several), class_="c-peer-queue"),
+            element("td", visible(one.processed_by) or DASH, class_="c-peer-client"),
+            element("td", number(one.stalled_count), class_="num c-peer-idle"),
+            element("td", moment(one.since, "age"), class_="num c-peer-age"),
         )
         for alias, one in found[:_LOST]
     ]
@@ -266,15 +275,38 @@ def _job(one: Member, job_id: str, name: str, mount: str) -> SafeString:
     return element("a", visible(name) or visible(job_id), href=href, title=visible(job_id))
 
 
+def _peer_jobs(one: Peer, mount: str) -> SafeString:
+    """The jobs of a peer that run longest; where nobody can say whose they are, how many."""
+    if one.busy is None:
+        words = ngettext(
+            "%(count)s job of its queue runs on one of these workers",
+            "%(count)s jobs of its queue run on these workers",
+            one.shared,
+        )
+        return element("span", words % {"count": exact(one.shared)}, class_="muted")
+    shown = []
+    for job in one.jobs[:_JOBS]:
+        href = links.job_url(mount, one.alias, one.info.queue, job.id)
+        name = visible(job.name) or visible(job.id)
+        link = element("a", name, href=href, title=visible(job.id))
+        shown.append(element("span", link, moment(job.since, "run"), class_="wjob"))
+    more = one.busy - len(shown)
+    if more > 0:
+        words = ngettext("+%(count)s more", "+%(count)s more", more) % {"count": exact(more)}
+        shown.append(element("span", words, class_="muted"))
+    return join(shown) if shown else element("span", _("nothing"), class_="zero")
+
+
 def _queue(alias: str, queue: str, mount: str, several: bool) -> SafeString:
     words = f"{visible(alias)} / {visible(queue)}" if several else visible(queue)
     return element("a", words, href=links.queue_url(mount, alias, queue))
 
 
-def _client(one: WorkerInfo) -> SafeString | str:
+def _client(one: WorkerInfo) -> SafeString:
     spoken = language(one.library)
     if not one.library:
-        return DASH
+        why = _("Servers tell the library of a connection from Redis 7.2 on, where it says it.")
+        return element("span", _("unknown"), class_="muted", title=why)
     lang = element("span", visible(spoken), class_="lang") if spoken else None
     return join([lang, element("span", visible(one.library), class_="muted")])
 
@@ -284,4 +316,7 @@ def _address(address: str) -> str:
 
 
 def _age(seconds: int) -> SafeString:
-    return duration(float(seconds))
+    if seconds >= 60:
+        return duration(float(seconds))
+    (_figure, unit), *_rest = parts(1.0)
+    return join([exact(seconds), element("u", unit)])  # the server tells whole seconds

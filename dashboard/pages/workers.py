@@ -19,6 +19,7 @@ from ..draw.values import visible
 from ..guard import guarded
 from ..live.fragments import fragments
 from ..live.fragments.base import Patches
+from ..live.fragments.workers import seen as seen_id
 from ..live.state import Topic, read
 from .queue import connection_trail
 from .shell import shell, show
@@ -37,7 +38,8 @@ def workers(request: HttpRequest) -> HttpResponse:
     found = [one for one in every if _fits(one, text.lower())]
     page = Paginator(found, _PAGE).get_page(request.GET.get("page"))
     keys = [one.key for one in page]
-    live = fragments(state, topic, seen, [*keys, f"seen:{len(every)}"])
+    known = seen_id(every)
+    live = fragments(state, topic, seen, [*keys, known])
     rest = crew.others(state, seen)
     context = {
         **shell(request, page="workers", title=_("Workers"), state=state),
@@ -47,6 +49,7 @@ def workers(request: HttpRequest) -> HttpResponse:
         "numbers": page,
         "q": text,
         "total": len(every),
+        "seen": known,
         "any": bool(every or rest.found),
         "known": any("workers" in one.extra for one in state.connections.values()),
         "several": len(state.connections) > 1,

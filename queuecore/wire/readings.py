@@ -193,6 +193,30 @@ class LostJob:
 
 
 @dataclass(frozen=True, slots=True)
+class PeerJob:
+    """A job that a worker of another library runs.
+
+    ``processed_by``: the worker's name, where it has one. ``holder``: what tells its jobs from
+    those of other workers: the id with which it locks them.
+    """
+
+    id: str
+    name: str
+    since: datetime | None
+    processed_by: str
+    holder: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeerJobs:
+    """What workers of other libraries run of one queue: ``count`` of them, ``jobs`` the longest."""
+
+    queue: str
+    count: int
+    jobs: tuple[PeerJob, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class DeduplicationKey:
     """An id under which a job is added once; ``ttl_ms`` None: until the job has ended."""
 
@@ -427,6 +451,22 @@ def lost_job(queue: str, answer: Sequence[Any]) -> LostJob:
         cut(processed_by, NAME_LENGTH),
         max(integer(stalled) or 0, 0),
     )
+
+
+def peer_jobs(queue: str, answer: Sequence[Any]) -> PeerJobs:
+    """Decode the answer of ``get_peer_jobs``."""
+    count, *rows = answer
+    jobs = tuple(
+        PeerJob(
+            text(id),
+            cut(name, NAME_LENGTH),
+            moment(integer(since)),
+            cut(processed_by, NAME_LENGTH),
+            text(holder),
+        )
+        for id, name, since, processed_by, holder in rows
+    )
+    return PeerJobs(queue, int(count), jobs)
 
 
 def integer(value: Any) -> int | None:

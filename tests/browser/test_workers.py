@@ -52,9 +52,23 @@ def test_a_worker_is_paused_resumed_and_drained(ada: Callable[..., Visitor], sta
 def test_the_fleet_on_a_phone(ada: Callable[..., Visitor], start: Start) -> None:
     process = start("slow", "quick", HEARTBEAT=0.5)
     process.until(lambda: "works slow" in process.said)
-    page = ada(width=320, height=720).go_until("/workers/", "quick")
+    visitor = ada(width=320, height=720)
+    page = visitor.go_until("/workers/", "quick")
     assert page.evaluate("document.documentElement.scrollWidth") == 320
     expect(page.locator("tr[data-row]")).to_have_count(2)
     page.locator("tr[data-row] a").first.click()
     expect(page.locator("#worker-figures")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") == 320
+
+    # A deploy: all that is on screen ends, others come; they are shown without a click.
+    visitor.go("/workers/")
+    page.mouse.move(5, 5)  # under the pointer nothing changes its place
+    expect(page.locator(".process-head")).to_contain_text(f"Process {process.process.pid}")
+    later = start("slow", "quick", HEARTBEAT=0.5)
+    later.until(lambda: "works slow" in later.said)
+    process.process.terminate()
+    assert process.ends(20) == 0
+    shown = page.locator(".process-head")
+    expect(shown).to_contain_text(f"Process {later.process.pid}", timeout=20_000)
+    expect(page.locator("tr[data-row]")).to_have_count(2)
+    expect(page.locator("#workers-newer")).to_be_empty()

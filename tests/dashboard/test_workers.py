@@ -10,7 +10,7 @@ import redis
 from django.test import Client
 
 from dashboard.live.fragments import fragments
-from dashboard.live.state import LiveState, Topic, Viewer
+from dashboard.live.state import LiveState, Topic, Viewer, facts_of
 from queuecore import Queue, access
 from queuecore.models import AuditEntry
 from tests.dashboard import fleet
@@ -20,6 +20,7 @@ from tests.servers import Server
 
 Person = Callable[..., Client]
 A, B = fleet.WORKER, "b" * 32
+SEEN = "seen:2:1790000000000"
 KEYS = {one: f"default:{one}" for one in (A, B)}
 
 
@@ -96,7 +97,7 @@ def test_unknown_is_not_none(admin: Client, crew: redis.Redis) -> None:
 def test_what_was_not_read_yet_is_not_told(crew: redis.Redis) -> None:
     """A socket opens before the fleet is read: no page may say meanwhile that nobody works."""
     viewer = Viewer(access.Scope(), payload=True, language="en", mount="/")
-    assert fragments(LiveState(), Topic("workers"), viewer, [KEYS[A], "seen:2"]) == {}
+    assert fragments(LiveState(), Topic("workers"), viewer, [KEYS[A], SEEN]) == {}
     assert fragments(LiveState(), Topic("worker", "default", id=A), viewer) == {}
 
 
@@ -109,8 +110,59 @@ def test_peers_are_listed_and_ours_are_not_a_second_time(
         ours.client_setname("bull:ZW1haWxz")
         fleet.process(crew, fleet.worker(client=ours.client_id()))
         peers = polled(admin, "workers")["workers-peers"]
-        assert plain(peers).split()[:3] == ["blue-7", "emails", "Node"]
+        assert plain(peers).split()[:4] == ["blue-7", "emails", "nothing", "Node"]
         assert peers.count("<tr>") == 1
+
+
+def test_what_can_be_known_of_a_peer(
+    admin: Client, emails: Queue, redis_client: redis.Redis, server: Server
+) -> None:
+    """The jobs that it holds, by its name or because it is alone; else how many they share."""
+    uuid = "6b1f0c0e-1111-4222-8333-444455556666"
+    for number, name in enumerate(("alone", "second", "third"), 5):
+        redis_client.lpush("bull:emails:active", str(number))
+        redis_client.hset(f"bull:emails:{number}", mapping={"name": name, "processedOn": "1"})
+        redis_client.set(f"bull:emails:{number}:lock", f"{uuid}:{number}")
+    redis_client.set("bull:emails:active-1:lock", f"{A}:1")  # our own worker's
+
+    def rows() -> list[str]:
+        markup = polled(admin, "workers")["workers-peers"]
+        return [plain(one).strip() for one in markup.split("<tr>")[1:]]
+
+    with server.client() as one, server.client() as other:
+        one.client_setname("bull:ZW1haWxz")
+        one.client_setinfo("LIB-NAME", "ioredis")
+        one.client_setinfo("LIB-VER", "5.9.0")
+        (row,) = rows()
+        assert row.startswith("unnamed emails alone")
+        assert "+1 more Node ioredis 5.9.0" in row
+        facts_of("default")._until["workers"] = 0
+        other.client_setname("bull:ZW1haWxz:w:blue-7")
+        redis_client.hset("bull:emails:7", "pb", "blue-7")
+        first, second = rows()
+        assert first.startswith("unnamed emails alone")
+        assert "third" not in first
+        assert second.startswith("blue-7 emails third")
+        facts_of("default")._until["workers"] = 0
+        other.client_setname("bull:ZW1haWxz")
+        assert all("3 jobs of its queue run on these workers" in row for row in rows())
+
+
+def test_a_fleet_that_was_replaced(admin: Client, crew: redis.Redis) -> None:
+    page = text_of(admin, "/workers/")
+    assert f'data-live-id="{SEEN}"' in page
+    crew.delete(f"qc:bull::worker:{fleet.PROCESS}")
+    crew.zrem("qc:bull::workers", fleet.PROCESS)
+    new = [fleet.worker("c" * 32, "emails"), fleet.worker("d" * 32, "orders")]
+    fleet.process(crew, *new, id="9" * 32, pid=4800, started=1_790_000_600_000)
+    after = polled(admin, "workers", *KEYS.values(), SEEN)
+    assert after["workers-newer"] == "+2 new"
+    assert after["workers-crowd"].startswith("2 workers in 1 process on 1 host")
+    for one in (A, B):
+        assert "Ended" in after[f"w~~default~~{one}~~state"]
+    page = plain(text_of(admin, "/workers/"))
+    assert "Process 4800" in page
+    assert "4711" not in page
 
 
 def test_jobs_without_a_lock(admin: Client, emails: Queue, redis_client: redis.Redis) -> None:
@@ -138,12 +190,12 @@ def test_one_worker(admin: Client, crew: redis.Redis) -> None:
 
 
 def test_a_worker_that_ends_while_the_page_is_open(admin: Client, crew: redis.Redis) -> None:
-    before = polled(admin, "workers", KEYS[A], "seen:2")
+    before = polled(admin, "workers", KEYS[A], SEEN)
     assert "Running" in before[f"w~~default~~{A}~~state"]
     assert before["workers-newer"] == ""
-    assert polled(admin, "workers", "seen:1")["workers-newer"] == "+1 new"
+    assert polled(admin, "workers", SEEN.replace("2", "1", 1))["workers-newer"] == "+1 new"
     crew.delete(f"qc:bull::worker:{fleet.PROCESS}")
-    after = polled(admin, "workers", KEYS[A], "seen:2")
+    after = polled(admin, "workers", KEYS[A], SEEN)
     assert "Ended" in after[f"w~~default~~{A}~~state"]
     assert 'data-state="gone"' in after[f"w~~default~~{A}~~state"]
     assert "Ended" in polled(admin, f"worker:default:{A}")["worker-state"]

@@ -407,6 +407,34 @@ def test_jobs_without_a_lock(do: Do, queue: Queue, hands: Any, redis_client: red
     assert do(Fleet().lost_jobs, ["p"]) == []
 
 
+def test_jobs_that_other_libraries_hold(
+    do: Do, queue: Queue, hands: Any, redis_client: redis.Redis
+) -> None:
+    for name in ("ours", "named", "unnamed", "odd", "lost"):
+        queue.add(name)
+    assert len(hands.claim(5)) == 5
+    redis_client.set("bull:q:1:lock", f"{W}:3")
+    uuid = "6b1f0c0e-1111-4222-8333-444455556666"
+    redis_client.set("bull:q:2:lock", f"{uuid}:7")
+    redis_client.hset("bull:q:2", "pb", "blue-7")
+    redis_client.set("bull:q:3:lock", "a" * 32)  # the Python port's
+    redis_client.delete("bull:q:4:lock", "bull:q:5:lock")
+    redis_client.rpush("bull:q:4:lock", "no text")
+    redis_client.set("bull:p:active", "no list")
+    found = do(Fleet().peer_jobs, ["q", "p", "other"])
+    assert {name: one.count for name, one in found.items()} == {"q": 2, "p": 0, "other": 0}
+    assert [(one.id, one.name, one.processed_by, one.holder) for one in found["q"].jobs] == [
+        ("2", "named", "blue-7", uuid),
+        ("3", "unnamed", "", "a" * 32),
+    ]
+    for number in range(6, 40):
+        redis_client.lpush("bull:q:active", str(number))
+        redis_client.hset(f"bull:q:{number}", "name", "x")
+        redis_client.set(f"bull:q:{number}:lock", f"{uuid}:8")
+    found = do(Fleet().peer_jobs, ["q"])
+    assert (found["q"].count, len(found["q"].jobs)) == (36, 20)
+
+
 def test_a_heartbeat_is_three_commands() -> None:
     """Whatever the workers do; once a minute there are three more."""
     for recent, count in ((None, 3), (b"[]", 6)):

@@ -320,6 +320,10 @@ SAMPLES: list[tuple[Call[Any], dict[str, Any]]] = [
         {"look": inspecting.LOCKS, "most": inspecting.LOST_JOBS},
     ),
     (
+        inspecting.get_peer_jobs(K),
+        {"look": inspecting.LOCKS, "most": inspecting.LOST_JOBS},
+    ),
+    (
         inspecting.get_peers(K, "welcome", 60),
         {"name": "welcome", "most": 60, "look": inspecting.PEERS_LOOKED_AT},
     ),

@@ -1,6 +1,7 @@
 """The fleet: the workers on screen, their processes, peers of other libraries, lost jobs.
 
-Ids are ``<alias>:<worker>``, and ``seen:<number>``: how many workers there were for the page.
+Ids are ``<alias>:<worker>``, and ``seen:<number>:<ms>``: how many workers there were for the page,
+and when the youngest of their processes began.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from queuecore.fleet import FleetProcess
 
 from ... import crew, links
 from ...draw import worker_cells
+from ...draw.values import exact
 from ..sources import Source, register
 from ..state import LiveState, Patch, Topic, Viewer
 from .base import Patches, cell
@@ -28,7 +30,7 @@ def patches(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]) 
     several = len(state.connections) > 1
     patches: Patches = {
         "workers-crowd": Patch(text=worker_cells.crowd(found, rest)),
-        "workers-newer": Patch(text=_newer(len(found), ids)),
+        "workers-newer": Patch(text=_newer(found, ids)),
         "workers-peers": Patch(html=worker_cells.peers(rest, viewer.mount, several)),
         "workers-lost": Patch(
             html=worker_cells.lost_jobs(crew.lost_jobs(state, viewer), viewer.mount, several)
@@ -57,10 +59,21 @@ def patches(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]) 
     return patches
 
 
-def _newer(count: int, ids: Sequence[str]) -> str:
-    """How many workers have come since the page was made."""
-    seen = next((one.removeprefix("seen:") for one in ids if one.startswith("seen:")), "")
-    if not (seen.isascii() and seen.isdigit() and len(seen) < 9):
+def seen(found: Sequence[crew.Member]) -> str:
+    """The id by which a page says which workers there were."""
+    return f"seen:{len(found)}:{max(map(_began, found), default=0)}"
+
+
+def _newer(found: Sequence[crew.Member], ids: Sequence[str]) -> str:
+    """How many workers have come since the page was made, also where as many have gone."""
+    told = next((one for one in ids if one.startswith("seen:")), "").split(":")[1:]
+    if len(told) != 2 or not all(one.isascii() and one.isdigit() and len(one) < 16 for one in told):
         return ""
-    more = count - int(seen)
-    return _("+%(count)s new") % {"count": more} if more > 0 else ""
+    count, youngest = map(int, told)
+    more = max(len(found) - count, sum(_began(one) > youngest for one in found))
+    return _("+%(count)s new") % {"count": exact(more)} if more > 0 else ""
+
+
+def _began(one: crew.Member) -> int:
+    started = one.process.started
+    return round(started.timestamp() * 1000) if started else 0

@@ -189,6 +189,17 @@ def get_lost_jobs(keys: Keys) -> Call[list[readings.LostJob]]:
     )
 
 
+def get_peer_jobs(keys: Keys) -> Call[readings.PeerJobs]:
+    """Jobs that workers of other libraries hold, among those that run longest."""
+    return Call(
+        "get_peer_jobs",
+        (keys.active,),
+        (keys.base, LOCKS, LOST_JOBS),
+        lambda answer: readings.peer_jobs(keys.name, answer),
+        repeatable=True,
+    )
+
+
 def is_job_id(job_id: str) -> bool:
     """Whether a job may have this id: not if it would be another key of the queue."""
     return bool(job_id) and len(job_id) <= 1_000 and job_id not in SUFFIXES
