@@ -541,19 +541,21 @@ class _Scan:
         elif scan is False or self._looking or time.monotonic() < self._rest_until:
             return met
         steps = LATER_STEPS if self._begun and not scan else FIRST_STEPS
-        begun = time.monotonic()
+        took: list[float] = []
         self._begun = self._looking = True
         try:
             for _ in range(steps):
+                begun = time.monotonic()
                 self._cursor, found = yield inspecting.scan_queues(prefix, self._cursor, STEP_KEYS)
+                took.append(time.monotonic() - begun)
                 met |= found
                 if self._cursor == "0":
                     break
         finally:
             self._looking = False
-            # The time on the way counts as the server's.
+            # What the server needs for a step, as the quickest tells: others waited for their turn.
             rest = LATER_REST if self.passed else FIRST_REST
-            self._rest_until = time.monotonic() + rest * (time.monotonic() - begun)
+            self._rest_until = time.monotonic() + rest * len(took) * min(took, default=0.0)
         self.passed = self.passed or self._cursor == "0"
         self.names |= met
         return met

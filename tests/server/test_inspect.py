@@ -91,6 +91,7 @@ def test_a_scan_goes_on_where_it_stopped_and_keeps_its_pace(inspector, redis_cli
     monkeypatch.setattr(inspect, "STEP_KEYS", 10)
     monkeypatch.setattr(inspect, "FIRST_STEPS", 1)
     monkeypatch.setattr(inspect, "LATER_STEPS", 1)
+    monkeypatch.setattr(inspect, "FIRST_REST", inspect.LATER_REST)
     monkeypatch.setattr(inspect, "_scans", {})
     for number in range(300):
         redis_client.hset(f"bull:q{number}:meta", "x", 1)
