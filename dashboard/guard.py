@@ -108,7 +108,10 @@ def _answer(
             if needs:
                 access.require(request.user, needs)
             _check_scope(request.viewer, kwargs)  # type: ignore[attr-defined]
-        return _allowed(request, methods) or view(request, *args, **kwargs)
+        if (refusal := _allowed(request, methods)) is not None:
+            return refusal
+        with _on_record(request, kwargs, (PermissionDenied,)):
+            return view(request, *args, **kwargs)
     except PermissionDenied as error:
         return errors.forbidden(request, str(error))
     except (Http404, JobNotFound) as error:
@@ -163,13 +166,18 @@ def came_from(request: HttpRequest) -> str:
 
 
 @contextmanager
-def _on_record(request: HttpRequest, kwargs: dict[str, Any]) -> Iterator[None]:
-    """Record an action that is refused here, before its own view could."""
+def _on_record(
+    request: HttpRequest,
+    kwargs: dict[str, Any],
+    refusals: tuple[type[Exception], ...] = (PermissionDenied, Http404),
+) -> Iterator[None]:
+    """Record an action that is refused, unless its own view has done so."""
     try:
         yield
-    except (PermissionDenied, Http404) as error:
+    except refusals as error:
         match = request.resolver_match
-        if request.method == "POST" and match and "queue" in kwargs:
+        told = getattr(error, "on_record", False)
+        if request.method == "POST" and match and "queue" in kwargs and not told:
             with audit.record(
                 actor=request.user,
                 ip=audit.client_ip(request),

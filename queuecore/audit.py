@@ -174,7 +174,7 @@ def record(
 
     The intent is stored before the block starts; if that fails, the block does not run. A
     PermissionDenied in the block is stored as ``denied``, every other exception as ``failed``, and
-    is raised again.
+    is raised again, with ``on_record`` set.
 
     Raises:
         InTransaction: the calling code has an open transaction.
@@ -186,6 +186,7 @@ def record(
         yield entry
     except BaseException as error:
         entry._end(error)
+        error.on_record = True  # type: ignore[attr-defined]
         raise
     entry._end(None)
 
@@ -210,6 +211,7 @@ async def arecord(
         yield entry
     except BaseException as error:
         await sync_to_async(entry._end)(error)
+        error.on_record = True  # type: ignore[attr-defined]
         raise
     await sync_to_async(entry._end)(None)
 
