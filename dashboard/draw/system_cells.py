@@ -165,7 +165,8 @@ def _of_memory(vitals: Vitals) -> Iterable[Judgement]:
         yield Judgement(
             "warn",
             "memory",
-            _("Memory is fragmented: %(ratio)s times what is used.") % {"ratio": visible(ratio)},
+            _("Memory is fragmented: %(ratio)s times what is used.")
+            % {"ratio": figures(visible(ratio))},
             _("activedefrag or a restart gives it back."),
         )
 
@@ -339,7 +340,7 @@ def memory(vitals: Vitals) -> SafeString:
             (_("Limit"), _limit(vitals.number("maxmemory"))),
             (_("Peak"), _size(vitals.number("used_memory_peak"))),
             (_("Resident"), _size(vitals.number("used_memory_rss"))),
-            (_("Fragmentation"), visible(ratio) if ratio else None),
+            (_("Fragmentation"), figures(visible(ratio)) if ratio else None),
             (_("Scripts"), _size(vitals.number("used_memory_scripts_eval"))),
             (_("Evicted keys"), number(vitals.number("evicted_keys"))),
             (_("Growth"), _growth(vitals.grew, vitals.since_s)),
