@@ -19,6 +19,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.safestring import SafeString
 
+from queuecore.inspect import aliases
+
 _SALT = "queuecore_dashboard.confirm"
 _SECONDS = 300
 
@@ -72,6 +74,8 @@ def ask(
     if partial:
         return render(request, "queuecore_dashboard/confirm/_form.html", values)
     trail = [(confirmation.queue, back)] if confirmation.queue else []
+    if confirmation.queue and len(aliases()) > 1:
+        trail.insert(0, (confirmation.alias, ""))
     return render(
         request,
         "queuecore_dashboard/confirm/page.html",

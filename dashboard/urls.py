@@ -135,6 +135,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("operations/<int:pk>/<slug:verb>/", operation_orders.steer, name="steer_operation"),
     path("", include(_connection)),
     path("@<queuecore_name:alias>/", include(_connection)),
+    path("@<queuecore_name:alias>/", elsewhere.of_connection, name="of_connection"),
+    path("@<queuecore_name:alias>/<slug:page>/", elsewhere.of_connection, name="of_connection"),
     # What is unknown below our own first segments has our look and asks for a login, too.
     re_path(
         r"^(?:queues|schedulers|workers|@[^/]*)(?:/(?P<path>.*))?$",

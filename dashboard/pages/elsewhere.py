@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import Resolver404, resolve
@@ -28,6 +30,27 @@ def missing(
                 query = f"?{request.META['QUERY_STRING']}" if request.META["QUERY_STRING"] else ""
                 return HttpResponseRedirect(f"{request.path}/{query}")
     raise Http404("no such page")
+
+
+#: Pages about all connections together, and how each is asked for one of them.
+_WIDE = {
+    "": "queues/?q=%s",
+    "queues": "queues/?q=%s",
+    "workers": "workers/?q=%s",
+    "operations": "operations/",
+    "audit": "audit/?alias=%s",
+}
+
+
+@guarded("GET")
+def of_connection(request: HttpRequest, alias: str, page: str = "") -> HttpResponse:
+    """Lead to what a page about all connections shows of one."""
+    if page not in _WIDE:
+        raise Http404("no such page")
+    asked = alias if page == "audit" else f"@{alias}"
+    seen = request.viewer  # type: ignore[attr-defined]
+    target = _WIDE[page]
+    return HttpResponseRedirect(seen.mount + (target % quote(asked) if "%s" in target else target))
 
 
 @guarded("GET")

@@ -50,19 +50,20 @@ def jobs(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> HttpRe
     connection.rows.update({(queue, row.id): row for row in found.rows})
     live = fragments(base, topic, seen, ids)
     url = links.queue_url(seen.mount, alias, queue)
+    trail = [
+        *connection_trail(base, alias),
+        (_("Queues"), f"{seen.mount}queues/"),
+        (queue, url),
+    ]
     words = shell(
         request,
         page="queues",
         title=_("Jobs"),
-        trail=[
-            *connection_trail(base, alias),
-            (_("Queues"), f"{seen.mount}queues/"),
-            (queue, url),
-        ],
+        trail=trail,
         state=base,
         alias=alias,
         queue=queue,
-        document=f"{label(name)} · {queue}",
+        document=" · ".join([label(name), queue, *(at for at, _url in trail[:-2])]),
         counted=(exact(counts.get(name, 0)), f"tab-{name}"),
     )
     hidden = cookies.hidden(request)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
@@ -11,7 +13,7 @@ from queuecore.errors import ServerUnavailable
 from .. import cookies, health, links
 from ..draw import queue_cells
 from ..draw.states import STATES
-from ..guard import guarded
+from ..guard import guarded, mount
 from ..live.fragments import fragments
 from ..live.state import LiveState, Topic, read
 from .periods import period_of
@@ -39,6 +41,8 @@ def queue(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> HttpR
     context = {
         **words,
         "topic": str(topic),
+        "at": f"@{alias} " if len(state.connections) > 1 else "",
+        "base": links.connection_url(seen.mount, alias),
         "live": live,
         "period": period,
         "alias": alias,
@@ -81,6 +85,11 @@ def judged(state: LiveState, alias: str, queue: str) -> health.Health:
     return found
 
 
+def queues_of(alias: str) -> str:
+    """Return where the queues of one connection are listed."""
+    return f"{mount()}queues/?{urlencode({'q': f'@{alias}'})}"
+
+
 def connection_trail(state: LiveState, alias: str) -> list[tuple[str, str]]:
     """Return the breadcrumb's first part: the connection, where there are several."""
-    return [(alias, "")] if len(state.connections) > 1 else []
+    return [(alias, queues_of(alias))] if len(state.connections) > 1 else []

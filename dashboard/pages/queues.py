@@ -42,6 +42,16 @@ _SORTS: dict[str, Callable[[Health], Any]] = {
 }
 
 
+def is_named(text: str, alias: str, *names: str) -> bool:
+    """Whether one of *names* holds *text*; ``@alias`` before it means one connection."""
+    wanted = text.lower()
+    if wanted.startswith("@"):
+        connection, _blank, wanted = wanted[1:].partition(" ")
+        if connection != alias.lower():
+            return False
+    return any(wanted.strip() in name.lower() for name in names)
+
+
 @guarded("GET")
 def queues(request: HttpRequest) -> HttpResponse:
     """Show the queues that match, by attention unless another order is asked for."""
@@ -54,7 +64,7 @@ def queues(request: HttpRequest) -> HttpResponse:
     tab = tab if tab in _TABS else "all"
     sort = request.GET.get("sort", "attention")
     sort = sort if sort in _SORTS else "attention"
-    named = [queue for queue in every if text.lower() in queue.name.lower()]
+    named = [queue for queue in every if is_named(text, queue.alias, queue.name)]
     found = sorted(filter(_TABS[tab], named), key=_SORTS[sort])
     page = Paginator(found, _PAGE).get_page(request.GET.get("page"))
     ids = ["summary", *(f"{queue.alias}:{queue.name}" for queue in page)]

@@ -130,6 +130,7 @@ def shell(
         "away": _away(state) if sees else [],
         "places": [place for place in PLACES if access.can(request.user, place.needs)],
         "counts": counts,
+        "of_connection": alias if queue is not None and len(state.connections) > 1 else "",
         "pinned": pinned,
         "may": may,
         "once": secrets.token_urlsafe(12),

@@ -22,6 +22,7 @@ from ..live.fragments.base import Patches
 from ..live.fragments.workers import seen as seen_id
 from ..live.state import Topic, read
 from .queue import connection_trail
+from .queues import is_named
 from .shell import shell, show
 
 _PAGE = 90  # rows; a socket watches a hundred ids at a time
@@ -100,7 +101,7 @@ def worker(request: HttpRequest, worker: str, alias: str = links.DEFAULT) -> Htt
 def _fits(one: crew.Member, text: str) -> bool:
     process = one.process
     words = (one.worker.queue, one.worker.name, process.host, str(process.pid), one.worker.id)
-    return any(text in word.lower() for word in words)
+    return is_named(text, one.alias, *words)
 
 
 def _hosts(found: Sequence[crew.Member], live: Patches, mount: str) -> list[dict[str, Any]]:

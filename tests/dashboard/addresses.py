@@ -89,6 +89,7 @@ APART = {
     "audit_entry",
     "live_poll",
     "missing",
+    "of_connection",
 }
 
 # Which job each action is tried on.

@@ -123,6 +123,7 @@ PAGES: dict[str, tuple[Made, set[str]]] = {
     "confirm_duplicate": (
         lambda p: [f"{p.job_url}confirm/duplicate/"], {"queue", "job", "name", "data"},
     ),
+    "of_connection": (lambda p: ["/@elsewhere/"], set()),
     "healthz": (lambda p: ["/healthz"], set()),
     "readyz": (lambda p: ["/readyz"], set()),
     "preferences": (lambda p: ["/preferences/"], set()),
