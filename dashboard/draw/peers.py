@@ -130,7 +130,7 @@ def rows(peers: Sequence[Any], this: str, url: Callable[[str], str]) -> list[Saf
                     class_="num",
                 ),
                 element("td", one.attempts_made or "", class_="num c-peer-tries"),
-                element("td", moment(one.finished_on, "date"), class_="num"),
+                element("td", moment(one.finished_on), class_="num"),
                 class_="this" if one.id == this else None,
                 aria_current="true" if one.id == this else None,
             )

@@ -27,8 +27,9 @@ LANES = ("waiting", "active", "delayed")
 _Y = {"waiting": 24, "active": 58, "delayed": 94}  # the middle of each lane
 _HEIGHT, _AXIS_Y = 138, 118
 _LEAST = 0.012  # of the axis: what happened is seen, however short
-_READABLE = 0.08  # of a broken axis: what is short has room for its time
-_UNEVEN, _BROKEN = 10, 6  # a span so many times the next shorter one is drawn so many times as long
+_READABLE = 0.1  # of a broken axis: what is short has room for its time
+_UNEVEN, _BROKEN = 8, 5  # a span so many times the next shorter one is drawn so many times as long
+_ROOMY, _APART = 0.14, 0.35  # what is less has no room for a text on a phone
 _AT = 0.94  # where in its span a break stands: beside the text in the middle
 _EARLIER = 8  # so many earlier attempts are drawn one by one
 
@@ -269,15 +270,18 @@ def _bar(span: Span, left: float, right: float, broken: bool) -> SafeString:
         body.append(_break(left + width * _AT, _Y[span.lane]))
     if span.lane == "active":
         if width > 0.07:
-            body.append(_text(text, middle, _Y["active"] + 4, "inside"))
+            kind = "mid inside" if width > _ROOMY else "mid inside tight"
+            body.append(_text(text, middle, _Y["active"] + 4, kind))
         if span.label:
-            body.append(_text(span.label, middle, _Y["active"] - 15, "count"))
+            body.append(_text(span.label, middle, _Y["active"] - 15, "mid count"))
         if span.failed:
             body.append(_knob(right))
     elif width > 0.05 or span.unknown:
         words = f"{span.label}, {text}" if span.label else text
         below = span.lane == "delayed"
-        body.append(_text(words, middle, y + (high + 14 if below else -6), ""))
+        # Long words over a short stretch at the beginning would stand before it.
+        x, kind = (left, "from") if middle < _ROOMY and span.label else (middle, "mid")
+        body.append(_text(words, x, y + (high + 14 if below else -6), kind))
     return element("g", element("title", f"{label(span.lane)} {text}"), body)
 
 
@@ -342,19 +346,23 @@ def _axis(
     moments = [(0.0, told[0].start, "")]
     for span, (left, _right) in list(zip(told, places, strict=True))[1:]:
         if 0.16 < left < 0.84 and left - moments[-1][0] > 0.16:
-            moments.append((left, span.start, "mid"))
+            near = min(left - moments[-1][0], 1 - left) < _APART
+            moments.append((left, span.start, "mid tight" if near else "mid"))
     moments.append((1.0, told[-1].end, "end"))
     body = [_line(0, 1, _AXIS_Y + 0.5, _AXIS_Y + 0.5, "base")]
     for index, (left, right) in enumerate(places):
         if index in broken:
             body.append(_break(left + (right - left) * _AT, _AXIS_Y + 0.5, 5))
     clocks = [timezone.localtime(at) for _x, at, _anchor in moments]
+    several = clocks[0].date() != clocks[-1].date()
+    told_day = None
     for index, (x, at, anchor) in enumerate(moments):
         near = clocks[max(0, index - 1) : index + 2]
-        # A day where it changes, a fraction where two would read the same.
-        day = clocks[0].date() != clocks[-1].date() and (
-            not index or clocks[index - 1].date() != clocks[index].date()
-        )
+        # A day where it changes (a phone leaves tight ones out), a fraction where two would read
+        # the same.
+        day = several and told_day != clocks[index].date()
+        if "tight" not in anchor:
+            told_day = clocks[index].date()
         second = [one.replace(microsecond=0) for one in near]
         fine = second.count(clocks[index].replace(microsecond=0))
         body.append(_line(x, x, _AXIS_Y, _AXIS_Y + 4, "base"))
@@ -375,7 +383,7 @@ def _axis(
 
 
 def _text(text: str, x: float, y: float, kind: str) -> SafeString:
-    return element("text", text, x=_percent(x), y=y, class_=f"mid {kind}".strip())
+    return element("text", text, x=_percent(x), y=y, class_=kind)
 
 
 def _percent(share: float) -> str:

@@ -57,8 +57,21 @@ function centre() {
   }
 }
 
+// Where the tabs are wider than the window, the one that is open is seen.
+function openTab() {
+  const tab = document.querySelector('.job-page .tabs [aria-current="page"]');
+  const row = tab?.parentElement;
+  if (!row || row.dataset.at === tab.id) return;
+  row.dataset.at = tab.id;
+  const [place, seen] = [tab.getBoundingClientRect(), row.getBoundingClientRect()];
+  if (place.left < seen.left || place.right > seen.right) {
+    row.scrollLeft += place.left + place.width / 2 - (seen.left + seen.width / 2);
+  }
+}
+
 function show() {
   follow();
+  openTab();
   storyTimes();
   centre();
 }
