@@ -14,8 +14,10 @@ from typing import Any
 from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 
+from queuecore.fleet import peers_of
+
 from .draw.values import duration_text, exact, size, visible
-from .rates import DAY, MINUTE, WINDOW, Rates, rates_of
+from .rates import DAY, JUST, MINUTE, WINDOW, Rates, rates_of
 
 UNFINISHED = ("waiting", "prioritized", "active", "delayed", "waiting-children")
 SHOWN = (*UNFINISHED, "failed")
@@ -28,7 +30,7 @@ _GROWING, _BACKLOG, _BACKLOG_MINUTES = 1.1, 50, 5
 _KEEPING_UP = 10.0  # seconds: less waiting than that is no backlog
 _LATE = 60.0  # seconds after which a delayed job should have been let go
 _STUCK = 900.0  # seconds that the oldest job waits although somebody works
-# Workers are listed every ten seconds, and one that has just begun has not been listed yet.
+# Seconds that the oldest job waits, at least, where nobody works the queue.
 _ABANDONED = 20.0
 
 
@@ -129,7 +131,11 @@ def health(connection: Any, name: str, rates: Rates | None = None) -> Health | N
         and (usual is None or usual >= share or share >= _UNUSUAL * usual or share >= 0.5)
     )
     crew, ours = workers(connection, name), connection.crews.get(name)
-    abandoned = bool(waiting and crew is not None and not crew and _age(snapshot) >= _ABANDONED)
+    # Workers are listed every ten seconds: what one that has just begun does is seen earlier.
+    seen = name in connection.unexplained or any(rates.ended(name, JUST))
+    abandoned = bool(
+        waiting and crew is not None and not crew and not seen and _age(snapshot) >= _ABANDONED
+    )
     found = Health(
         alias=connection.alias,
         name=name,
@@ -199,20 +205,19 @@ def needs_attention(state: Any, queues: Iterable[Health], whole: Iterable[str]) 
 def workers(connection: Any, name: str) -> dict[str, int] | None:
     """Count the workers of a queue, by language; None where nobody may know.
 
-    The server knows those that listen; ours also tell of themselves while all their slots are busy
-    and they listen to nothing.
+    Ours tell of themselves; of others the server knows the connections on which they listen.
     """
     ours = connection.crews.get(name)
     told = ours.workers if ours else 0
     if connection.workers is None and not told:
         return None
     found: dict[str, int] = {}
-    for worker in connection.workers or ():
+    for worker in peers_of(connection.workers, connection.ours) or ():
         if worker.queue == name:
             spoken = language(worker.library)
             found[spoken] = found.get(spoken, 0) + 1
-    if told > found.get("Py", 0):
-        found["Py"] = told
+    if told:
+        found["Py"] = found.get("Py", 0) + told
     return found
 
 

@@ -8,12 +8,12 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-MINUTE, WINDOW, GROWTH, DAY = 60, 600, 300, 86_400
+JUST, MINUTE, WINDOW, GROWTH, DAY = 15, 60, 600, 300, 86_400
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Sums over the last minute, ten minutes and day, and the levels five minutes ago.
+    """Sums over the last seconds, minute, ten minutes and day, and the levels five minutes ago.
 
     ``sums``: by seconds, then by queue: (completed, failed). ``measured``: how many of those
     seconds anybody measured. ``before``: the figures of each queue ``span`` seconds ago.
@@ -54,8 +54,9 @@ def rates_of(connection: Any) -> Rates:
     before, span = next(
         ((found, span) for span in (GROWTH, 120, 60, 30) if (found := history.ago(span))), ({}, 0)
     )
+    short = {seconds: history.sums(seconds) for seconds in (JUST, MINUTE, WINDOW)}
     return Rates(
-        sums={MINUTE: history.sums(MINUTE), WINDOW: history.sums(WINDOW), DAY: day[0]},
+        sums={**short, DAY: day[0]},
         measured={MINUTE: history.measured(MINUTE), WINDOW: history.measured(WINDOW), DAY: day[1]},
         before=before,
         span=span,

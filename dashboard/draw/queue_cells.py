@@ -87,6 +87,9 @@ def workers(queue: Health) -> SafeString:
         if queue.abandoned:
             words = [icon("no-workers", 14), _("None")]
             return element("span", words, class_="bad with-icon")
+        if queue.counts.get("active", 0):
+            words = _("Jobs run; which worker runs them is not known yet.")
+            return element("span", DASH, class_="zero", title=words)
         return element("span", _("None"), class_="zero")
     return crew(queue.workers)
 
@@ -96,7 +99,7 @@ def crew(found: Mapping[str, int]) -> SafeString:
     return join(
         element(
             "span",
-            element("span", visible(language), class_="lang") if language else None,
+            element("span", visible(language) or _("other"), class_="lang"),
             count,
             class_="crew num",
         )

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from queuecore import access
 from queuecore.errors import QueueCoreError
-from queuecore.fleet import Fleet, FleetProcess
+from queuecore.fleet import Fleet, FleetProcess, FleetWorker, connections_of
 from queuecore.history import History, history_of
 from queuecore.inspect import (
     STATES,
@@ -36,6 +36,9 @@ from .sources import SOURCES
 #: Seconds after which queues are looked for, the server asked, workers listed and what
 #: our own can do counted again.
 NAMES_S, SERVER_S, WORKERS_S, CREWS_S = 2.0, 5.0, 10.0, 5.0
+#: Jobs run and nobody is known to run them: after so many seconds it is asked again who works, at
+#: most so many times. A connection that is known to be of ours is that for so long.
+SOON_S, TRIES, REMEMBER_S = 2.0, 3, 30.0
 #: The last lines of a job's log that a page shows.
 LOG_LINES = 200
 #: The most ids on screen that a topic is asked for with, and their length.
@@ -146,12 +149,14 @@ class Crew:
     """Our own workers of a queue: how many there are, and how many jobs they can run at once.
 
     ``lost``: workers whose process says nothing any more, and the jobs that it was running.
+    ``members``: all of them, each with its process.
     """
 
     workers: int = 0
     slots: int = 0
     lost: int = 0
     lost_jobs: int = 0
+    members: list[tuple[FleetProcess, FleetWorker]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -161,7 +166,9 @@ class ConnectionState:
     ``read_at`` is the server's time of the last good read; ``error`` a sentence while the server
     is away, and the values are then as old as ``read_at``. A row or job that is None is gone.
     ``newer``: how many jobs stand before the first row of a list, by (queue, state, that id).
-    ``crews``: what our own workers of each queue can do. ``extra``: what a
+    ``crews``: what our own workers of each queue can do. ``ours``: the server's ids of their
+    connections. ``unexplained``: queues in which jobs run though no worker is known, which may be
+    since it has just begun. ``extra``: what a
     topic's own source has read, by the topic's kind (:mod:`.sources`). ``judged``: what
     :mod:`..health` made of the queues, kept until something new is read.
     """
@@ -178,6 +185,8 @@ class ConnectionState:
     logs: dict[tuple[str, str], LogPage] = field(default_factory=dict)
     newer: dict[tuple[str, str, str], int] = field(default_factory=dict)
     crews: Mapping[str, Crew] = field(default_factory=dict)
+    ours: Collection[int] = frozenset()
+    unexplained: Collection[str] = frozenset()
     extra: dict[str, Any] = field(default_factory=dict)
     judged: dict[Any, Any] = field(default_factory=dict)
 
@@ -259,12 +268,29 @@ class Facts:
         self.workers: list[WorkerInfo] | None = None
         self.server: ServerInfo | None = None
         self.crews: Mapping[str, Crew] = {}
+        self._ours: dict[int, float] = {}
+        # By queue: how often the workers were listed since somebody works there whom nobody knows.
+        self._unexplained: dict[str, int] = {}
         self._until = {"names": 0.0, "workers": 0.0, "server": 0.0, "crews": 0.0}
 
     def due(self) -> dict[str, bool]:
         """Which of ``names``, ``workers``, ``server`` and ``crews`` should be asked for now."""
         now = time.monotonic()
-        return {fact: until <= now for fact, until in self._until.items()}
+        due = {fact: until <= now for fact, until in self._until.items()}
+        if self.unexplained:
+            for fact, period in (("workers", WORKERS_S), ("crews", CREWS_S)):
+                due[fact] = self._until[fact] <= now + period - SOON_S
+        return due
+
+    @property
+    def ours(self) -> Collection[int]:
+        """Connections of our own workers, also of those that have just ended."""
+        return self._ours.keys()
+
+    @property
+    def unexplained(self) -> Collection[str]:
+        """Queues in which jobs run, and it is worth asking again who runs them."""
+        return {name for name, tries in self._unexplained.items() if tries < TRIES}
 
     def take(self, wants: Wants, reading: Reading) -> None:
         """Remember the answers to *wants*."""
@@ -275,16 +301,33 @@ class Facts:
         if wants.workers:
             self.workers = reading.workers
             self._until["workers"] = now + WORKERS_S
+            self._unexplained = {name: n + 1 for name, n in self._unexplained.items()}
         if wants.server:
             self.server = reading.server
             self._until["server"] = now + SERVER_S
+        listed = {worker.queue for worker in self.workers or ()}
+        for name, found in reading.queues.items():
+            if (
+                self.workers is None
+                or name in listed
+                or name in self.crews
+                or not found.counts.get("active")
+            ):
+                self._unexplained.pop(name, None)
+            else:
+                self._unexplained.setdefault(name, 0)
 
     def count(self, processes: Iterable[FleetProcess]) -> None:
         """Remember what the workers of each queue can do."""
+        now = time.monotonic()
         crews: dict[str, Crew] = {}
+        processes = list(processes)
+        self._ours = {id: until for id, until in self._ours.items() if until > now}
+        self._ours |= dict.fromkeys(connections_of(processes), now + REMEMBER_S)
         for process in processes:
             for worker in process.workers:
                 crew = crews.setdefault(worker.queue, Crew())
+                crew.members.append((process, worker))
                 if process.health == "lost":
                     crew.lost += 1
                     crew.lost_jobs += worker.busy
@@ -292,7 +335,7 @@ class Facts:
                     crew.workers += 1
                     crew.slots += worker.concurrency
         self.crews = crews
-        self._until["crews"] = time.monotonic() + CREWS_S
+        self._until["crews"] = now + CREWS_S
 
 
 _facts: dict[str, Facts] = {}
@@ -391,7 +434,8 @@ def take(connection: ConnectionState, facts: Facts, wants: Wants, reading: Readi
     facts.take(wants, reading)
     connection.take(reading)
     connection.workers, connection.server = facts.workers, facts.server
-    connection.crews = facts.crews
+    connection.crews, connection.ours = facts.crews, facts.ours
+    connection.unexplained = facts.unexplained
 
 
 def _concerned(state: LiveState, topic: Topic) -> list[ConnectionState]:

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from dashboard import health
+from dashboard.live import state
 from dashboard.live.state import Crew
-from dashboard.rates import DAY, GROWTH, MINUTE, WINDOW, Rates
-from queuecore.inspect import QueueSnapshot, ServerInfo, WorkerInfo
+from dashboard.rates import DAY, GROWTH, JUST, MINUTE, WINDOW, Rates
+from queuecore.inspect import QueueSnapshot, Reading, ServerInfo, Wants, WorkerInfo
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 Figures = namedtuple("Figures", "waiting active delayed failed")
@@ -46,6 +47,8 @@ class Connection:
         self.alias, self.workers, self.error, self.server = "default", workers, None, None
         self.queues = {"q": snapshot}
         self.crews: dict[str, Crew] = {}
+        self.ours: set[int] = set()
+        self.unexplained: set[str] = set()
         self.read_at = NOW
 
 
@@ -59,6 +62,9 @@ def judge(
     minute: tuple[float, float] = (0, 0),
     window: tuple[float, float] = (0, 0),
     day: tuple[float, float] = (0, 0),
+    just: tuple[float, float] = (0, 0),
+    ours: tuple[int, ...] = (WORKER.client_id,),
+    unexplained: bool = False,
     before: int | None = None,
     **changes: Any,
 ) -> health.Health:
@@ -66,13 +72,15 @@ def judge(
     oldest = NOW - timedelta(seconds=waited) if waiting else None
     snapshot = replace(QUIET, counts=counts, oldest_wait=oldest, **changes)
     rates = Rates(
-        sums={MINUTE: {"q": minute}, WINDOW: {"q": window}, DAY: {"q": day}},
+        sums={JUST: {"q": just}, MINUTE: {"q": minute}, WINDOW: {"q": window}, DAY: {"q": day}},
         measured={MINUTE: 60, WINDOW: 600, DAY: 86_400},
         before={} if before is None else {"q": Figures(before, active, 0, 0)},
         span=GROWTH,
     )
     connection = Connection(snapshot, workers)
     connection.crews = {"q": crew} if crew else {}
+    connection.ours = set(ours) if crew else set()
+    connection.unexplained = {"q"} if unexplained else set()
     found = health.health(connection, "q", rates)
     assert found is not None
     return found
@@ -167,7 +175,7 @@ def test_a_job_that_waits_for_long_although_somebody_works() -> None:
 
 def test_without_history_nothing_is_claimed() -> None:
     nothing = Rates(
-        sums={MINUTE: {}, WINDOW: {}, DAY: {}},
+        sums={JUST: {}, MINUTE: {}, WINDOW: {}, DAY: {}},
         measured={MINUTE: 0, WINDOW: 0, DAY: 0},
         before={},
         span=0,
@@ -208,9 +216,9 @@ def test_a_server_that_may_lose_jobs(
         "Redis", "7.0", "master", 1, used, most, policy, 1, 0, 1, True, 0.1, {}
     )
 
-    state = SimpleNamespace(connections={"default": connection})
-    assert [one.kind for one in health.needs_attention(state, [], ["default"])] == expected
-    assert health.needs_attention(state, [], ()) == []
+    known = SimpleNamespace(connections={"default": connection})
+    assert [one.kind for one in health.needs_attention(known, [], ["default"])] == expected
+    assert health.needs_attention(known, [], ()) == []
 
 
 @pytest.mark.parametrize(
@@ -263,3 +271,40 @@ def test_a_worker_whose_slots_are_all_busy_is_there_though_it_listens_to_nothing
     assert (found.workers, found.abandoned, kinds(found)) == ({"Py": 1}, False, [])
     assert judge(waiting=100, workers=None, crew=Crew(2, 5)).workers == {"Py": 2}
     assert judge(waiting=100, workers=None).workers is None
+
+
+def test_our_workers_are_counted_once_also_where_the_server_names_no_library() -> None:
+    listed = [replace(WORKER, library=""), replace(WORKER, client_id=2, library="")]
+    assert judge(workers=listed, crew=Crew(1, 5)).workers == {"Py": 1, "": 1}
+    # A worker of bullmq's own for Python is none of ours.
+    peer = replace(WORKER, client_id=2)
+    assert judge(workers=[WORKER, peer], crew=Crew(1, 5)).workers == {"Py": 2}
+
+
+def test_nobody_is_missed_where_jobs_run_or_have_just_ended() -> None:
+    away = {"waiting": 100, "waited": 600.0, "workers": []}
+    assert judge(**away).abandoned
+    assert not judge(**away, active=2, unexplained=True).abandoned
+    assert not judge(**away, just=(3, 0)).abandoned
+    # A job that a worker has left behind is no worker.
+    assert judge(**away, active=2).abandoned
+
+
+def test_who_runs_jobs_is_asked_soon_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(monotonic=lambda: clock.now, now=100.0)
+    monkeypatch.setattr(state, "time", clock)
+    facts, wants = state.Facts(), Wants(workers=True)
+    running = replace(QUIET, counts={**QUIET.counts, "active": 1})
+    reading = Reading(NOW, workers=[], queues={"q": running})
+    facts.take(wants, reading)
+    for _again in range(state.TRIES):
+        assert facts.unexplained == {"q"}
+        assert not facts.due()["workers"]
+        clock.now += state.SOON_S
+        assert facts.due()["workers"]
+        facts.take(wants, reading)
+    assert facts.unexplained == set()
+    clock.now += state.SOON_S
+    assert not facts.due()["workers"]
+    facts.take(wants, replace(reading, workers=[WORKER]))
+    assert facts.unexplained == set()
