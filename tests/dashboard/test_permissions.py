@@ -1,5 +1,6 @@
 """Who may open what: every address with every kind of visitor, and nothing said to strangers."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -175,11 +176,30 @@ def test_buttons_are_there_for_those_who_may_press_them(person: Person, emails: 
 
 
 def test_read_only_forbids_every_change(settings, admin: Client, emails: Queue) -> None:
+    """To superusers, too; refused in words, on record, and no page has a button for it."""
     settings.QUEUECORE = {**settings.QUEUECORE, "DASHBOARD": {"READ_ONLY": True, "COLLECT": False}}
-    answer = ask(admin, "retry")
-    assert answer.status_code == 403
-    assert "read-only" in answer.content.decode()
-    assert admin.get("/queues/emails/").status_code == 200
+    before = emails.get_job_counts()
+    for name, (method, needs) in PAGES.items():
+        if not needs or needs == ("view_audit",) or needs == ("view_payload",):
+            continue
+        denied = AuditEntry.objects.filter(outcome="denied").count()
+        answer = ask(admin, name)
+        assert answer.status_code == 403, name
+        assert "This dashboard is read-only" in answer.content.decode(), name
+        if method == "POST":
+            assert AuditEntry.objects.filter(outcome="denied").count() == denied + 1, name
+    assert emails.get_job_counts() == before
+    assert not AuditEntry.objects.filter(outcome="done").exists()
+    own = {address("keep_preferences"), "/logout/", address("audit_verify")}
+    for name, (method, _needs) in PAGES.items():
+        answer = ask(admin, name)
+        if method == "GET" and answer.status_code == 200:
+            text = answer.content.decode()
+            tags = [tag for tag in re.findall("<form[^>]*>", text) if 'method="post"' in tag]
+            forms = {one for tag in tags for one in re.findall(r' action="([^"]+)"', tag)}
+            buttons = set(re.findall(r'formaction="([^"]*)"', text))
+            asking = set(re.findall(r'href="([^"]*/(?:confirm|edit|new)/[^"]*)"', text))
+            assert (forms - own) | buttons | asking == set(), name
 
 
 def test_a_hosts_own_login_page_wins(settings, client: Client, db: None) -> None:
