@@ -17,7 +17,7 @@ from typing import Any
 from .errors import InvalidOption, did_you_mean
 from .handle import Handle
 from .wire.calls import matching
-from .wire.calls.base import NOW, Operation, text
+from .wire.calls.base import NOW, Operation, Rest, text
 from .wire.readings import STATES
 
 __all__ = [
@@ -36,6 +36,8 @@ __all__ = [
 
 #: The most ids that one :func:`match` answers, and how long it looks for them.
 MOST, SECONDS = 1_000, 0.25
+#: After each slice a search rests so many times as long as that took: half of the time is others'.
+PACE = 1.0
 #: A filter's text is at most this long.
 LENGTH = 500
 
@@ -238,6 +240,8 @@ def match(
 ) -> Matches:
     """Up to *limit* ids of jobs of *queue* that fit, from *cursor* on; looks for *seconds* at most.
 
+    It looks at some hundred jobs at a time, and leaves the server to others for as long after each.
+
     In the order of the state's pages: next to run first, finished ones newest first, or the oldest
     first where asked for. An answer may be short of *limit*, or empty, though more are left: the
     cursor says so.
@@ -315,7 +319,11 @@ def matches(
     deadline = time.monotonic() + seconds
     ids: list[str] = []
     looked = 0
+    took = 0.0
     while True:
+        if took:
+            yield Rest(PACE * took)
+        asked = time.monotonic()
         at = yield matching.match_slice(
             queue.keys,
             places[number],
@@ -324,6 +332,7 @@ def matches(
             most=limit - len(ids),
             falling=not oldest_first and filter.state in _FINISHED,
         )
+        took = time.monotonic() - asked
         ids += [text(one) for one in at.ids]
         looked += at.looked
         place = at.place

@@ -15,7 +15,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import ServerUnavailable, SynchronousCall
-from .calls.base import NOW, Call, Command, Operation, Request
+from .calls.base import NOW, Call, Command, Operation, Request, Rest
 
 if TYPE_CHECKING:
     from .connections import Connection
@@ -94,6 +94,9 @@ def _blocking(connection: Connection, request: Request) -> Any:
             asked = time.monotonic()
             connection.clock.set(_blocking(connection, TIME), asked, time.monotonic())
         return connection.clock.now_ms()
+    if isinstance(request, Rest):
+        time.sleep(request.seconds)
+        return None
     connection.absence.spare()
     pause, deadline = _FIRST_PAUSE, time.monotonic() + PATIENCE
     while True:
@@ -117,6 +120,9 @@ async def _awaited(connection: Connection, request: Request) -> Any:
             asked = time.monotonic()
             connection.clock.set(await _awaited(connection, TIME), asked, time.monotonic())
         return connection.clock.now_ms()
+    if isinstance(request, Rest):
+        await asyncio.sleep(request.seconds)
+        return None
     pause, deadline = _FIRST_PAUSE, time.monotonic() + PATIENCE
     while True:
         try:

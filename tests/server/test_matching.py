@@ -10,6 +10,7 @@ from queuecore import Queue, matching
 from queuecore.inspect import Inspector
 from queuecore.matching import Filter, Tally
 from queuecore.wire.calls import matching as calls
+from queuecore.wire.calls.base import NOW, Rest
 from queuecore.wire.connections import get_connection
 from tests.server.test_inspect import put_job
 
@@ -231,6 +232,38 @@ def test_a_search_ends_in_time_and_goes_on_where_it_was(
     assert ids(queue, "failed", "name:x", seconds=0) == ["3"]
     tally = matching.count(queue, Filter.parse("failed", "name:y"), seconds=0)
     assert (tally.count, tally.complete, tally.estimate) == (10, False, 50)
+
+
+def test_a_search_leaves_the_server_to_others_half_of_the_time(
+    queue: Queue, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(1_000):
+        put(redis_client, str(number), "failed", number)
+    clock, busy, rested = [0.0], 0.0, 0.0
+    monkeypatch.setattr(matching.time, "monotonic", lambda: clock[0])
+    operation = matching.matches(queue, Filter.parse("failed", "name:nobody"), seconds=60)
+    request, asked = next(operation), 0
+    found = None
+    while found is None:
+        answer = None
+        if isinstance(request, Rest):
+            rested += request.seconds
+            clock[0] += request.seconds
+        elif request is NOW:
+            answer = 0
+        else:
+            answer = get_connection().run(request)
+            asked += 1
+            busy += 0.002
+            clock[0] += 0.002
+        try:
+            request = operation.send(answer)
+        except StopIteration as stop:
+            found = stop.value
+    assert found.looked == 1_000
+    # A slice each, with a rest between two.
+    assert asked == 1_000 // calls.SLICE
+    assert rested == pytest.approx(busy * (asked - 1) / asked)
 
 
 def test_hostile_hashes_and_ids_stop_nothing(queue: Queue, redis_client: redis.Redis) -> None:

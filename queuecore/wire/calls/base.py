@@ -1,4 +1,4 @@
-"""What a request to the server is: a :class:`Call`, a :class:`Command`, or ``NOW``.
+"""What a request to the server is: a :class:`Call`, a :class:`Command`, ``NOW``, or a ``Rest``.
 
 An *operation* is one request, or a generator that yields requests (a list of them is one
 pipeline), receives their decoded answers and returns its result. An operation knows nothing of
@@ -58,7 +58,14 @@ class _Now:
 
 NOW = _Now()
 
-Request = Call[Any] | Command[Any] | list[Call[Any] | Command[Any]] | _Now
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Yield it to leave the server to others for so many seconds."""
+
+    seconds: float
+
+
+Request = Call[Any] | Command[Any] | list[Call[Any] | Command[Any]] | _Now | Rest
 Operation = Generator[Request, Any, T]
 
 _CODES: dict[int, tuple[type[errors.QueueCoreError], str]] = {
