@@ -1,4 +1,4 @@
-"""The Django app: system checks, and the discovery of processors."""
+"""The Django app: system checks, the discovery of processors, rights on record."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ class QueueCoreConfig(AppConfig):
             ) from None
 
     def ready(self) -> None:
-        from . import checks, pauses  # noqa: F401 (it registers itself with the history)
+        from . import checks, grants, pauses  # noqa: F401 (it registers itself with the history)
 
         checks.register_all()
+        grants.connect()

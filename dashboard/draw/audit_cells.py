@@ -54,6 +54,14 @@ def word(action: str) -> str:
         "abort_operation": _("Abort operation"),
         "rate_operation": _("Set an operation's rate"),
         "presets": _("Make groups"),
+        "give_permissions": _("Give permissions"),
+        "take_permissions": _("Take permissions"),
+        "join_groups": _("Add to groups"),
+        "leave_groups": _("Take out of groups"),
+        "remove_group": _("Remove group"),
+        "create_scope": _("Make a queue scope"),
+        "change_scope": _("Change a queue scope"),
+        "remove_scope": _("Remove a queue scope"),
         VERIFY: _("Verify the record"),
     }
     return known.get(action) or visible(action.replace("_", " "))
@@ -102,6 +110,8 @@ def count(action: Action) -> SafeString:
 def target(action: Action, mount: str) -> SafeString:
     """The queue, and what was acted upon in it; a job's id leads to the job."""
     if not action.queue:
+        if action.target and not action.alias:  # a group, a user, a scope
+            return element("span", target_text(action))
         what = visible(action.alias) if action.alias else _("everything")
         return element("span", what, class_="muted")
     queue = element(

@@ -1,12 +1,13 @@
 """Django's admin: the audit record can be read there within one's scope, and not touched."""
 
 from collections.abc import Callable
+from typing import Any
 
-import pytest
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group, Permission
 from django.test import Client
 
-from queuecore import audit
+from queuecore import access, audit, audit_log
 from queuecore.models import AuditEntry, QueueScope
 
 Person = Callable[..., Client]
@@ -55,12 +56,71 @@ def test_it_keeps_to_the_permission_and_the_scope(person: Person) -> None:
     assert b"auditentry" not in other.get("/admin/").content
 
 
-@pytest.mark.parametrize("pattern", ["mail-*"])
-def test_scopes_are_made_there(admin: Client, person: Person, pattern: str) -> None:
-    from django.contrib.auth.models import Group
+def last() -> tuple[str, str, str, dict[str, Any]]:
+    entry = audit_log.page(access.Scope(), limit=1)[0]
+    assert (entry.outcome, entry.queue) == ("done", "")
+    return (entry.actor, entry.action, entry.target, entry.params)
 
+
+def test_scopes_are_made_there_on_record(admin: Client, person: Person) -> None:
     group = Group.objects.create(name="Mail team")
-    given = {"group": group.pk, "connection": "*", "pattern": pattern}
-    assert admin.post("/admin/queuecore/queuescope/add/", given).status_code == 302
-    assert QueueScope.objects.get().pattern == pattern
-    assert b"Mail team" in admin.get("/admin/queuecore/queuescope/").content
+    assert not AuditEntry.objects.exists()  # a program did
+    given = {"group": group.pk, "connection": "*", "pattern": "mail-*"}
+    path = "/admin/queuecore/queuescope/"
+    assert admin.post(f"{path}add/", given).status_code == 302
+    made = QueueScope.objects.get()
+    assert made.pattern == "mail-*"
+    assert b"Mail team" in admin.get(path).content
+    facts = {"group": "Mail team", "connection": "*", "pattern": "mail-*"}
+    assert last() == ("ada", "create_scope", "scope Mail team: */mail-*", facts)
+    assert admin.post(f"{path}{made.pk}/change/", {**given, "pattern": "*"}).status_code == 302
+    assert last()[1:3] == ("change_scope", "scope Mail team: */*")
+    admin.post(f"{path}{made.pk}/delete/", {"post": "yes"})
+    assert last()[1:3] == ("remove_scope", "scope Mail team: */*")
+    for pattern in ("a", "b"):
+        admin.post(f"{path}add/", {**given, "pattern": pattern})
+    ticked = [one.pk for one in QueueScope.objects.all()]
+    sent = {"action": "delete_selected", "_selected_action": ticked, "post": "yes"}
+    assert admin.post(path, sent).status_code == 302
+    two = audit_log.page(access.Scope(), limit=2)
+    assert [(one.actor, one.action) for one in two] == [("ada", "remove_scope")] * 2
+    page = admin.get("/audit/").content.decode()
+    for words in ("Make a queue scope", "Change a queue scope", "scope Mail team: */mail-*"):
+        assert words in page
+    # Who sees some queues only is told nothing of it.
+    client = person("view", "view_audit", scope=("mail-*",))
+    assert "Mail team" not in client.get("/audit/").content.decode()
+    assert audit.verify().intact
+
+
+def test_rights_that_are_given_and_taken_there_are_on_record(admin: Client) -> None:
+    group = Group.objects.create(name="Night shift")
+    view, retry, other = (
+        Permission.objects.get(content_type__app_label=app, codename=name)
+        for app, name in (("queuecore", "view"), ("queuecore", "retry"), ("auth", "view_user"))
+    )
+    path = f"/admin/auth/group/{group.pk}/change/"
+    admin.post(path, {"name": "Night shift", "permissions": [view.pk, retry.pk, other.pk]})
+    given = {"permissions": ["retry", "view"]}
+    assert last() == ("ada", "give_permissions", "group Night shift", given)
+    admin.post(path, {"name": "Night shift", "permissions": [view.pk, other.pk]})
+    assert last() == ("ada", "take_permissions", "group Night shift", {"permissions": ["retry"]})
+    count = AuditEntry.objects.count()
+    admin.post(path, {"name": "Night shift", "permissions": [view.pk]})  # none of ours
+    assert AuditEntry.objects.count() == count
+
+    user = get_user_model().objects.create_user("olga")
+    form = {"username": "olga", "is_active": "on", "date_joined_0": "2026-01-01"}
+    form |= {"date_joined_1": "10:00", "groups": [group.pk], "user_permissions": [retry.pk]}
+    assert admin.post(f"/admin/auth/user/{user.pk}/change/", form).status_code == 302
+    (first, second) = audit_log.page(access.Scope(), limit=2)
+    assert {(one.action, one.target, str(one.params)) for one in (first, second)} == {
+        ("join_groups", "user olga", "{'groups': ['Night shift']}"),
+        ("give_permissions", "user olga", "{'permissions': ['retry']}"),
+    }
+    admin.post(f"/admin/auth/group/{group.pk}/delete/", {"post": "yes"})
+    gone = {"permissions": ["view"], "scopes": []}
+    assert last() == ("ada", "remove_group", "group Night shift", gone)
+    user.user_permissions.clear()  # a program
+    assert last()[1] == "remove_group"
+    assert audit.verify().intact
