@@ -85,6 +85,9 @@ for name in names:
 style = next(name for name in names if name.endswith(".css"))
 assert "wheel" in finders.find(style), style
 assert "wheel" in get_template("queuecore_dashboard/layout.html").origin.name
+# The catalogues are in the wheel, and the host needs no LocaleMiddleware.
+german = client.get("/ops/queues/", headers={"Accept-Language": "de"}).content.decode()
+assert '<html lang="de"' in german and "Gehe zu" in german
 # Under WSGI there is no socket to be had: the page is told to poll and gets no address to try.
 assert 'data-live-poll="/ops/queues/live/poll/"' in text
 assert "data-live-socket" not in text
