@@ -1,4 +1,8 @@
-"""A job as text to be taken along: the Python that adds one like it, and JSON; secrets masked."""
+"""A job as text to be taken along: the Python or Node that adds its like, and JSON; secrets masked.
+
+There is no cURL: what adds jobs over HTTP is a form of this dashboard, with a session and a token
+that works once, and a command that cannot work would only look like help.
+"""
 
 from __future__ import annotations
 
@@ -45,6 +49,47 @@ def as_json(name: str, data: str, opts: str) -> str:
     options = _object(opts)
     given = {"name": name, "data": value, "opts": _object(jsontext.masked(json.dumps(options)))}
     return visible(json.dumps(given, indent=2, ensure_ascii=False))
+
+
+def as_node(queue: str, name: str, data: str, opts: str, prefix: str = "bull") -> str:
+    """The module that adds such a job by BullMQ for Node; empty where the data is no whole JSON."""
+    try:
+        value = json.loads(jsontext.masked(data) or "null")
+    except (ValueError, RecursionError):
+        return ""
+    options = _object(opts)
+    known = {_NODE[key]: one for key, one in options.items() if key in _NODE and one}
+    at = '{ host: "localhost", port: 6379 }'
+    more = "" if prefix == "bull" else f", prefix: {_literal(prefix)}"
+    lines = [
+        'import { Queue } from "bullmq";',
+        "",
+        f"const queue = new Queue({_literal(queue)}, {{ connection: {at}{more} }});",
+        f"await queue.add({_literal(name)}, {_literal(value)}, {_literal(known)});",
+        "await queue.close();",
+    ]
+    return visible("\n".join(lines))
+
+
+#: BullMQ's options that belong to no single job, by the names they are stored under.
+_NODE = {
+    "attempts": "attempts",
+    "backoff": "backoff",
+    "delay": "delay",
+    "kl": "keepLogs",
+    "lifo": "lifo",
+    "priority": "priority",
+    "removeOnComplete": "removeOnComplete",
+    "removeOnFail": "removeOnFail",
+    "sizeLimit": "sizeLimit",
+    "stackTraceLimit": "stackTraceLimit",
+}
+
+
+def _literal(value: Any) -> str:
+    # JSON is JavaScript, but for a key that would set the prototype.
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    return text.replace('"__proto__":', '["__proto__"]:')
 
 
 def _object(text: str) -> Mapping[str, Any]:

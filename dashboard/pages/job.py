@@ -9,7 +9,7 @@ from typing import Any
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
-from queuecore import access
+from queuecore import Queue, access
 from queuecore.inspect import Inspector
 
 from .. import links
@@ -174,6 +174,13 @@ def _payload(request: HttpRequest, shown: Shown, tab: str, log: Any) -> dict[str
             "data": payload.tree(detail.data, detail.data_size),
             "data_text": visible(jsontext.masked(detail.data)),
             "python_text": python,
+            "node_text": copies.as_node(
+                shown.queue,
+                detail.row.name,
+                detail.data,
+                detail.opts,
+                Queue.existing(shown.queue, shown.alias).connection.prefix,
+            ),
             "json_text": copies.as_json(detail.row.name, detail.data, detail.opts),
             "options": parts.options(detail.opts),
             "log": logs.live(log) if log else None,

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from queuecore import access, audit_log
+from queuecore import Queue, access, audit_log
 from queuecore.errors import QueueCoreError
 from queuecore.family import Family, family_of
 from queuecore.inspect import Inspector
@@ -37,7 +37,7 @@ def value(request: HttpRequest, job: Any, tab: str) -> dict[str, Any]:
     shape = request.GET.get("as", "tree")
     shapes = [("tree", _("Tree")), ("json", _("JSON"))]
     if tab == "data":
-        shapes.append(("python", _("Python")))
+        shapes += [("python", _("Python")), ("node", _("Node"))]
     shape = shape if shape in dict(shapes) else "tree"
     shown: dict[str, Any] = {"shape": shape, "shapes": shapes, "size": size(full) if full else ""}
     cut = full > len(text.encode("utf-8", "surrogatepass"))
@@ -58,13 +58,16 @@ def value(request: HttpRequest, job: Any, tab: str) -> dict[str, Any]:
             job.queue, job.detail.row.name, text, job.detail.opts, job.alias
         )
         shown["whole_text"] = copies.as_json(job.detail.row.name, text, job.detail.opts)
-        if not shown["text"]:
-            shown["note"] = _("There is no Python for data that is no JSON, or not whole here.")
+    elif shape == "node":
+        name, prefix = job.detail.row.name, Queue.existing(job.queue, job.alias).connection.prefix
+        shown["text"] = copies.as_node(job.queue, name, text, job.detail.opts, prefix)
     elif shape == "json":
         shown["text"] = visible(jsontext.masked(text))
     else:
         shown["tree"] = payload.tree(text)
         shown["masked"] = visible(jsontext.masked(text)) if not cut else ""
+    if shape in ("python", "node") and not shown["text"]:
+        shown["note"] = _("There is no code for data that is no JSON, or not whole here.")
     return shown
 
 

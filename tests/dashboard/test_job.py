@@ -2,7 +2,10 @@
 
 import json
 import re
+import subprocess
 from collections.abc import Callable
+from html import unescape
+from pathlib import Path
 
 import pytest
 import redis
@@ -11,12 +14,14 @@ from django.test import Client
 from dashboard.draw import copies, logs
 from dashboard.live.fragments import fragments
 from dashboard.live.state import Topic, read
-from queuecore import Backoff, FlowJob, FlowProducer, Keep, Queue
+from queuecore import Backoff, Deduplication, FlowJob, FlowProducer, Keep, Queue
 from queuecore.inspect import LogPage
 from tests.dashboard.hostile import CORPUS, PageReader, assert_harmless
 from tests.dashboard.test_fragments import viewer
+from tests.machine import PEERS
 from tests.server.hands import Hands
 from tests.server.test_inspect import put_job
+from tests.servers import Server
 
 Person = Callable[..., Client]
 AT = "/queues/emails/jobs/"
@@ -235,6 +240,40 @@ def test_a_job_as_python_runs_and_adds_such_a_job(admin: Client, emails: Queue) 
     assert new.data == job.data | {"token": "••••••••"}
     given = json.loads(copies.as_json(job.name, json.dumps(job.data), json.dumps(job.opts)))
     assert given["opts"] == job.opts
+
+
+def test_a_job_as_node_runs_and_adds_such_a_job(
+    admin: Client, emails: Queue, node: Path, server: Server
+) -> None:
+    job = emails.add(
+        "wel\u2028come",
+        {"n": 1, "__proto__": {"x": 1}, "list": ["ü", None, True], "token": "t"},
+        attempts=3,
+        priority=2,
+        keep_logs=7,
+        backoff=Backoff.exponential(2, 0.5),
+        remove_on_complete=Keep(count=5, age=60),
+        deduplication=Deduplication("mine"),
+    )
+    text = unescape(page(admin, job.id, "data", **{"as": "node"}))
+    assert 'await queue.add("wel⟨U+2028⟩come", {' in text
+    code = copies.as_node("emails", "welcome", json.dumps(job.data), json.dumps(job.opts))
+    assert '"t"' not in code
+    code = code.replace('{ host: "localhost", port: 6379 }', f'{{ path: "{server.socket}" }}')
+    subprocess.run(
+        [node, "--input-type=module", "--eval", code],
+        cwd=PEERS / "bullmq-6",
+        check=True,
+        timeout=60,
+    )
+    (new,) = [one for one in emails.get_jobs("prioritized") if one.name == "welcome"]
+    assert new.data == job.data | {"token": "••••••••"}
+    alone = {"de", "timestamp"}
+    assert {k: v for k, v in new.opts.items() if k not in alone} == {
+        k: v for k, v in job.opts.items() if k not in alone
+    }
+    assert 'prefix: "own"' in copies.as_node("emails", "x", "1", "{}", "own")
+    assert copies.as_node("emails", "x", "{", "{}") == ""
 
 
 def test_what_was_done_is_told_with_its_outcome(person: Person, emails: Queue) -> None:
