@@ -343,6 +343,7 @@ SIX_ONLY = [rescheduled, the_last_is_forgotten_with_what_it_follows]
     "Queue.removeDeduplicationKey",
     "Job.removeDeduplicationKey",
 )
+@pytest.mark.crosswise(batched=False)
 @pytest.mark.parametrize("batched", [False, True], ids=["single", "batched"])
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.__name__)
 def test_the_same_by_both(
@@ -352,6 +353,7 @@ def test_the_same_by_both(
 
 
 @pytest.mark.parity("JobOptions.deduplication.reschedule")
+@pytest.mark.crosswise(batched=False)
 @pytest.mark.parametrize("batched", [False, True], ids=["single", "batched"])
 @pytest.mark.parametrize("script", SIX_ONLY, ids=lambda script: script.__name__)
 def test_the_same_as_6(
@@ -433,6 +435,7 @@ def at_random(seed: int) -> Callable[[Side], list[Any]]:
     return script
 
 
+@pytest.mark.crosswise(batched=False)
 @pytest.mark.parametrize("batched", [False, True], ids=["single", "batched"])
 @pytest.mark.parametrize("seed", range(20))
 def test_the_same_at_random(six: Peer, redis_client: redis.Redis, seed: int, batched: bool) -> None:
@@ -467,6 +470,7 @@ PORT_SCRIPTS = [
 ]
 
 
+@pytest.mark.crosswise(batched=False)
 @pytest.mark.parametrize("batched", [False, True], ids=["single", "batched"])
 @pytest.mark.parametrize("script", PORT_SCRIPTS, ids=lambda script: script.__name__)
 def test_the_same_as_the_port(

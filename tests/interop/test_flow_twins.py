@@ -95,7 +95,7 @@ class Spec:
 P, A, B, C, BAD = (partial(Spec, id) for id in ("parent", "a", "b", "c", "bad"))
 
 
-def late(delay: int) -> dict[str, int]:
+def late(delay: float) -> dict[str, float]:
     """Options of a job that runs late, if it does: Node writes a delay of 0 down."""
     return {"delay": delay} if delay else {}
 
@@ -140,15 +140,15 @@ SCRIPTS: dict[str, list[Any]] = {
         f"no child, deduplicated{name}": [
             A(deduplication=rule, **late(delay)),
             B(deduplication=rule, **late(2 * delay)),
-            [P(C()), Spec("d", deduplication=rule), Spec("e", delay=3), Spec("a")],
+            [P(C()), Spec("d", deduplication=rule), Spec("e", delay=0.2), Spec("a")],
         ]
         for name, rule, delay in (
             ("", {}, 0),
             (" for a time", {"ttl": 35_000}, 0),
             (" for ever more time", {"ttl": 35_000, "extend": True}, 0),
-            (", the last one of those that are late", {"replace": True}, 4),
+            (", the last one of those that are late", {"replace": True}, 0.3),
             (", kept for when it runs", {"keepLastIfActive": True}, 0),
-            (", put off", {"reschedule": True}, 4),
+            (", put off", {"reschedule": True}, 0.3),
         )
     },
     "a child that waits already": [A(), P(A(), B())],
@@ -392,6 +392,7 @@ def work_off(sides: Sides, client: redis.Redis, concurrency: int) -> None:
     "Job.removeChildDependency",
     "Job.removeUnprocessedChildren",
 )
+@pytest.mark.crosswise(concurrency=1)
 @pytest.mark.parametrize("concurrency", [1, 10], ids=["one by one", "in batches"])
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_flows(peer: Peer, redis_client: redis.Redis, script: str, concurrency: int) -> None:
@@ -579,6 +580,7 @@ NODE_STEPS = """async (job, token) => {
 
 
 @pytest.mark.parity("Job.moveToWaitingChildren", "WaitingChildrenError")
+@pytest.mark.crosswise(concurrency=1)
 @pytest.mark.parametrize("concurrency", [1, 10], ids=["one by one", "in batches"])
 def test_children_added_at_run_time(
     peer: Peer, redis_client: redis.Redis, concurrency: int

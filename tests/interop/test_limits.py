@@ -183,6 +183,7 @@ SCRIPTS: list[Callable[[Side], list[Any]]] = [
     "Queue.removeRateLimitKey",
     "Queue.getRateLimitTtl",
 )
+@pytest.mark.crosswise(batched=False)
 @pytest.mark.parametrize("batched", [False, True], ids=["single", "batched"])
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.__name__)
 def test_the_same_by_both(
@@ -194,6 +195,7 @@ def test_the_same_by_both(
     compare(redis_client)
 
 
+@pytest.mark.crosswise(batched=False)
 @pytest.mark.parametrize("batched", [False, True], ids=["single", "batched"])
 @pytest.mark.parametrize("lower", [False, True], ids=["of the worker", "beside the queue's"])
 def test_the_same_with_a_limiter_of_the_worker(
@@ -263,6 +265,7 @@ QUICK = "async job => null"
 
 
 @pytest.mark.parity("Worker.limiter")
+@pytest.mark.crosswise(whose="the queue's")
 @pytest.mark.parametrize("whose", ["the queue's", "the workers'"])
 def test_a_rate_over_four_processes(
     peer: Peer, redis_client: redis.Redis, child_environment: dict[str, str], whose: str
@@ -294,6 +297,7 @@ def test_a_rate_over_four_processes(
     invariants.check(redis_client, "q", idle=True)
 
 
+@pytest.mark.crosswise(most=1)
 @pytest.mark.parametrize("most", [1, 5])
 def test_a_concurrency_over_four_processes(
     peer: Peer, redis_client: redis.Redis, child_environment: dict[str, str], most: int
@@ -316,6 +320,7 @@ def test_a_concurrency_over_four_processes(
     invariants.check(redis_client, "q", idle=True)
 
 
+@pytest.mark.crosswise
 def test_a_rate_and_a_concurrency_over_four_processes(
     peer: Peer, redis_client: redis.Redis, child_environment: dict[str, str]
 ) -> None:

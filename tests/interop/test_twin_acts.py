@@ -302,6 +302,7 @@ HOW = [
 ]
 
 
+@pytest.mark.crosswise(batched=False)
 @pytest.mark.parametrize(("paused", "batched"), HOW)
 @pytest.mark.parametrize("act", ACTS)
 def test_acting(

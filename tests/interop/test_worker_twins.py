@@ -186,7 +186,12 @@ IN_ORDER = ("kept by its own rule", "kept by the worker's rule")
 @pytest.mark.parametrize(
     ("script", "batched"),
     [
-        pytest.param(script, batched, id=f"{script}-{'batched' if batched else 'single'}")
+        pytest.param(
+            script,
+            batched,
+            id=f"{script}-{'batched' if batched else 'single'}",
+            marks=() if script in IN_ORDER else pytest.mark.crosswise(batched=False),
+        )
         for script in SCRIPTS
         for batched in (False, True)
         if not (batched and script in IN_ORDER)

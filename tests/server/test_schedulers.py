@@ -312,7 +312,14 @@ def test_a_full_server_changes_nothing(
 # Summer and winter time, for a year
 
 
-@pytest.mark.parametrize("tz", ["Europe/Berlin", "America/New_York", "America/Santiago"])
+@pytest.mark.parametrize(
+    "tz",
+    [
+        "Europe/Berlin",
+        pytest.param("America/New_York", marks=pytest.mark.slow),
+        pytest.param("America/Santiago", marks=pytest.mark.slow),
+    ],
+)
 def test_a_year_with_its_two_nights(
     queue: Queue, clock: FixedClock, redis_client: redis.Redis, tz: str
 ) -> None:

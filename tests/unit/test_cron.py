@@ -1,11 +1,13 @@
 """Cron: held to what BullMQ's own parser gives, and every pattern that it refuses is refused."""
 
 import json
+import random
 import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,10 +33,21 @@ def run(pattern: str, tz: str, after: int) -> int | str | None:
         return "ERR"
 
 
+def some(cases: list[dict[str, Any]], share: int) -> list[dict[str, Any]]:
+    """One of so many cases, others in each run (a run's seed says which)."""
+    return random.sample(cases, -(-len(cases) // share))
+
+
+SHARES = pytest.mark.parametrize(
+    "share", [pytest.param(10, id="a tenth"), pytest.param(1, id="all", marks=pytest.mark.slow)]
+)
+
+
+@SHARES
 @pytest.mark.parametrize("tz", sorted({case["tz"] for case in CASES} - {LORD_HOWE}))
-def test_each_run_is_that_of_bullmqs_parser(tz: str) -> None:
+def test_each_run_is_that_of_bullmqs_parser(tz: str, share: int) -> None:
     compared = 0
-    for case in (case for case in CASES if case["tz"] == tz):
+    for case in some([case for case in CASES if case["tz"] == tz], share):
         after = ms(case["after"])
         for expected in case["runs_ms"]:
             found = run(case["pattern"], tz, after)
@@ -44,12 +57,13 @@ def test_each_run_is_that_of_bullmqs_parser(tz: str) -> None:
             assert found == expected, (case["pattern"], after)
             after = expected
             compared += 1
-    assert compared > 3000
+    assert compared > (3000 if share == 1 else 0)
 
 
-def test_half_hours_of_lord_howe() -> None:
+@SHARES
+def test_half_hours_of_lord_howe(share: int) -> None:
     same, different = 0, []
-    for case in (case for case in CASES if case["tz"] == LORD_HOWE):
+    for case in some([case for case in CASES if case["tz"] == LORD_HOWE], share):
         after = ms(case["after"])
         for expected in case["runs_ms"]:
             found = run(case["pattern"], LORD_HOWE, after)
@@ -60,9 +74,10 @@ def test_half_hours_of_lord_howe() -> None:
             if isinstance(expected, str):
                 break
             after = expected
-    assert same > 5000
+    assert same > (5000 if share == 1 else 0)
     # Ours is never later: the other parser skips what lies beside the change, or throws.
-    assert 0 < len(different) < 50
+    assert len(different) < 50
+    assert different or share > 1
     assert all(isinstance(e, str) or found < e for _, found, e in different), different
 
 
