@@ -12,28 +12,30 @@ from typing import Any, ClassVar, NoReturn
 from django.contrib.auth.models import Group
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
-#: Codename and name of each permission, in the order in which people meet them.
+#: Codename and name of each permission, in the order in which people meet them. The names stand in
+#: the database in English; pages translate them.
 PERMISSIONS: tuple[tuple[str, str], ...] = (
-    ("view", "Can see queues and jobs"),
-    ("view_payload", "Can see data, results and logs of jobs"),
-    ("retry", "Can retry jobs"),
-    ("promote", "Can promote delayed jobs"),
-    ("remove", "Can remove jobs"),
-    ("cancel", "Can cancel running jobs"),
-    ("add_job", "Can add jobs"),
-    ("edit_job", "Can edit jobs"),
-    ("bulk", "Can act on many jobs at once"),
-    ("pause_queue", "Can pause and resume queues"),
-    ("set_limits", "Can set concurrency and rate limits"),
-    ("clean_queue", "Can clean and drain queues"),
-    ("obliterate", "Can obliterate queues"),
-    ("manage_schedulers", "Can change job schedulers"),
-    ("manage_workers", "Can pause and stop workers"),
-    ("triage_errors", "Can triage error groups"),
-    ("manage_alerts", "Can change alerts"),
-    ("export", "Can export jobs"),
-    ("view_audit", "Can see the audit log"),
+    ("view", gettext_noop("Can see queues and jobs")),
+    ("view_payload", gettext_noop("Can see data, results and logs of jobs")),
+    ("retry", gettext_noop("Can retry jobs")),
+    ("promote", gettext_noop("Can promote delayed jobs")),
+    ("remove", gettext_noop("Can remove jobs")),
+    ("cancel", gettext_noop("Can cancel running jobs")),
+    ("add_job", gettext_noop("Can add jobs")),
+    ("edit_job", gettext_noop("Can edit jobs")),
+    ("bulk", gettext_noop("Can act on many jobs at once")),
+    ("pause_queue", gettext_noop("Can pause and resume queues")),
+    ("set_limits", gettext_noop("Can set concurrency and rate limits")),
+    ("clean_queue", gettext_noop("Can clean and drain queues")),
+    ("obliterate", gettext_noop("Can obliterate queues")),
+    ("manage_schedulers", gettext_noop("Can change job schedulers")),
+    ("manage_workers", gettext_noop("Can pause and stop workers")),
+    ("triage_errors", gettext_noop("Can triage error groups")),
+    ("manage_alerts", gettext_noop("Can change alerts")),
+    ("export", gettext_noop("Can export jobs")),
+    ("view_audit", gettext_noop("Can see the audit log")),
 )
 
 

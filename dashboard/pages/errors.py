@@ -12,6 +12,8 @@ from django.utils import timezone
 from django.utils.log import log_response
 from django.utils.translation import gettext as _
 
+from queuecore.models import PERMISSIONS
+
 from ..conf import get_settings
 from ..guard import mount
 from .shell import preferences, shell, show
@@ -24,6 +26,7 @@ def forbidden(request: HttpRequest, text: str) -> HttpResponse:
     context = {
         **shell(request, page="", title=_("Not allowed")),
         "permission": f"queuecore.{match[1]}" if match else "",
+        "permission_name": _permission_name(match[1]) if match else "",
         "explanation": "" if match else text,
         "read_only": bool(match and "read-only" in match[2]),
         "nothing": nothing,
@@ -32,6 +35,11 @@ def forbidden(request: HttpRequest, text: str) -> HttpResponse:
         # There is nothing to be told of: the socket would be closed, and the page loaded again.
         context |= {"live_socket": "", "live_poll": ""}
     return _show(request, "errors/403.html", context, 403)
+
+
+def _permission_name(codename: str) -> str:
+    name = dict(PERMISSIONS).get(codename)
+    return _(name) if name else codename
 
 
 def not_found(request: HttpRequest, error: Exception | None = None) -> HttpResponse:
