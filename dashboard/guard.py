@@ -181,7 +181,8 @@ def _on_record(
             with audit.record(
                 actor=request.user,
                 ip=audit.client_ip(request),
-                action=match.url_name or "",
+                # As the action calls itself, so that one word finds what was done and refused.
+                action=(match.url_name or "").removeprefix("job_"),
                 alias=kwargs.get("alias", "default"),
                 queue=kwargs["queue"],
                 target=kwargs.get("job", kwargs.get("scheduler", "")),

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 import redis
+from django.contrib.auth.models import Group, Permission
 from django.test import Client
 from hypothesis import given
 from hypothesis import strategies as st
@@ -311,3 +312,46 @@ def test_a_masked_value_is_not_moved_to_where_it_would_be_seen() -> None:
         payload_form.read('{"secret": "••••••••"}', original)
     with pytest.raises(payload_form.WrongPayload):
         payload_form.read('{"list": [1, {"token": "••••••••"}]}', original)
+
+
+@pytest.mark.parametrize(
+    ("kind", "job", "needed"),
+    [
+        ("priority", "waiting-1", "edit_job"),
+        ("delay", "delayed-1", "edit_job"),
+        ("note", "failed-1", "edit_job"),
+        ("data", "failed-1", "edit_job"),
+        ("duplicate", "failed-1", "add_job"),
+        ("remove", "failed-1", "remove"),
+    ],
+)
+def test_a_right_taken_while_the_form_is_open_is_refused_and_on_record(
+    kind: str, job: str, needed: str, person: Person, emails: Queue
+) -> None:
+    client = person("view", "view_payload", needed)
+    fields = form(client, job, kind)
+    Group.objects.get(name="olga").permissions.remove(
+        Permission.objects.get(content_type__app_label="queuecore", codename=needed)
+    )
+    before = [emails.get_job(job).opts, emails.get_job(job).data, emails.get_job_counts()]
+    for sent in (fields, {}):  # also one that skipped the form
+        answer = client.post(f"{AT}{job}/{kind}/", sent)
+        assert answer.status_code == 403
+        assert f"queuecore.{needed}" in answer.content.decode()
+    found = audit_log.entries("default", "emails", job)
+    assert {(one.action, one.outcome) for one in found} == {(kind, "denied")}
+    assert [emails.get_job(job).opts, emails.get_job(job).data, emails.get_job_counts()] == before
+    assert client.get(f"{AT}{job}/confirm/{kind}/").status_code == 403
+
+
+@pytest.mark.parametrize("kind", ["retry", "promote", "release"])
+def test_what_is_done_at_once_is_refused_without_the_right_and_on_record(
+    kind: str, person: Person, emails: Queue
+) -> None:
+    client = person("view", "view_payload")
+    job = {"promote": "delayed-1"}.get(kind, "failed-1")
+    state = state_of(emails, job)
+    assert client.post(f"{AT}{job}/{kind}/").status_code == 403
+    assert state_of(emails, job) == state
+    (entry,) = audit_log.entries("default", "emails", job)
+    assert (entry.action, entry.outcome) == ({"release": "release_key"}.get(kind, kind), "denied")
