@@ -133,7 +133,17 @@ PROPER = {
 SENTENCE = re.compile(r"^[A-Z][\w'’]* .*[a-z]{2}|[a-z]{2} [a-z]+[.!?…]|^[A-Z][a-z]{2,}[.!?…]?$")
 TRANSLATES = {"_", "gettext", "gettext_lazy", "ngettext", "ngettext_lazy", "pgettext"}
 #: What operators read in the log, and setup reads on the console, is English.
-ENGLISH = {"debug", "info", "warning", "error", "exception", "getLogger", "Warning", "Error"}
+ENGLISH = {
+    "debug",
+    "info",
+    "warning",
+    "error",
+    "exception",
+    "log_response",
+    "getLogger",
+    "Warning",
+    "Error",
+}
 
 
 class _Literals(ast.NodeVisitor):
