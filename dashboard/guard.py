@@ -34,7 +34,7 @@ from queuecore.connected import hurried
 from queuecore.errors import JobNotFound, ServerUnavailable
 
 from .headers import secure
-from .languages import language_of
+from .languages import answering, of_the_host
 from .live.state import Viewer
 
 View = Callable[..., HttpResponseBase]
@@ -52,8 +52,7 @@ def guarded(
     def decorate(view: View) -> View:
         @functools.wraps(view)
         def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            language = language_of(request)
-            with translation.override(language), hurried():
+            with answering(request) as language, hurried():
                 response = _try(view, request, args, kwargs, methods, needs, anonymous)
             response.headers["Content-Language"] = language
             patch_vary_headers(response, ("Cookie", "HX-Request", "Accept-Language"))
@@ -133,14 +132,16 @@ def viewer(request: HttpRequest) -> Viewer:
 
 def mount() -> str:
     """Return the path under which the host has mounted the dashboard."""
-    return reverse("queuecore_dashboard:overview")
+    with of_the_host():
+        return reverse("queuecore_dashboard:overview")
 
 
 def login_url() -> str:
     """Return the host's login page where its settings name one, else our own."""
     if settings.LOGIN_URL and settings.LOGIN_URL != global_settings.LOGIN_URL:
-        return resolve_url(settings.LOGIN_URL)
-    return reverse("queuecore_dashboard:login")
+        with of_the_host():
+            return resolve_url(settings.LOGIN_URL)
+    return f"{mount()}login/"
 
 
 def sign_in(request: HttpRequest) -> HttpResponse:

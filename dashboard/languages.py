@@ -5,9 +5,13 @@ They are ours, not the host's: its ``LANGUAGES`` may be fewer, and it may have n
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 from django.conf import settings
 from django.http import HttpRequest
-from django.utils.translation import get_language
+from django.utils.translation import get_language, override
 from django.utils.translation.trans_real import parse_accept_lang_header
 
 from . import cookies
@@ -23,6 +27,28 @@ LANGUAGES = (
 CODES = tuple(code for code, _name in LANGUAGES)
 #: What stands in the cookie, and in the form, where the browser's own language is meant.
 AUTOMATIC = "auto"
+
+
+_host: ContextVar[str | None] = ContextVar("queuecore_dashboard_host_language", default=None)
+
+
+@contextmanager
+def answering(request: HttpRequest) -> Iterator[str]:
+    """Speak the language of *request* meanwhile."""
+    code = language_of(request)
+    token = _host.set(get_language())
+    try:
+        with override(code):
+            yield code
+    finally:
+        _host.reset(token)
+
+
+@contextmanager
+def of_the_host() -> Iterator[None]:
+    """Speak the host's language again: its addresses may begin with it (``i18n_patterns``)."""
+    with override(_host.get() or get_language()):
+        yield
 
 
 def chosen(request: HttpRequest) -> str:

@@ -11,6 +11,7 @@ from django.utils.http import urlencode
 
 from .. import links
 from ..guard import guarded
+from ..languages import of_the_host
 from ..live.state import Topic, read
 from .palette import jobs_of_id, shown_queues
 
@@ -22,7 +23,8 @@ def missing(
     """Answer 404; also fit for a project's ``handler404``, where it shows our look."""
     if settings.APPEND_SLASH and request.method == "GET" and not request.path.endswith("/"):
         try:
-            match = resolve(f"{request.path_info}/")
+            with of_the_host():
+                match = resolve(f"{request.path_info}/")
         except Resolver404:
             pass
         else:

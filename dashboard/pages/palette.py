@@ -27,6 +27,7 @@ from ..draw import operation_cells
 from ..draw.values import visible
 from ..draw.worker_cells import short
 from ..guard import guarded
+from ..languages import of_the_host
 from ..live.state import LiveState, Topic, Viewer, read
 from .shell import PLACES
 
@@ -218,7 +219,8 @@ def _recent(paths: list[str], shown: Pairs, seen: Viewer) -> list[Hit]:
     prefix = get_script_prefix()
     for path in paths[: 3 * _RECENT]:
         try:
-            match = resolve("/" + path.removeprefix(prefix))
+            with of_the_host():
+                match = resolve("/" + path.removeprefix(prefix))
         except Resolver404:
             continue
         pair = (match.kwargs.get("alias", links.DEFAULT), match.kwargs.get("queue", ""))

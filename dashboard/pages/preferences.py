@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
-from ..guard import came_from, guarded
+from ..guard import came_from, guarded, mount
 from ..languages import AUTOMATIC, LANGUAGES, chosen
 from .shell import INTERVALS, shell, show
 from .shell import preferences as kept
@@ -31,6 +31,7 @@ def preferences(request: HttpRequest) -> HttpResponse:
     ]
     context = {
         "dialog": dialog,
+        "mount": mount(),
         "back": came_from(request),
         "intervals": INTERVALS,
         "groups": [(name, word, choices, now[name]) for name, word, choices in groups],
