@@ -8,7 +8,9 @@ import select
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -37,12 +39,16 @@ def memory_mib(pid: int, kind: str = "VmRSS") -> float:
 
 @dataclass(frozen=True)
 class Usage:
-    """What a span of *seconds* cost: commands a second of the server, cores of a process."""
+    """What a span of *seconds* cost: commands a second of the server, cores of a process.
+
+    ``parts``: the commands a second of each part of the span, where it was measured in parts.
+    """
 
     seconds: float
     commands: float
     cores: float
     mib: float
+    parts: Sequence[float] = ()
 
 
 class Meter:
@@ -50,16 +56,25 @@ class Meter:
 
     def __init__(self, client: Any, pid: int) -> None:
         self._client, self._pid = client, pid
-        self._commands = self._count()
         self._cpu, self._begun = cpu_seconds(pid), time.perf_counter()
+        self._counts = [(self._begun, self._count())]
+
+    def part(self) -> None:
+        """End a part of the span here, and begin the next."""
+        self._counts.append((time.perf_counter(), self._count()))
 
     def read(self) -> Usage:
-        seconds = time.perf_counter() - self._begun
         cpu = cpu_seconds(self._pid) - self._cpu
-        # The first of the two questions for it counts in the span.
-        commands = self._count() - self._commands - 1
-        mib = memory_mib(self._pid)
-        return Usage(seconds, commands / seconds, cpu / seconds, mib)
+        self.part()
+        parts = [
+            # One of the two questions for a part counts in it.
+            (after - before - 1) / (ended - begun)
+            for (begun, before), (ended, after) in pairwise(self._counts)
+        ]
+        (begun, first), (ended, last) = self._counts[0], self._counts[-1]
+        seconds = ended - begun
+        commands = (last - first - len(parts)) / seconds
+        return Usage(seconds, commands, cpu / seconds, memory_mib(self._pid), parts)
 
     def _count(self) -> int:
         return int(self._client.info("stats")["total_commands_processed"])

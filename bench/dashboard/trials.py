@@ -20,6 +20,10 @@ from tests.servers import Server
 
 #: The queue in which something happens while pages are open, and how often.
 BUSY, EVERY_S = "queue-000", 0.5
+#: The search for queues counts as done when it asks less often than this, in so many seconds.
+SCANS, SETTLE_S = 30, 2.0
+#: A span is measured in parts of so many seconds, which show how it varies.
+PART_S = 5.0
 
 
 def pages(jobs: int) -> list[tuple[str, str]]:
@@ -50,6 +54,21 @@ def time_pages(site: Site, cookie: str, jobs: int, count: int) -> dict[str, list
         return {name: visitor.times(path, count) for name, path in pages(jobs)}
     finally:
         visitor.close()
+
+
+def settle(client: Any, patience: float = 60) -> None:
+    """Wait until the new web process has looked for queues through all keys."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        before = _scans(client)
+        time.sleep(SETTLE_S)
+        if (_scans(client) - before) / SETTLE_S < SCANS:
+            return
+    raise BenchError(f"after {patience:g} s the web process still looks for queues")
+
+
+def _scans(client: Any) -> int:
+    return int(client.info("commandstats").get("cmdstat_scan", {"calls": 0})["calls"])
 
 
 @dataclass(frozen=True)
@@ -96,12 +115,15 @@ class Live:
         meter = Meter(self._client, self._site.pid)
         ends = time.perf_counter() + seconds
         waits: asyncio.Task[float] | None = None
-        told = 0.0
+        told, parts = 0.0, time.perf_counter() + PART_S
         while (begun := time.perf_counter()) < ends:
             await queue.aadd("send-mail", {"n": 1})
             if viewers and waits is None:
                 told = begun
                 waits = asyncio.create_task(audience.all_hear(self._moment()))
+            if parts <= begun < ends - PART_S / 2:
+                meter.part()
+                parts += PART_S
             rest = begun + EVERY_S - time.perf_counter()
             if waits is None:
                 await asyncio.sleep(rest)
