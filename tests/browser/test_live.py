@@ -19,6 +19,7 @@ from queuecore import Queue
 from tests.browser.conftest import DAPHNE, Site, Visitor
 from tests.browser.remote import expect
 from tests.server.hands import Hands
+from tests.server.processes import Start
 from tests.servers import Server
 
 PATIENT = 30_000
@@ -314,26 +315,185 @@ def own(
     site.close()
 
 
-def test_the_badge_tells_that_redis_is_away_and_back(
-    ada: Callable[..., Visitor], own: tuple[Site, Server, Queue]
+#: A browser whose clock is wrong by an hour: ``page.evaluate("setClock(-3600)")`` sets it.
+CLOCK = """
+  const Real = Date;
+  let wrong = %d * 1000;
+  window.setClock = (seconds) => { wrong = seconds * 1000; };
+  window.Date = class extends Real {
+    constructor(...given) { given.length ? super(...given) : super(Real.now() + wrong); }
+    static now() { return Real.now() + wrong; }
+  };
+"""
+
+
+def told_age(page: Any) -> int:
+    """How many seconds old the badge says that the data is."""
+    figures = re.findall(r"(\d+)([dhms])", badge(page).locator("time").inner_text())
+    assert figures
+    unit = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+    return sum(int(figure) * unit[name] for figure, name in figures)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "wrong"),
+    [
+        (7, 3600),
+        pytest.param(30, 0, marks=pytest.mark.slow),
+        pytest.param(30, -3600, marks=pytest.mark.slow),
+    ],
+)
+def test_redis_is_killed_and_comes_back(
+    seconds: int, wrong: int, ada: Callable[..., Visitor], own: tuple[Site, Server, Queue]
 ) -> None:
     site, server, queue = own
-    page = marked(ada(url=site.url).go("/queues/emails/"))
+    visitor = ada(url=site.url)
+    visitor.page.add_init_script(CLOCK % wrong)
+    page = marked(visitor.go("/queues/emails/"))
     expect_badge(page, "Live")
     card = page.locator("#card-waiting")
     expect(card).to_have_text("1")
+    expect(badge(page).locator("time")).to_have_count(0)  # fresh data needs no age
     server.kill()
+    gone = time.monotonic()
     expect_badge(page, "Stale")
-    expect(card).to_have_text("1")
     expect(badge(page).locator("time")).to_be_visible(timeout=PATIENT)
+    while time.monotonic() - gone < seconds:  # it is the outage that is waited for
+        page.wait_for_timeout(500)
+    expect(card).to_have_text("1")
+    # Read between two looks at our own clock; the last good read was a second or so before.
+    early = time.monotonic() - gone
+    told = told_age(page)
+    assert early - 1.5 <= told <= time.monotonic() - gone + 4, (early, told)
     server.start()
     expect_badge(page, "Live")
+    expect(badge(page).locator("time")).to_have_count(0)
     queue.add("welcome")
     expect(card).to_have_text("2")
     assert is_same(page)
     page.close()  # before its server
 
 
+def test_a_clock_that_is_set_makes_nothing_older(
+    ada: Callable[..., Visitor], emails: Queue
+) -> None:
+    visitor = ada()
+    visitor.page.add_init_script(CLOCK % 0)
+    page = marked(visitor.go("/queues/emails/jobs/active-1/"))
+    expect_badge(page, "Live")
+    for wrong in (3600, -3600):
+        page.evaluate(f"setClock({wrong})")
+        page.wait_for_timeout(2000)  # a wrong age would be told by then
+        expect(badge(page).locator("time")).to_have_count(0, timeout=PATIENT)
+        expect_badge(page, "Live")
+        run = page.locator("time[data-time='run'], time[data-time='age']").first
+        expect(run).to_have_text(re.compile(r"^(\d\d?s|[12]m \d\ds)$"))
+    assert is_same(page)
+
+
+def test_the_web_server_is_restarted(
+    ada: Callable[..., Visitor], own: tuple[Site, Server, Queue]
+) -> None:
+    site, _, queue = own
+    visitor = ada(url=site.url)
+    visitor.expected = ("WebSocket", "ERR_CONNECTION_REFUSED")
+    page = marked(visitor.go("/queues/emails/"))
+    expect_badge(page, "Live")
+    site.close()
+    expect_badge(page, "Offline")
+    queue.add("welcome")
+    site.start()
+    expect_badge(page, "Live")
+    expect(page.locator("#card-waiting")).to_have_text("2")
+    assert is_same(page)
+    page.close()  # before its server
+
+
+def test_redis_stands_still(ada: Callable[..., Visitor], own: tuple[Site, Server, Queue]) -> None:
+    """It takes connections and never answers: open pages tell their age, new ones say so."""
+    site, server, queue = own
+    visitor = ada(url=site.url)
+    visitor.expected = ("503 (Service Unavailable)",)
+    page = marked(visitor.go("/queues/emails/"))
+    expect_badge(page, "Live")
+    assert server.pid
+    os.kill(server.pid, signal.SIGSTOP)
+    gone = time.monotonic()
+    try:
+        other = visitor.open()
+        other.goto(f"{site.url}/queues/")
+        expect(other.get_by_role("heading", name="The server is away")).to_be_visible()
+        words = re.compile("did not answer|cannot be reached")  # over a socket it had, or a new one
+        expect(other.locator("main")).to_contain_text(words)
+        expect(other.locator("main")).to_contain_text("tries again every five seconds")
+        expect_badge(page, "Stale")
+        expect(badge(page).locator("time")).to_be_visible(timeout=PATIENT)
+        early = time.monotonic() - gone
+        told = told_age(page)
+        assert early - 1.5 <= told <= time.monotonic() - gone + 4, (early, told)
+        expect(page.locator("#card-waiting")).to_have_text("1")
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+    expect_badge(page, "Live")
+    queue.add("welcome")
+    expect(page.locator("#card-waiting")).to_have_text("2")
+    assert is_same(page)
+    expect(other.get_by_role("heading", name="Queues", exact=True)).to_be_visible()
+    expect(other.locator("main")).to_contain_text("emails")
+    other.close()
+    page.close()  # before its server
+
+
+@pytest.mark.slow
+def test_the_web_server_is_away_for_longer_than_the_socket_is_tried(
+    ada: Callable[..., Visitor], own: tuple[Site, Server, Queue]
+) -> None:
+    site, _, queue = own
+    visitor = ada(url=site.url)
+    visitor.expected = ("WebSocket", "ERR_CONNECTION_REFUSED")
+    page = marked(visitor.go("/queues/emails/"))
+    expect_badge(page, "Live")
+    site.close()
+    gone = time.monotonic()
+    while time.monotonic() - gone < 40:  # it is the outage that is waited for
+        page.wait_for_timeout(1000)
+    expect_badge(page, "Offline")
+    early = time.monotonic() - gone
+    told = told_age(page)
+    assert early - 1.5 <= told <= time.monotonic() - gone + 4, (early, told)
+    site.start()
+    queue.add("welcome")
+    expect(page.locator("#card-waiting")).to_have_text("2", timeout=PATIENT)  # it polls meanwhile
+    expect(badge(page)).to_contain_text("Live", timeout=90_000)
+    assert is_same(page)
+    page.close()  # before its server
+
+
+def test_the_whole_fleet_is_replaced(ada: Callable[..., Visitor], start: Start) -> None:
+    queue = Queue("slow")
+    old = [start("slow", HEARTBEAT=0.5) for _ in range(2)]
+    for one in old:
+        one.until(lambda one=one: "works slow" in one.said)
+    page = marked(ada().go_until("/workers/", "slow"))
+    expect_badge(page, "Live")
+    rows = page.locator("tr[data-row]")
+    expect(rows).to_have_count(2)
+    for one in old:
+        one.tell(signal.SIGTERM)
+    assert [one.ends() for one in old] == [0, 0]
+    expect(page.locator(".c-worker-state", has_text="Running")).to_have_count(0, timeout=PATIENT)
+    new = start("slow", HEARTBEAT=0.5)
+    new.until(lambda: "works slow" in new.said)
+    # No click: with nothing left of the old one the new one takes its place.
+    expect(rows).to_have_count(1, timeout=PATIENT)
+    expect(page.locator(".process-head")).to_contain_text(f"Process {new.process.pid}")
+    job = queue.add("x", {"seconds": 0})
+    new.until(lambda: queue.get_job_state(job.id) == "completed")
+    expect(page.locator("td.c-worker-state")).to_have_text("Running")
+    assert is_same(page)
+
+
+@pytest.mark.slow
 def test_a_web_server_that_stands_still_is_noticed(
     ada: Callable[..., Visitor], own: tuple[Site, Server, Queue]
 ) -> None:

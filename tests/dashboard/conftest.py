@@ -13,6 +13,7 @@ from django.test import Client
 from dashboard.live import state
 from queuecore import Queue, history
 from queuecore.models import QueueScope
+from queuecore.wire import connections
 from tests.dashboard import fleet
 from tests.server.hands import Hands
 from tests.servers import Server
@@ -28,6 +29,8 @@ ConnectionError: the relay is away
 def _nothing_known() -> Iterator[None]:
     """Forget what this process has read of the servers of earlier tests; end what it collects."""
     state._facts.clear()
+    for one in connections._connections.values():
+        one.absence.over()
     yield
     history.stop()
 
