@@ -21,7 +21,16 @@ from .wire.connections import get_connection
 from .wire.keys import Keys
 from .wire.readings import ServerInfo, integer
 
-__all__ = ["QueueMemory", "Replica", "SlowCall", "Vitals", "avitals", "vitals"]
+__all__ = [
+    "QueueMemory",
+    "Replica",
+    "SlowCall",
+    "Vitals",
+    "amemory_of",
+    "avitals",
+    "memory_of",
+    "vitals",
+]
 
 #: Queues whose memory one look estimates; the others' figures are those of an earlier look.
 QUEUES_A_LOOK = 8
@@ -127,6 +136,22 @@ async def avitals(alias: str, queues: Iterable[str] = ()) -> Vitals:
     memory = _memory(alias)
     found = await get_connection(alias).arun(_look(alias, memory, sorted(queues)))
     return _timed(found, memory)
+
+
+def memory_of(alias: str, queue: str) -> QueueMemory | None:
+    """What one queue takes, as :func:`vitals` estimates it; None where the server does not say.
+
+    Raises:
+        ServerUnavailable: it does not answer.
+    """
+    connection = get_connection(alias)
+    return connection.run(_estimate(Keys(connection.prefix, queue)))
+
+
+async def amemory_of(alias: str, queue: str) -> QueueMemory | None:
+    """See :func:`memory_of`."""
+    connection = get_connection(alias)
+    return await connection.arun(_estimate(Keys(connection.prefix, queue)))
 
 
 def _look(alias: str, memory: _Memory, queues: list[str]) -> Operation[Vitals]:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from ..health import language
 from . import payload, story, traces
 from .icons import icon
 from .markup import element
-from .values import DASH, moment, visible
+from .values import DASH, visible
 
 
 def story_panel(row: Any, now: datetime) -> SafeString:
@@ -44,6 +42,16 @@ def attempts(row: Any) -> SafeString:
         stalled = ngettext("%(count)s stall", "%(count)s stalls", row.stalled_count)
         words += ", " + stalled % {"count": row.stalled_count}
     return element("span", words, class_="num")
+
+
+def worker(row: Any) -> SafeString | str:
+    """The worker that ran it last, by the name it was given."""
+    if row.processed_by:
+        return visible(row.processed_by)
+    if row.processed_on is None:
+        return DASH
+    words = _("Jobs keep the name of their worker where it was given one.")
+    return element("span", _("unnamed"), class_="muted", title=words)
 
 
 def error_panel(job: Any) -> SafeString:
@@ -156,33 +164,3 @@ def result_panel(job: Any) -> SafeString:
         id="job-result",
         class_="panel",
     )
-
-
-def workers(found: Sequence[Any], at: datetime) -> SafeString:
-    """The rows of the workers that listen on a queue."""
-    if not found:
-        words = _("No worker listens on this queue.")
-        body: Any = element("tr", element("td", words, colspan=4, class_="empty"))
-    else:
-        body = [
-            element(
-                "tr",
-                element("th", visible(worker.name) or _("unnamed"), scope="row"),
-                element("td", _client(worker.library)),
-                element("td", _address(worker.address), class_="mono muted"),
-                element("td", moment(at - timedelta(seconds=worker.age_s), "age"), class_="num"),
-            )
-            for worker in found[:50]
-        ]
-    return element("tbody", body, id="queue-workers")
-
-
-def _client(library: str) -> SafeString | str:
-    """What a worker is written in, where the server tells (Redis and Valkey from 7.2 on)."""
-    spoken = language(library)
-    return element("span", visible(spoken), class_="lang") if spoken else DASH
-
-
-def _address(address: str) -> str:
-    """Where a worker calls from; of a Unix socket the server only knows its own end."""
-    return _("local socket") if address.startswith("/") else visible(address)

@@ -11,13 +11,17 @@ from queuecore.conf import get_settings as core_settings
 from queuecore.errors import ServerUnavailable
 
 from .. import cookies, health, links
+from ..digest import PANELS
 from ..draw import queue_cells
+from ..draw.markup import element
 from ..draw.states import STATES
 from ..guard import guarded, mount
 from ..live.fragments import fragments
-from ..live.state import LiveState, Topic, read
+from ..live.state import LiveState, Patch, Topic, read
 from .periods import period_of
 from .shell import shell, show
+
+_PANELS = ("queue-errors", "queue-names", "queue-names-of", "queue-schedulers", "queue-kept")
 
 
 @guarded("GET")
@@ -25,10 +29,12 @@ def queue(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> HttpR
     """Show one queue."""
     seen = request.viewer  # type: ignore[attr-defined]
     topic = Topic("queue", alias, queue)
-    state = read(topic)
+    state = read(topic, [PANELS])
     found = judged(state, alias, queue)
     period = period_of(request, state)
-    live = fragments(state, topic, seen, [period.id])
+    live = fragments(state, topic, seen, [PANELS, period.id])
+    for id in _PANELS:  # what could not be read comes later, into its place
+        live.setdefault(id, Patch(html=element("div", id=id)))
     words = shell(
         request,
         page="queues",

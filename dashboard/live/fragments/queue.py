@@ -1,4 +1,7 @@
-"""One queue: its facts, states, limits, chart and workers."""
+"""One queue: its facts, states, limits, chart, workers, and what its newest jobs say.
+
+With the id ``panels`` the digest of its newest jobs is read, which other pages do not show.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,18 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from ... import health
-from ...draw import job_panels, queue_cells, states, values
+from queuecore.fleet import peers_of
+
+from ... import digest, health, links
+from ...draw import queue_cells, queue_panels, states, values
+from ...draw.icons import icon
 from ...draw.markup import element, join, phrase
 from ..series import throughput
+from ..sources import Source, register
 from ..state import LiveState, Patch, Topic, Viewer
 from .base import Patches, cell
+
+register("queue", Source(10.0, digest.look, digest.alook, whole=False))
 
 
 def patches(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]) -> Patches:
@@ -23,6 +32,7 @@ def patches(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]) 
     if found is None:
         return {}
     patches = {
+        "queue-gone": _gone(found, connection),
         "queue-badges": cell("queue-badges", queue_cells.badges(found.badges)),
         "queue-facts": Patch(
             html=element("dl", queue_cells.facts(found), id="queue-facts", class_="facts")
@@ -54,10 +64,59 @@ def patches(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]) 
         ),
         state,
     )
-    if connection.workers is not None:
-        rows = [worker for worker in connection.workers if worker.queue == topic.queue]
-        patches["queue-workers"] = Patch(html=job_panels.workers(rows, state.at))
+    if digest.PANELS in ids:
+        patches |= _panels(state, topic, viewer)
     return patches
+
+
+def _panels(state: LiveState, topic: Topic, viewer: Viewer) -> Patches:
+    connection, mount = state.connections[topic.alias], viewer.mount
+    crew = connection.crews.get(topic.queue)
+    others = peers_of(connection.workers, connection.ours)
+    if others is not None:
+        others = [worker for worker in others if worker.queue == topic.queue]
+    members = crew.members if crew else []
+    patches = {
+        "queue-workers": Patch(
+            html=queue_panels.workers(members, others, state.at, mount, topic.alias)
+        )
+    }
+    found = (connection.extra.get("queue") or {}).get(topic.queue)
+    if found is None:
+        return patches
+    jobs = links.jobs_url(mount, topic.alias, topic.queue)
+    patches |= {
+        "queue-errors": Patch(html=queue_panels.errors(found, jobs, viewer.payload)),
+        "queue-errors-of": Patch(text=queue_panels.looked_at(found)),
+        "queue-names": Patch(html=queue_panels.names(found, jobs)),
+        "queue-names-of": cell("queue-names-of", queue_panels.names_since(found)),
+        "queue-schedulers": Patch(
+            html=queue_panels.schedulers(found, mount, topic.alias, topic.queue)
+        ),
+        "queue-kept": Patch(
+            html=element("dl", queue_panels.kept(found), id="queue-kept", class_="fact-list")
+        ),
+    }
+    return patches
+
+
+def _gone(found: health.Health, connection: Any) -> Patch:
+    """What is said on top once the queue is gone while its page is open."""
+    gone = not connection.error and not health.exists(found.snapshot) and not found.workers
+    if not gone:
+        return Patch(html=element("div", id="queue-gone", data_gone="no", hidden=True))
+    words = _("This queue is gone: it was obliterated, or its keys were deleted.")
+    hint = _("It is there again as soon as a job is added. Until then nothing can be shown of it.")
+    return Patch(
+        html=element(
+            "div",
+            icon("warning"),
+            element("p", element("b", words), " ", hint),
+            id="queue-gone",
+            class_="notice",
+            data_gone="yes",
+        )
+    )
 
 
 def _note(queue: health.Health, connection: Any, name: str) -> Any:
