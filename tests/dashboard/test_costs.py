@@ -6,8 +6,10 @@ import pytest
 from django.test import Client
 
 from dashboard import health
-from dashboard.live.fragments import overview
+from dashboard.draw import job_cells
+from dashboard.live.fragments import jobs, overview
 from queuecore import Queue
+from queuecore.inspect import JobRow
 from tests.servers import Server
 
 pytestmark = pytest.mark.django_db
@@ -50,3 +52,25 @@ def test_a_row_is_drawn_again_only_if_its_queue_changed(
     assert counted == {"judged": 2 * QUEUES, "drawn": QUEUES + 1}
     assert re.search(r'id="q~~default~~queue-7~~waiting">2<', page)
     assert re.search(r'id="q~~default~~queue-8~~waiting">1<', page)
+
+
+def test_a_jobs_cells_are_drawn_again_only_if_it_changed(
+    admin: Client, emails: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[str] = []
+    draw = job_cells.cells
+
+    def note(row: JobRow, *args: str, **options: bool) -> object:
+        drawn.append(row.id)
+        return draw(row, *args, **options)
+
+    monkeypatch.setattr(job_cells, "cells", note)
+    jobs._row.cache_clear()
+    for _ in range(2):
+        admin.get("/queues/emails/jobs/?state=active")
+    assert drawn == ["active-1"]
+    job = emails.get_job("active-1")
+    assert job is not None
+    job.update_progress(70)
+    assert "70<u>%</u>" in admin.get("/queues/emails/jobs/?state=active").content.decode()
+    assert drawn == ["active-1", "active-1"]

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
+from django.utils.timezone import get_current_timezone_name
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
+
+from queuecore.inspect import JobRow
 
 from ... import links
 from ...draw import job_cells, minichart, states, values
@@ -26,14 +31,8 @@ def patches(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]) 
         if (topic.queue, job_id) not in connection.rows:
             continue
         row = connection.rows[topic.queue, job_id]
-        cells = (
-            job_cells.gone(topic.state)
-            if row is None
-            else job_cells.cells(row, topic.state, payload=viewer.payload)
-        )
-        for name, body in cells.items():
-            id = links.dom_id("j", job_id, name)
-            patches[id] = cell(id, body)
+        known = get_language(), get_current_timezone_name()
+        patches |= _row(row, job_id, topic.state, viewer.payload, *known)
     newer = connection.newer.get((topic.queue, topic.state, ids[0] if ids else ""), 0)
     words = _("+%(count)s new") % {"count": "999+" if newer > 999 else newer} if newer > 0 else ""
     patches["jobs-newer"] = Patch(text=words)
@@ -43,3 +42,13 @@ def patches(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]) 
         times = connection.history.times(3_600, 60)
         patches["jobs-chart"] = Patch(html=minichart.minichart(series, times, topic.state))
     return patches
+
+
+@lru_cache(maxsize=2_000)
+def _row(
+    row: JobRow | None, job_id: str, state: str, payload: bool, language: str | None, zone: str
+) -> Patches:
+    """The cells of a job's row, drawn once while nothing of it changes; the last two are active."""
+    cells = job_cells.gone(state) if row is None else job_cells.cells(row, state, payload=payload)
+    ids = {name: links.dom_id("j", job_id, name) for name in cells}
+    return {ids[name]: cell(ids[name], body) for name, body in cells.items()}
