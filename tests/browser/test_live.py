@@ -57,23 +57,6 @@ def test_counts_change_without_a_reload(ada: Callable[..., Visitor], emails: Que
     assert is_same(page)
 
 
-def test_a_job_is_watched_from_waiting_to_completed(
-    ada: Callable[..., Visitor], emails: Queue
-) -> None:
-    emails.drain()
-    job = emails.add("welcome", {"user": 7}, job_id="watched")
-    page = marked(ada().go(f"/queues/emails/jobs/{job.id}/"))
-    state = page.locator("#job-state")
-    expect(state).to_contain_text("Waiting")
-    expect_badge(page, "Live")
-    hands = Hands(emails, "mail-2")
-    (claimed,) = hands.claim()
-    expect(state).to_contain_text("Active")
-    hands.complete(claimed, {"sent": True})
-    expect(state).to_contain_text("Completed")
-    assert is_same(page)
-
-
 def test_after_moving_about_the_new_page_is_live_too(
     ada: Callable[..., Visitor], emails: Queue
 ) -> None:

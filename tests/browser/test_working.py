@@ -10,7 +10,6 @@ import pytest
 from queuecore import Queue
 from tests.browser.conftest import Visitor
 from tests.browser.remote import expect
-from tests.dashboard.conftest import state_of
 
 
 def test_signing_in_and_out(
@@ -60,16 +59,6 @@ def test_moving_about_keeps_the_document(ada: Callable[..., Visitor], emails: Qu
     page.go_back()
     expect(page).to_have_url(re.compile("state=failed"))
     expect(page.locator("tr[data-row]")).to_have_count(1)
-
-
-def test_retry_from_the_job_page(ada: Callable[..., Visitor], emails: Queue) -> None:
-    page = ada().go("/queues/emails/jobs/failed-1/")
-    page.get_by_role("button", name="Retry").click()
-    expect(page.locator("[data-toast-text]")).to_have_text("Job failed-1 waits to run again.")
-    expect(page.locator("#job-state")).to_contain_text("Waiting")
-    expect(page.get_by_role("button", name="Retry")).to_be_hidden()
-    expect(page.get_by_role("status")).to_contain_text("waits to run again")
-    assert state_of(emails, "failed-1") == "waiting"
 
 
 def test_pausing_by_a_dialog(ada: Callable[..., Visitor], emails: Queue) -> None:

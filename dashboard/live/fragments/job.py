@@ -37,7 +37,7 @@ def patches(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]) 
         ),
         "job-story": Patch(html=job_panels.story_panel(row, state.at)),
         "job-tries": cell("job-tries", job_panels.attempts(row)),
-        "job-worker": cell("job-worker", values.visible(row.processed_by or values.DASH)),
+        "job-worker": cell("job-worker", job_panels.worker(row)),
         "job-progress": cell("job-progress", job_cells.progress(row.progress) or values.DASH),
         "job-times": Patch(
             html=element("dl", job_cells.times(row), id="job-times", class_="fact-list")
