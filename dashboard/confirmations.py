@@ -16,10 +16,11 @@ from typing import Any
 
 from django.core import signing
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
 from django.utils.safestring import SafeString
 
 from queuecore.inspect import aliases
+
+from .rendering import render
 
 _SALT = "queuecore_dashboard.confirm"
 _SECONDS = 300

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
 from django.urls import Resolver404, get_script_prefix, resolve
 from django.utils.translation import gettext as _
 
@@ -29,6 +28,7 @@ from ..draw.worker_cells import short
 from ..guard import guarded
 from ..languages import of_the_host
 from ..live.state import LiveState, Topic, Viewer, read
+from ..rendering import render
 from .shell import PLACES
 
 #: The most queues that are offered, of each other kind, and in which ids are looked up.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
 from django.utils.translation import gettext as _
 
 from ..guard import came_from, guarded, mount
 from ..languages import AUTOMATIC, LANGUAGES, chosen
+from ..rendering import render
 from .shell import INTERVALS, shell, show
 from .shell import preferences as kept
 

@@ -9,7 +9,6 @@ from zoneinfo import available_timezones
 
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -29,6 +28,7 @@ from ..live.fragments import fragments
 from ..live.fragments.schedulers import Book, books, fill
 from ..live.state import LiveState, Topic, Viewer, facts_of, read
 from ..plans.schedulers import scheduler_pause_plan, scheduler_removal_plan
+from ..rendering import render
 from ..schedule_form import UNITS, NewSchedulerForm, ScheduleForm, values_of
 from .queue import connection_trail, judged
 from .shell import shell, show

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render as django_render
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
@@ -24,6 +23,7 @@ from ..live import asgi
 from ..live.fragments import fragments
 from ..live.fragments.operations import read_open
 from ..live.state import LiveState, Topic, facts_of
+from ..rendering import render
 
 #: What buttons on the pages ask for; a page shows those that its viewer holds.
 ACTIONS = (
@@ -163,7 +163,7 @@ def show(
     request: HttpRequest, template: str, context: dict[str, Any], status: int = 200
 ) -> HttpResponse:
     """Render a page and forget the message that it showed."""
-    response = django_render(request, f"queuecore_dashboard/{template}", context, status=status)
+    response = render(request, f"queuecore_dashboard/{template}", context, status=status)
     flash.clear(request, response)
     return response
 
