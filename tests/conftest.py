@@ -1,6 +1,8 @@
 """Fixtures that all tests share: a private server, its client, and what a child process needs."""
 
+import fcntl
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -104,15 +106,40 @@ def peer_python() -> Path:
 
 
 @pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made_once(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Fills a folder once a run: of several test processes, the others wait for the first one's."""
+    parent = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        parent = parent.parent
+
+    def make(name: str, fill: Callable[[Path], object]) -> Path:
+        folder, done = parent / name, parent / f"{name}.done"
+        with (parent / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # half of it, where filling it failed
+                folder.mkdir()
+                fill(folder)
+                done.touch()
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def wheel(made_once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
     """The wheel, built from the source distribution, as it would be published."""
-    folder = tmp_path_factory.mktemp("dist")
-    answer = subprocess.run(
-        [sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, machine.ROOT],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert answer.returncode == 0, answer.stdout + answer.stderr
-    (path,) = folder.glob("*.whl")
+
+    def build(folder: Path) -> None:
+        answer = subprocess.run(
+            [sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, machine.ROOT],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert answer.returncode == 0, answer.stdout + answer.stderr
+
+    (path,) = made_once("dist", build).glob("*.whl")
     return path

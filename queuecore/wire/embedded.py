@@ -84,8 +84,8 @@ def leave(project_dir: Path, timeout: float = 15.0) -> bool:
     began = time.monotonic()
     while time.monotonic() - began < timeout:
         if not _is_owned(place):
-            # The lock goes a moment before its process. (A process that nobody reaps, as in a
-            # container without an init, would stay a zombie: hence the limit.)
+            # The lock goes a moment before its process. (Without /proc, one that nobody reaps looks
+            # as if it ran: hence the limit.)
             patience = time.monotonic() + 2
             while _is_running(owner) and time.monotonic() < patience:
                 time.sleep(0.005)
@@ -198,7 +198,11 @@ def _is_running(pid: int) -> bool:
         return False
     except PermissionError:
         pass  # somebody else's process has the number now
-    return pid != 0
+    try:
+        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
+    except (OSError, IndexError):
+        return pid != 0
+    return state != b"Z"  # ended, and not reaped yet: for long in a container without an init
 
 
 def _launch(place: Place, wait: _Wait) -> str:

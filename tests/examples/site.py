@@ -53,9 +53,17 @@ class Site:
             "PYTHONUNBUFFERED": "1",
         }
         self._shell: subprocess.Popen[str] | None = None
-        folder.mkdir()
+
+    def start(self) -> "Site":
+        """Make the project and its app with Django's own commands, in a folder that is there."""
         self.run("django-admin", "startproject", "mysite", ".")
         self.manage("startapp", "shop")
+        return self
+
+    def copy(self, folder: Path) -> "Site":
+        """Begin as a copy of another project, its database with it."""
+        shutil.copytree(folder, self.folder, dirs_exist_ok=True)
+        return self
 
     def append(self, name: str, text: str) -> None:
         """Put *text* at the end of the file *name*."""

@@ -39,15 +39,6 @@ def play(site: Site, page: str) -> None:
             site.play(block)
 
 
-@pytest.fixture
-def shop(site: Site, server: Server) -> Site:
-    """A project with ``queuecore`` and an app ``shop``, and the test's server as its own."""
-    site.environment["QUEUECORE_URL"] = server.url
-    site.append("mysite/settings.py", 'INSTALLED_APPS = ["queuecore", "shop", *INSTALLED_APPS]')
-    site.manage("migrate")
-    return site
-
-
 def test_producers(shop: Site) -> None:
     play(shop, "docs/howto/producers.md")
 

@@ -59,7 +59,7 @@ def test_readme(site: Site, server: Server) -> None:
     )
 
 
-def test_quickstart(new_site: Callable[[str | None], Site]) -> None:
+def test_quickstart(new_site: Callable[..., Site]) -> None:
     site = new_site(None)  # no Redis: the embedded server
     for block in blocks(ROOT / "docs/quickstart.md"):
         site.play(block)

@@ -288,6 +288,10 @@ def fields_of(client: redis.Redis, prefix: str, *, worked: bool) -> dict[str, An
             # What wakes workers, and what watches them: it depends on who slept last.
             for name in ("marker", "stalled-check", "stalled"):
                 held.pop(name, None)
+            # Who looks for prioritized jobs and finds none forgets how many there have been; a
+            # worker that was ended after its last job has not looked again.
+            if "prioritized" not in held:
+                held.pop("pc", None)
         for name in held:
             if name.endswith(":unsuccessful"):
                 held[name] = sorted(key for key, _ in held[name])  # the score is a time

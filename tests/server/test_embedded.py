@@ -228,6 +228,14 @@ def test_data_is_kept_over_a_clean_end(project: Path) -> None:
     assert client(url).llen("list") == 1000
 
 
+def test_a_process_that_nobody_has_reaped_is_not_waited_for() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        assert embedded._is_running(process.pid)
+        process.kill()
+        until(lambda: not embedded._is_running(process.pid))
+        assert process.returncode is None  # `poll` was not asked: it is still a zombie
+
+
 def test_leave_says_that_others_still_use_it(project: Path, users: Callable[[], User]) -> None:
     other = users()
     url = other.address()
@@ -442,10 +450,11 @@ def test_an_answering_server_without_a_launcher_is_adopted(project: Path) -> Non
     assert client(embedded.ensure(project)).get("kept") == "yes"
 
 
-def test_rounds_of_starters_and_crashes_leave_nothing(project: Path) -> None:
+@pytest.mark.parametrize("rounds", [2, pytest.param(8, marks=pytest.mark.slow)])
+def test_rounds_of_starters_and_crashes_leave_nothing(project: Path, rounds: int) -> None:
     place = Place(project)
     dice = random.Random(7)
-    for _ in range(4):
+    for _ in range(rounds):
         crowd = [User(project) for _ in range(6)]
         time.sleep(dice.uniform(0, 0.4))
         for pid in dice.sample(sorted(left_over(place)), k=min(1, len(left_over(place)))):

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import redis
 
 from queuecore import JobSpec, Queue
@@ -31,29 +32,33 @@ def when(fleet: Fleet, worker: Worker, what: Callable[[FleetWorker], Any]) -> Fl
     return found
 
 
-def test_seen_paused_resumed_drained(start: Start, redis_client: redis.Redis) -> None:
-    """With the default heartbeat of two seconds."""
+@pytest.mark.parametrize(
+    "beat", [0.3, pytest.param(2, id="the default of 2 s", marks=pytest.mark.slow)]
+)
+def test_seen_paused_resumed_drained(start: Start, redis_client: redis.Redis, beat: float) -> None:
+    """Each order arrives, and is told of, with the next heartbeat."""
     fleet, queue = Fleet(), Queue("slow")
-    process = start("slow", "--shutdown-timeout", "0.1")
+    own = {} if beat == 2 else {"HEARTBEAT": beat}
+    process = start("slow", "--shutdown-timeout", "0.1", **own)
     process.until(lambda: "works slow" in process.said)
     begun = time.monotonic()
     worker = when(fleet, process, bool)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < beat + 3
     queue.add("x", {"seconds": 0})
     when(fleet, process, lambda one: one.done == 1)
 
     begun = time.monotonic()
     fleet.pause(worker.id)
     when(fleet, process, lambda one: one.state == "paused")
-    assert time.monotonic() - begun < 4
+    assert time.monotonic() - begun < beat + 2
     queue.add_bulk([JobSpec("x", {"seconds": 0}) for _ in range(20)])
-    time.sleep(1)  # a worker takes them within milliseconds
+    time.sleep(0.5)  # a worker takes them within milliseconds
     assert queue.get_job_counts()["waiting"] == 20
     fleet.resume(worker.id)
     process.until(lambda: queue.get_completed_count() == 21)
 
     # Draining outlasts the shutdown's timeout: it takes the time that the jobs take.
-    long = queue.add("x", {"seconds": 4})
+    long = queue.add("x", {"seconds": 2 * beat + 0.5})
     process.until(lambda: redis_client.llen("bull:slow:active") == 1)
     sent = fleet.drain(worker.id)
     when(fleet, process, lambda one: one.state == "draining")
