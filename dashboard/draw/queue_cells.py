@@ -67,7 +67,9 @@ def drain(queue: Health) -> SafeString:
     if kind == "growing":
         growth = exact(queue.drain.growth or 0)
         words = _("Growing +%(count)s") % {"count": growth}
-        return element("span", icon("up", 14), words, element("u", "/min"), class_="bad with-icon")
+        return element(
+            "span", icon("up", 14), words, element("u", _("/min")), class_="bad with-icon"
+        )
     if kind == "never":
         return element("span", _("Never"), class_="bad")
     word, look = {
@@ -122,8 +124,8 @@ def facts(queue: Health) -> SafeString:
     """The line under a queue's name."""
     snapshot = queue.snapshot
     shown: list[tuple[str, Any]] = [
-        (_("In"), [number(queue.rate_in), element("u", "/min")]),
-        (_("Out"), [number(queue.rate_out), element("u", "/min")]),
+        (_("In"), [number(queue.rate_in), element("u", _("/min"))]),
+        (_("Out"), [number(queue.rate_out), element("u", _("/min"))]),
         (_("Failed jobs"), share(queue)),
         (_("Oldest wait"), moment(snapshot.oldest_wait, "age")),
         (_("Drains in"), drain(queue)),

@@ -132,9 +132,9 @@ def _note(queue: health.Health, connection: Any, name: str) -> Any:
         recent = connection.history.series(metric, queue=queue.name, seconds=900, step=60)[-5:]
         known = [value for value in recent if value is not None]
         if known and sum(known):
-            return join([f"+{values.exact(sum(known) / len(known))}", element("u", "/min")])
+            return join([f"+{values.exact(sum(known) / len(known))}", element("u", _("/min"))])
     if name == "waiting" and queue.rate_in is not None and queue.rate_out is not None:
         change = round(queue.rate_in - queue.rate_out)
         if change:
-            return join([values.figures(f"{change:+,}").replace("-", "−"), element("u", "/min")])
+            return join([values.figures(f"{change:+,}").replace("-", "−"), element("u", _("/min"))])
     return ""
