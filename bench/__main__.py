@@ -117,7 +117,7 @@ def _machine(server: Server, node: Path, bullmq: Path, peer: Path) -> dict[str, 
     }
 
 
-def machine_facts(server: Server, node: Path) -> dict[str, Any]:
+def machine_facts(server: Server, node: Path | None = None) -> dict[str, Any]:
     """This machine, and the versions of what every report is about."""
     import django
 
@@ -138,7 +138,7 @@ def machine_facts(server: Server, node: Path) -> dict[str, Any]:
         "server": f"{name} {info[number]}",
         "python": platform.python_version(),
         "django": django.get_version(),
-        "node": _say([str(node), "--version"]).lstrip("v"),
+        "node": _say([str(node), "--version"]).lstrip("v") if node else "",
         "queuecore": queuecore.__version__,
         "commit": _say(["git", "-C", str(machine.ROOT), "rev-parse", "--short", "HEAD"]),
     }

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import report
+from bench.__main__ import machine_facts
 from bench.subjects.ours import configure
 from tests import machine
 from tests.servers import Server
@@ -25,6 +26,7 @@ BEGIN, END = "<!-- bench operations: begin -->", "<!-- bench operations: end -->
 
 # (what it is called, action, filter); every tenth job has the name `rare`.
 WORKS = (
+    ("search all by a name that none has", "search", "name:nobody"),
     ("retry all failed", "retry", ""),
     ("retry every tenth by its name", "retry", "name:rare"),
     ("remove all failed", "remove", ""),
@@ -87,9 +89,10 @@ def main() -> int:
                 for jobs in sizes
                 for name, action, text in WORKS
             ]
+            facts = machine_facts(server)
         finally:
             server.close()
-    text = _markdown(found)
+    text = _markdown(found, facts)
     print(text)
     if options.write:
         report.write_block(PAGE, text + "\n", BEGIN, END)
@@ -116,10 +119,13 @@ def _measure(server: Server, jobs: int, action: str, text: str) -> Figures:
     from queuecore.matching import Filter
 
     with server.client() as client:
-        client.flushall()
-        for first in range(0, jobs, 1_000):
-            client.eval(FILL, 0, first, min(first + 999, jobs - 1), PAYLOAD)  # type: ignore[no-untyped-call]
+        if client.zcard("bull:q:failed") != jobs:
+            client.flushall()
+            for first in range(0, jobs, 1_000):
+                client.eval(FILL, 0, first, min(first + 999, jobs - 1), PAYLOAD)  # type: ignore[no-untyped-call]
         filter = Filter.parse("failed", text)
+        if action == "search":
+            return _search(server, client, jobs, filter)
         plan = operations.plan(Queue("q"), action, filter)
         operation = operations.start(
             actor="bench",
@@ -130,14 +136,7 @@ def _measure(server: Server, jobs: int, action: str, text: str) -> Figures:
             bound_ms=plan.bound_ms,
             planned=plan.tally.estimate,
         )
-        probe = subprocess.Popen(
-            [sys.executable, "-c", PROBE, str(server.socket)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert probe.stdout is not None
-        probe.stdout.readline()
+        probe = _probe(server)
         before, begun = _cpu(client), time.perf_counter()
         operations.ensure_running()
         try:
@@ -154,13 +153,46 @@ def _measure(server: Server, jobs: int, action: str, text: str) -> Figures:
     return Figures(seconds, operation.done, jobs, cpu / jobs * 1e6, median, p99, longest)
 
 
+def _search(server: Server, client: Any, jobs: int, filter: Any) -> Figures:
+    """As somebody who goes on from page to page until all has been looked at."""
+    from queuecore import Queue, matching
+
+    probe = _probe(server)
+    before, begun = _cpu(client), time.perf_counter()
+    looked, cursor = 0, ""
+    while looked == 0 or cursor:
+        found = matching.match(Queue("q"), filter, cursor)
+        looked, cursor = looked + found.looked, found.cursor
+    seconds, cpu = time.perf_counter() - begun, _cpu(client) - before
+    said, _ = probe.communicate("x")
+    assert looked == jobs
+    median, p99, longest = (float(one) for one in said.split())
+    return Figures(seconds, 0, jobs, cpu / jobs * 1e6, median, p99, longest)
+
+
+def _probe(server: Server) -> subprocess.Popen[str]:
+    probe = subprocess.Popen(
+        [sys.executable, "-c", PROBE, str(server.socket)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert probe.stdout is not None
+    probe.stdout.readline()
+    return probe
+
+
 def _cpu(client: Any) -> float:
     info = client.info("cpu")
     return float(info["used_cpu_user"] + info["used_cpu_sys"])
 
 
-def _markdown(found: list[tuple[str, int, Figures]]) -> str:
+def _markdown(found: list[tuple[str, int, Figures]], facts: dict[str, Any]) -> str:
     rows = [
+        f"{facts['date']}, {facts['cores']} cores ({facts['cpu']}), {facts['system']}; "
+        f"{facts['server']}, CPython {facts['python']}, Django {facts['django']}; "
+        f"QueueCore {facts['queuecore']} at {facts['commit']}.",
+        "",
         "| operation | jobs there | done | seconds | jobs a second | server CPU a job, µs "
         "| others: median, ms | 99th percentile | longest |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
