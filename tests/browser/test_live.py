@@ -77,16 +77,27 @@ def test_rows_are_held_while_one_is_ticked(ada: Callable[..., Visitor], many: Qu
     page = ada().go("/queues/emails/jobs/?state=failed")
     expect_badge(page, "Live")
     page.mouse.move(0, 0)
-    row = page.locator("tr[data-live-id='r-059']")
+    row = page.locator("tr[data-live-id='r-055']")
     row.get_by_role("checkbox").check()
     page.mouse.move(0, 0)
-    many.get_job("r-059").retry("failed")
+    many.get_job("r-055").retry("failed")
     expect_badge(page, "Held")
     expect(row).not_to_contain_text("Waiting")
     row.get_by_role("checkbox").uncheck()
     page.mouse.move(0, 0)
     expect(row).to_contain_text("Waiting")
     expect_badge(page, "Live")
+    # What is new is counted and comes when it is asked for.
+    shown = page.locator("tr[data-row]").count()
+    many.add("welcome", job_id="newest", lifo=True)
+    hands = Hands(many, "mail-3")
+    (claimed,) = hands.claim()
+    hands.fail(claimed, "ConnectionError: again")
+    newer = page.get_by_role("link", name="+1 new")
+    expect(newer).to_be_visible()
+    assert page.locator("tr[data-row]").count() == shown
+    newer.click()
+    expect(page.locator("tr[data-row]").first).to_contain_text("newest")
 
 
 def test_a_link_with_the_focus_keeps_it(ada: Callable[..., Visitor], many: Queue) -> None:
