@@ -116,7 +116,7 @@ def badges(timing: Timing, paused: bool) -> list[SafeString]:
         found.append(_badge("warn", _("Overlap"), "warning"))
     missed = timing.missed(since)
     if len(missed) == 1:
-        found.append(_badge("warn", join([_("Missed"), " ", _time(missed[0])])))
+        found.append(_badge("warn", phrase(_("Missed at %(time)s"), time=_time(missed[0]))))
     elif missed:
         most = "+" if len(missed) >= 200 else ""
         words_ = ngettext("Missed %(count)s run", "Missed %(count)s runs", len(missed))
@@ -130,7 +130,7 @@ def badges(timing: Timing, paused: bool) -> list[SafeString]:
     if timing.over:
         found.append(_badge("paused", _("Has made all of its runs")))
     elif scheduler.end_date:
-        found.append(_badge("paused", join([_("Ends"), " ", _day(scheduler.end_date)])))
+        found.append(_badge("paused", phrase(_("Ends on %(date)s"), date=_day(scheduler.end_date))))
     return found
 
 
