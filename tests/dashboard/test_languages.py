@@ -137,3 +137,10 @@ def test_every_problem_of_the_record_has_a_sentence() -> None:
     with translation.override("de"):
         for one in [*said, audit._gap(7, 7), audit._gap(7, 9), audit._gap(7, 12)]:
             assert (one == "7") or not re.search(r"\b(is|was|entry)\b", sentence(f"9 {one}")), one
+
+
+def test_the_admin_speaks_it_too(admin: Client) -> None:
+    page = admin.get("/admin/queuecore/queuescope/add/", headers={"Accept-Language": "de"})
+    text = page.content.decode()
+    assert "Queue-Bereich hinzufügen" in text
+    assert "Der Name einer Queue oder ein Muster wie mail-*." in text
