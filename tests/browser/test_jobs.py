@@ -7,6 +7,7 @@ from queuecore import Queue
 from queuecore.models import Operation
 from tests.browser.conftest import Visitor
 from tests.browser.remote import expect
+from tests.browser.test_live import expect_badge
 
 LIST = "/queues/emails/jobs/?state=failed"
 
@@ -34,6 +35,16 @@ def test_ticking_a_range_and_removing_it(ada: Callable[..., Visitor], many: Queu
     expect(page.locator(".bulk-bar")).to_contain_text("50 ticked")
     page.locator("[data-tick-none]").click()
     expect(page.locator(".bulk-bar")).to_be_hidden()
+    # Nothing moves under the pointer.
+    page.mouse.move(0, 0)
+    expect_badge(page, "Live")
+    row = page.locator("tr[data-live-id='r-045']")
+    row.hover()
+    many.get_job("r-045").retry("failed")
+    expect_badge(page, "Held")
+    expect(row).not_to_contain_text("Waiting")
+    page.mouse.move(0, 0)
+    expect(row).to_contain_text("Waiting")
 
 
 def test_tokens_and_pages(ada: Callable[..., Visitor], many: Queue) -> None:
@@ -86,14 +97,17 @@ def test_all_that_match_by_keyboard(ada: Callable[..., Visitor], many: Queue) ->
     for key in ("j", "j", "x"):
         press(key)
     expect(bar).to_contain_text("1 ticked")
+    for key in ("j", "j", "X"):
+        press(key)
+    expect(bar).to_contain_text("3 ticked")
     page.locator('[data-which="ticked"]').focus()
     press("ArrowRight")
     expect(bar).to_contain_text(re.compile("All ≈ 6. that match"))
     expect(bar.get_by_role("button", name="Retry…")).to_be_hidden()
     # Who picks another row means those that are ticked.
-    page.locator("[data-tick]").nth(4).click()
+    page.locator("[data-tick]").nth(8).click()
     expect(page.locator('[data-which="ticked"]')).to_be_checked()
-    expect(bar).to_contain_text("2 ticked")
+    expect(bar).to_contain_text("4 ticked")
     page.locator('[data-which="ticked"]').focus()
     press("ArrowRight")
     bar.get_by_role("link", name="Retry all…").focus()
