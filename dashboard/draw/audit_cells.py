@@ -27,6 +27,8 @@ def word(action: str) -> str:
         "remove": _("Remove"),
         "pause": _("Pause queue"),
         "resume": _("Resume queue"),
+        "mute": _("Mute"),
+        "unmute": _("Unmute"),
         "clean": _("Clean"),
         "drain": _("Drain"),
         "obliterate": _("Obliterate"),
@@ -88,6 +90,8 @@ def outcome(action: Action) -> SafeString:
     text = outcome_word(action.outcome)
     if action.outcome == "done":
         return element("span", icon("check", 14), text, class_="with-icon t-completed")
+    if action.outcome == OPEN and "until" in action.params:  # an operation
+        return element("span", icon("operations", 14), _("Not over yet"), class_="badge badge-info")
     if action.outcome == OPEN:
         return element("span", icon("stuck", 14), text, class_="badge badge-warn")
     if action.outcome == "aborted":

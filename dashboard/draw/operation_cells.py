@@ -150,7 +150,9 @@ def status(operation: Operation, now: datetime) -> SafeString:
 
 def bar(operation: Operation) -> SafeString:
     """Progress: what was done, what could not be done, what was passed over."""
-    whole = max(operation.planned, handled(operation), 1)
+    # It is full when it is done: fewer jobs than planned were there still.
+    planned = 0 if operation.status == "done" else operation.planned
+    whole = max(planned, handled(operation), 1)
     parts = [
         ("op-done", operation.done),
         ("op-failed", operation.failed),
@@ -280,6 +282,15 @@ def running(found: list[Operation], mount: str, now: datetime) -> SafeString:
             )
             for one in found
         ]
-        or element("li", _("None runs now."), class_="op-none"),
+        or element(
+            "li",
+            element("span", _("None runs now.")),
+            element(
+                "span",
+                _("What a list of jobs, or a queue, is asked to do with many jobs runs here."),
+                class_="op-hint",
+            ),
+            class_="op-none",
+        ),
         class_="op-list",
     )

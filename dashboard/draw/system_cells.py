@@ -18,6 +18,7 @@ from .icons import icon
 from .markup import element, join
 from .values import (
     DASH,
+    address,
     duration,
     duration_text,
     exact,
@@ -439,7 +440,7 @@ def slow(calls: list[SlowCall] | None) -> SafeString:
                     class_="c-call",
                 ),
                 element("td", element("code", visible(one.key)), class_="c-key"),
-                element("td", visible(one.client), class_="muted mid-only c-client"),
+                element("td", address(one.client), class_="muted mid-only c-client"),
             )
             for one in calls[:_ROWS]
         ]

@@ -114,6 +114,11 @@ def duration_text(seconds: float) -> str:
     return " ".join(f"{figure} {unit}" for figure, unit in parts(seconds))
 
 
+def address(text: str) -> str:
+    """Return a client's address; a path is that of the server's own socket, and nobody's place."""
+    return _("local socket") if text.lstrip("[").startswith("/") else visible(text)
+
+
 def size(count: int) -> str:
     """Return a number of bytes: ``612 bytes``, ``18.2 KB``, ``5.0 MB``."""
     if count < 1_000:

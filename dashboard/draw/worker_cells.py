@@ -17,7 +17,7 @@ from ..health import language
 from .icons import icon
 from .markup import element, join, phrase
 from .states import state_icon
-from .values import DASH, duration, exact, moment, number, parts, percent, size, visible
+from .values import DASH, address, duration, exact, moment, number, parts, percent, size, visible
 
 #: Jobs that a row names, and peers and lost jobs that a page lists.
 _JOBS, _PEERS, _LOST = 2, 200, 50
@@ -186,7 +186,7 @@ def peers(rest: Others, mount: str, several: bool) -> SafeString:
             element("td", _queue(one.alias, one.info.queue, mount, several), class_="c-peer-queue"),
             element("td", _peer_jobs(one, mount), class_="c-peer-jobs"),
             element("td", _client(one.info), class_="c-peer-client"),
-            element("td", _address(one.info.address), class_="mono muted c-address"),
+            element("td", address(one.info.address), class_="mono muted c-address"),
             element("td", _age(one.info.idle_s), class_="num c-peer-idle"),
             element("td", _age(one.info.age_s), class_="num c-peer-age"),
         )
@@ -309,10 +309,6 @@ def _client(one: WorkerInfo) -> SafeString:
         return element("span", _("unknown"), class_="muted", title=why)
     lang = element("span", visible(spoken), class_="lang") if spoken else None
     return join([lang, element("span", visible(one.library), class_="muted")])
-
-
-def _address(address: str) -> str:
-    return _("local socket") if address.lstrip("[").startswith("/") else visible(address)
 
 
 def _age(seconds: int) -> SafeString:
