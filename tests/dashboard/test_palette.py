@@ -16,7 +16,7 @@ def hits(client, q="", **more):
     answer = client.get("/go/suggest/", {"q": q, **more})
     assert answer.status_code == 200
     text = answer.content.decode()
-    found = re.findall(r'<a href="([^"]+)" tabindex="-1"( data-dialog)?>', text)
+    found = re.findall(r'<a [^>]*?href="([^"]+)" tabindex="-1"( data-dialog)?>', text)
     return [href for href, _dialog in found]
 
 
