@@ -122,6 +122,7 @@ async def test_a_note_goes_with_the_pause_that_a_peer_ended(
     clock.advance(1)
     await collector.tick()
     redis_client.hdel("bull:q:meta", "paused")  # as Node's resume does
+    redis_client.xadd("bull:q:events", {"event": "resumed"})
     clock.advance(1)
     await collector.tick()
     assert not redis_client.exists("qc:bull:q:pause")
