@@ -6,15 +6,16 @@ render and every later patch say the same. Sentences are made here too, in the a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 
 from queuecore.fleet import peers_of
+from queuecore.mutes import Mute
 
 from .draw.values import duration_text, exact, size, visible
 from .rates import DAY, JUST, MINUTE, WINDOW, Rates, rates_of
@@ -32,6 +33,15 @@ _LATE = 60.0  # seconds after which a delayed job should have been let go
 _STUCK = 900.0  # seconds that the oldest job waits although somebody works
 # Seconds that the oldest job waits, at least, where nobody works the queue.
 _ABANDONED = 20.0
+
+
+#: The kinds of trouble of a queue, each of which can be muted.
+MUTABLE = ("failing", "no-workers", "paused", "growing", "stuck", "scheduler")
+
+
+def permission_of(kind: str) -> str:
+    """What somebody needs who acts on trouble of this kind, or mutes it."""
+    return "manage_schedulers" if kind == "scheduler" else "pause_queue"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +64,10 @@ class Drain:
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """One line of "Needs attention". ``rank``: the lower, the higher it stands."""
+    """One line of "Needs attention". ``rank``: the lower, the higher it stands.
+
+    ``target``: which of several it is about, such as a scheduler's id.
+    """
 
     rank: int
     kind: str
@@ -64,6 +77,12 @@ class Attention:
     why: str = ""
     since: datetime | None = None
     bad: bool = False
+    target: str = ""
+
+    @property
+    def mutable(self) -> bool:
+        """Whether it can be muted: what is said of a server concerns everybody."""
+        return bool(self.queue) and self.kind in MUTABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +106,7 @@ class Health:
     done: float | None  # completed in the last minute
     ended: tuple[float, float]  # (completed, failed) in the last ten
     attention: tuple[Attention, ...] = ()
+    muted: tuple[tuple[Attention, Mute], ...] = ()
     badges: tuple[Badge, ...] = field(default=())
 
     @property
@@ -154,8 +174,16 @@ def health(connection: Any, name: str, rates: Rates | None = None) -> Health | N
         done=None if rate_out is None else rates.ended(name, MINUTE)[0],
         ended=recent,
     )
-    items = tuple(_attention(found, ended, ours))
-    return replace(found, attention=items, badges=tuple(_badges(found)))
+    late = connection.notices.late.get(name, ())
+    items, muted = [], []
+    for item in _attention(found, ended, ours, late):
+        mute = connection.notices.mute(item.kind, name, item.target, item.since)
+        if mute is None:
+            items.append(item)
+        else:
+            muted.append((item, mute))
+    badges = tuple(_badges(found))
+    return replace(found, attention=tuple(items), muted=tuple(muted), badges=badges)
 
 
 def exists(snapshot: Any) -> bool:
@@ -181,13 +209,16 @@ def all_health(state: Any, allows: Any) -> list[Health]:
 
 def _judged(connection: Any, name: str) -> Health | None:
     """Judge a queue once for all who ask between two reads."""
-    of = (connection.read_at, connection.history.version)
+    of = (connection.read_at, connection.history.version, connection.notices.version)
     if connection.judged.get("of") != of:
         connection.judged = {"of": of, "rates": rates_of(connection)}
     key = (get_language(), name)
     found: Health | None = connection.judged.get(key)
     if found is None or found.snapshot is not connection.queues.get(name):
         found = connection.judged[key] = health(connection, name, connection.judged["rates"])
+        if found is not None:
+            present = [*found.attention, *(item for item, _mute in found.muted)]
+            connection.notices.seen(name, {(item.kind, item.target) for item in present})
     return found
 
 
@@ -200,6 +231,12 @@ def needs_attention(state: Any, queues: Iterable[Health], whole: Iterable[str]) 
     for alias in whole:
         items += _server(state.connections[alias])
     return sorted(items, key=lambda item: (item.rank, item.alias, item.queue))
+
+
+def muted(queues: Iterable[Health]) -> list[tuple[Attention, Mute]]:
+    """Collect what would need attention but is muted, the worst first."""
+    found = [pair for queue in queues for pair in queue.muted]
+    return sorted(found, key=lambda pair: (pair[0].rank, pair[0].alias, pair[0].queue))
 
 
 def workers(connection: Any, name: str) -> dict[str, int] | None:
@@ -272,7 +309,9 @@ def _drain(
     return Drain("estimate", seconds=waiting / -growth * 60)
 
 
-def _attention(found: Health, ended: float, ours: Any) -> Iterator[Attention]:
+def _attention(
+    found: Health, ended: float, ours: Any, overdue: Sequence[Any]
+) -> Iterator[Attention]:
     snapshot, waiting = found.snapshot, found.waiting
 
     def item(rank: int, kind: str, what: str, why: str = "", *, bad: bool = False) -> Attention:
@@ -298,7 +337,12 @@ def _attention(found: Health, ended: float, ours: Any) -> Iterator[Attention]:
             "%(count)s jobs wait and no worker listens",
             waiting,
         )
-        yield item(1, "no-workers", words % count, _("start a worker on this queue"), bad=True)
+        why = _("start a worker on this queue")
+        if overdue:
+            why = _("start a worker on this queue; scheduler %(name)s waits, too") % {
+                "name": visible(overdue[0].id)
+            }
+        yield item(1, "no-workers", words % count, why, bad=True)
     if ours and ours.lost and ours.lost_jobs:
         words = ngettext(
             "A worker with %(count)s job is lost",
@@ -308,7 +352,11 @@ def _attention(found: Health, ended: float, ours: Any) -> Iterator[Attention]:
         why = _("their jobs run again once another worker has looked for stalled ones")
         yield item(2, "no-workers", words % {"count": exact(ours.lost_jobs)}, why, bad=True)
     late = (snapshot.at - snapshot.next_delayed).total_seconds() if snapshot.next_delayed else 0
-    if late > _LATE and not snapshot.paused:
+    if snapshot.paused or found.abandoned:
+        pass  # that says why
+    elif overdue:
+        yield from _late_schedulers(found, overdue)
+    elif late > _LATE:
         # To the minute, as below.
         what = _("The next delayed job is %(time)s late") % {"time": duration_text(late // 60 * 60)}
         why = _("runs of schedulers wait with it; is there a worker?")
@@ -338,6 +386,27 @@ def _attention(found: Health, ended: float, ours: Any) -> Iterator[Attention]:
             "time": duration_text(waited // 60 * 60)
         }
         yield item(4, "stuck", what, _("of %(count)s that wait") % count)
+
+
+def _late_schedulers(found: Health, overdue: Sequence[Any]) -> Iterator[Attention]:
+    """Name the schedulers whose run nobody has taken, and say why that may be."""
+    if not overdue:
+        return
+    if found.workers is not None and not found.workers:
+        why = _("no worker listens")
+    elif found.waiting:
+        words = ngettext(
+            "%(count)s job waits before it", "%(count)s jobs wait before it", found.waiting
+        )
+        why = words % {"count": exact(found.waiting)}
+    else:
+        why = _("nobody has taken it")
+    for place in overdue:
+        what = _("The run of scheduler %(name)s is late") % {"name": visible(place.id)}
+        due = datetime.fromtimestamp(place.due / 1000, UTC)
+        yield Attention(
+            3, "scheduler", found.alias, found.name, what, why, due, True, target=place.id
+        )
 
 
 def pause_words(pause: Any) -> str:

@@ -17,7 +17,7 @@ from .connected import Connected
 from .errors import InvalidOption
 from .fires import past
 from .repeat import number
-from .runs import LAST, Run, Timing
+from .runs import LAST, LATE_MS, Run, Timing
 from .schedulers import JobScheduler, read_record, read_scheduler
 from .wire.calls import scheduling
 from .wire.calls.base import NOW, Call, Command, Operation, text
@@ -25,6 +25,8 @@ from .wire.keys import Keys
 
 #: The most schedulers of one queue that are listed.
 MOST = 1_000
+#: The most of one queue that are told to be late.
+MOST_LATE = 20
 #: The most moments of one scheduler whose runs are asked for.
 MOST_TIMES = 150
 # Finished jobs that are looked through for the runs of a single scheduler.
@@ -80,6 +82,17 @@ class Timetable(Connected):
         """See :meth:`places`."""
         return await self._arun(self._places(queues))
 
+    def late(self, queues: Sequence[str]) -> list[Place]:
+        """The schedulers of *queues* whose run is overdue by a minute, the longest first.
+
+        Of one queue at most 20; one command a queue. A run is overdue while nobody takes it.
+        """
+        return self._run(self._late(queues))
+
+    async def alate(self, queues: Sequence[str]) -> list[Place]:
+        """See :meth:`late`."""
+        return await self._arun(self._late(queues))
+
     def timings(self, wanted: Sequence[tuple[str, str]], since: int = 0) -> list[Timing | None]:
         """Schedulers by (queue, id), each with its last 20 runs, and more back to *since* (ms).
 
@@ -126,6 +139,21 @@ class Timetable(Connected):
             paused += [Place(name, id, 0, at) for id, at in _scored(aside) if id not in known]
         live.sort(key=lambda place: (place.due, place.queue, place.id))
         return live + sorted(paused, key=lambda place: (place.queue, place.id))
+
+    def _late(self, queues: Sequence[str]) -> Operation[list[Place]]:
+        before = (yield NOW) - LATE_MS
+        limit = ("WITHSCORES", "LIMIT", 0, MOST_LATE)
+        requests: list[Call[Any] | Command[Any]] = [
+            Command(("ZRANGEBYSCORE", self._keys(name).repeat, 0, before, *limit), tolerant=True)
+            for name in queues
+        ]
+        answers = yield from _in_pipelines(requests)
+        found = [
+            Place(name, id, due)
+            for name, answer in zip(queues, answers, strict=True)
+            for id, due in _scored(answer)
+        ]
+        return sorted(found, key=lambda place: (place.due, place.queue, place.id))
 
     def _timings(
         self, wanted: Sequence[tuple[str, str]], since: int, depth: int

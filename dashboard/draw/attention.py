@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from queuecore.mutes import Mute
+
 from .. import links
-from ..health import Attention
+from ..health import Attention, permission_of
 from .icons import icon
-from .markup import element
+from .markup import element, phrase
 from .sparkline import sparkline
 from .values import exact, moment, visible
 
@@ -72,9 +75,10 @@ def _row(
         element("span", icon("pause" if item.kind == "paused" else item.kind), class_=f"t-{level}"),
         where,
         element("span", sentence, class_="att-text"),
-        sparkline(sparks.get(key, ()), bad=item.bad),
+        sparkline(sparks.get(key, ()), bad=item.bad and item.kind != "scheduler"),
         element("span", moment(item.since, "age") if item.since else None, class_="att-age num"),
         element("span", _actions(item, failed.get(key, 0), mount), class_="att-go"),
+        element("span", _mute(item, mount), class_="att-mute"),
         element("span", icon("right"), class_="att-chevron", aria_hidden="true"),
     )
 
@@ -94,13 +98,74 @@ def _actions(item: Attention, failed: int, mount: str) -> list[SafeString]:
         found.append(_asks(_("Pause"), "pause", f"{queue}confirm/pause/"))
     if item.kind == "paused":
         found.append(_asks(_("Resume"), "play", f"{queue}confirm/resume/"))
+    if item.kind == "scheduler":
+        url = links.scheduler_url(mount, *key, item.target)
+        found.append(element("a", _("View scheduler"), href=url, class_="btn btn-28"))
+        found.append(_asks(_("Run now"), "play", f"{url}confirm/run/", "manage_schedulers"))
     if item.kind in ("no-workers", "stuck", "growing"):
         jobs = links.jobs_url(mount, *key, "waiting")
         found.append(element("a", _("View jobs"), href=jobs, class_="btn btn-28"))
     return found
 
 
-def _asks(word: str, name: str, href: str) -> SafeString:
+def muted(found: Sequence[tuple[Attention, Mute]], mount: str) -> SafeString:
+    """What is muted, by whom and until when, each with the way to see it again."""
+    rows = []
+    for item, mute in found:
+        queue = links.queue_url(mount, item.alias, item.queue)
+        until: Any = _("until it ends")
+        if mute.until is not None:
+            until = phrase(_("for %(time)s more"), time=moment(mute.until, "until"))
+        by = _("muted by %(user)s") % {"user": visible(mute.by)}
+        said = [by, " ", until, f" · {visible(mute.reason)}" if mute.reason else None]
+        link = element(
+            "a",
+            icon("unmute", 14),
+            _("Unmute"),
+            href=f"{queue}confirm/unmute/?{_subject(item)}",
+            class_="btn btn-28",
+            data_dialog=True,
+            data_needs=permission_of(item.kind),
+        )
+        rows.append(
+            element(
+                "li",
+                element("span", icon("mute"), class_="t-paused"),
+                element("a", visible(item.queue), href=queue, class_="att-name"),
+                element(
+                    "span",
+                    element("span", item.what, class_="att-what"),
+                    " ",
+                    element("span", said, class_="att-by"),
+                    class_="att-text",
+                ),
+                element("span", link, class_="att-go"),
+            )
+        )
+    return element("ul", rows, id="muted", class_="muted-lines", data_live_hold=True)
+
+
+def _mute(item: Attention, mount: str) -> SafeString | None:
+    if not item.mutable:
+        return None
+    queue = links.queue_url(mount, item.alias, item.queue)
+    return element(
+        "a",
+        icon("mute"),
+        href=f"{queue}confirm/mute/?{_subject(item)}",
+        class_="icon-link",
+        title=_("Mute"),
+        aria_label=_("Mute this line of %(queue)s") % {"queue": visible(item.queue)},
+        data_dialog=True,
+        data_needs=permission_of(item.kind),
+    )
+
+
+def _subject(item: Attention) -> str:
+    return urlencode({"kind": item.kind} | ({"target": item.target} if item.target else {}))
+
+
+def _asks(word: str, name: str, href: str, needs: str = "pause_queue") -> SafeString:
     return element(
         "a",
         icon(name, 14),
@@ -108,5 +173,5 @@ def _asks(word: str, name: str, href: str) -> SafeString:
         href=href,
         class_="btn btn-28",
         data_dialog=True,
-        data_needs="pause_queue",
+        data_needs=needs,
     )

@@ -58,7 +58,7 @@ def strip(
             recent["waiting"],
             False,
         ),
-        "active": (_("Active"), _active(active, queues), _crew(queues), recent["active"], False),
+        "active": (*_active(active, queues), _crew(queues), recent["active"], False),
     }
     return {name: _cell(*cell) for name, cell in cells.items()} | {
         "oldest": _oldest(queues),
@@ -117,12 +117,13 @@ def _oldest(queues: Sequence[Health]) -> SafeString:
     return _cell(_("Oldest wait"), moment(at, "age"), name, ())
 
 
-def _active(active: int, queues: Sequence[Health]) -> SafeString:
+def _active(active: int, queues: Sequence[Health]) -> tuple[str, SafeString]:
     """Of all slots, where those of every busy queue are known; else the number alone."""
     room = [queue.slots for queue in queues if queue.counts.get("active", 0) or queue.slots]
     if room and all(room):
-        return join([number(active), element("u", f"/{exact(sum(filter(None, room)))}")])
-    return number(active)
+        figure = join([number(active), element("u", f"/{exact(sum(filter(None, room)))}")])
+        return _("Active of capacity"), figure
+    return _("Active"), number(active)
 
 
 def _crew(queues: Sequence[Health]) -> SafeString | None:

@@ -14,6 +14,7 @@ from django.utils.translation import ngettext
 
 from queuecore.fleet import FleetProcess, FleetWorker, WorkerInfo
 from queuecore.matching import Filter, InvalidFilter
+from queuecore.runs import LATE_MS
 
 from .. import links
 from ..digest import LINES, Digest, ErrorLine
@@ -180,7 +181,7 @@ def schedulers(found: Digest, mount: str, alias: str, queue: str) -> SafeString:
         upcoming: Any = moment(due, "until")
         if one.paused_at is not None:
             upcoming = element("span", _("Paused"), class_="muted")
-        elif timing.late:
+        elif timing.due and timing.due < timing.now - LATE_MS:
             upcoming = element(
                 "span", phrase(_("late by %(time)s"), time=moment(due, "age")), class_="bad"
             )

@@ -30,7 +30,7 @@ from queuecore.models import QueueScope
 from .fragments import fragments
 from .outbox import Outbox
 from .rights import Identity, recheck
-from .sources import SOURCES, Source
+from .sources import SOURCES, Source, sources_of
 from .state import (
     ConnectionState,
     LiveState,
@@ -346,7 +346,7 @@ class _Follower:
             await self._watch.close()
 
     def _fits(self, group: _Group, everything: bool, changed: set[str], kinds: set[str]) -> bool:
-        if group.topic.kind in kinds:
+        if kinds.intersection(sources_of(group.topic.kind)):
             return True
         source = SOURCES.get(group.topic.kind)
         if source and source.whole:
@@ -420,9 +420,9 @@ class _Sources:
         """Begin to read what is due, and at once what somebody has just opened."""
         asked: dict[str, set[tuple[Topic, tuple[str, ...]]]] = {}
         for group in groups:
-            source = SOURCES.get(group.topic.kind)
-            if source and (source.by_connection or self._alias == aliases()[0]):
-                asked.setdefault(group.topic.kind, set()).add((group.topic, group.ids))
+            for name in sources_of(group.topic.kind):
+                if SOURCES[name].by_connection or self._alias == aliases()[0]:
+                    asked.setdefault(name, set()).add((group.topic, group.ids))
         for kind in self._known.keys() - asked.keys():
             del self._known[kind], self._due[kind]
         now = asyncio.get_running_loop().time()

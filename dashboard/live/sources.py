@@ -38,10 +38,21 @@ class Source:
 SOURCES: dict[str, Source] = {}
 
 
-def register(kind: str, source: Source) -> Source:
-    """Let *source* serve the topics of *kind*."""
-    SOURCES[kind] = source
+#: What a topic shows beside its own source: the names of further ones, by the topic's kind.
+_FURTHER: dict[str, list[str]] = {}
+
+
+def register(kind: str, source: Source, *, name: str = "") -> Source:
+    """Let *source* serve the topics of *kind*; with a *name* beside the one that is theirs."""
+    SOURCES[name or kind] = source
+    if name:
+        _FURTHER.setdefault(kind, []).append(name)
     return source
+
+
+def sources_of(kind: str) -> list[str]:
+    """The names of the sources of the topics of *kind*."""
+    return [name for name in (kind, *_FURTHER.get(kind, ())) if name in SOURCES]
 
 
 def of_database(period: float, read: Callable[[Asked], Any], *, whole: bool = True) -> Source:

@@ -31,8 +31,11 @@ from queuecore.inspect import (
     aliases,
 )
 
-from .sources import SOURCES
+from ..notices import Notices
+from .sources import SOURCES, sources_of
 
+#: The newest jobs of a list by which those that are new are counted.
+COUNTED_FROM = 3
 #: Seconds after which queues are looked for, the server asked, workers listed and what
 #: our own can do counted again.
 NAMES_S, SERVER_S, WORKERS_S, CREWS_S = 2.0, 5.0, 10.0, 5.0
@@ -168,7 +171,7 @@ class ConnectionState:
     ``newer``: how many jobs stand before the first row of a list, by (queue, state, that id).
     ``crews``: what our own workers of each queue can do. ``ours``: the server's ids of their
     connections. ``unexplained``: queues in which jobs run though no worker is known, which may be
-    since it has just begun. ``extra``: what a
+    since it has just begun. ``notices``: late schedulers and mutes. ``extra``: what a
     topic's own source has read, by the topic's kind (:mod:`.sources`). ``judged``: what
     :mod:`..health` made of the queues, kept until something new is read.
     """
@@ -185,6 +188,7 @@ class ConnectionState:
     logs: dict[tuple[str, str], LogPage] = field(default_factory=dict)
     newer: dict[tuple[str, str, str], int] = field(default_factory=dict)
     crews: Mapping[str, Crew] = field(default_factory=dict)
+    notices: Notices = field(default_factory=Notices)
     ours: Collection[int] = frozenset()
     unexplained: Collection[str] = frozenset()
     extra: dict[str, Any] = field(default_factory=dict)
@@ -268,6 +272,7 @@ class Facts:
         self.workers: list[WorkerInfo] | None = None
         self.server: ServerInfo | None = None
         self.crews: Mapping[str, Crew] = {}
+        self.notices = Notices()
         self._ours: dict[int, float] = {}
         # By queue: how often the workers were listed since somebody works there whom nobody knows.
         self._unexplained: dict[str, int] = {}
@@ -372,7 +377,8 @@ def wants_of(
             queues.add(topic.queue)
             if topic.kind == "jobs" and ids:
                 rows.setdefault(topic.queue, {}).update(dict.fromkeys(ids))
-                before[topic.queue, topic.state, ids[0]] = None
+                # The first may leave the state: what stands before the next is new then.
+                before |= {(topic.queue, topic.state, id): None for id in ids[:COUNTED_FROM]}
             elif topic.kind == "job":
                 jobs[topic.queue, topic.id] = None
     if only is not None:
@@ -410,7 +416,7 @@ def _jobs(
 def read(topic: Topic, ids: Sequence[str] = ()) -> LiveState:
     """Read what *topic* shows; a connection that is away says so in its ``error``."""
     state = LiveState()
-    source = SOURCES.get(topic.kind)
+    sources = {name: SOURCES[name] for name in sources_of(topic.kind)}
     for connection in _concerned(state, topic):
         facts = facts_of(connection.alias)
         wants = wants_of(connection.alias, [(topic, ids)], facts, fresh=True)
@@ -420,12 +426,14 @@ def read(topic: Topic, ids: Sequence[str] = ()) -> LiveState:
                 facts.count(Fleet(connection.alias).processes())
             connection.history.refresh()
             take(connection, facts, wants, reading)
-            if source and source.by_connection:
-                connection.extra[topic.kind] = source.read(connection.alias, [(topic, ids)])
+            for name, source in sources.items():
+                if source.by_connection:
+                    connection.extra[name] = source.read(connection.alias, [(topic, ids)])
         except QueueCoreError as error:
             connection.fail(error)
-    if source and not source.by_connection:
-        state.extra[topic.kind] = source.read("", [(topic, ids)])
+    for name, source in sources.items():
+        if not source.by_connection:
+            state.extra[name] = source.read("", [(topic, ids)])
     return state
 
 
@@ -435,7 +443,7 @@ def take(connection: ConnectionState, facts: Facts, wants: Wants, reading: Readi
     connection.take(reading)
     connection.workers, connection.server = facts.workers, facts.server
     connection.crews, connection.ours = facts.crews, facts.ours
-    connection.unexplained = facts.unexplained
+    connection.unexplained, connection.notices = facts.unexplained, facts.notices
 
 
 def _concerned(state: LiveState, topic: Topic) -> list[ConnectionState]:

@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 
 from .. import links, plans
 from ..guard import guarded
-from ..plans import job_edits
+from ..plans import attention, job_edits
 from ..plans.limits import limits_plan
 
 
@@ -20,6 +20,26 @@ def pause(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> HttpR
 def resume(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> HttpResponse:
     """Ask whether to resume a queue."""
     return plans.resume_plan(request, alias, queue)
+
+
+@guarded("GET")
+def mute(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> HttpResponse:
+    """Ask for how long a line of "Needs attention" shall be muted."""
+    return attention.mute_plan(request, alias, queue, *attention.subject(request.GET))
+
+
+@guarded("GET")
+def unmute(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> HttpResponse:
+    """Ask whether such a line shall be seen again."""
+    return attention.unmute_plan(request, alias, queue, *attention.subject(request.GET))
+
+
+@guarded("GET")
+def run_scheduler(
+    request: HttpRequest, queue: str, scheduler: str, alias: str = links.DEFAULT
+) -> HttpResponse:
+    """Ask whether a scheduler shall run now."""
+    return attention.run_plan(request, alias, queue, scheduler)
 
 
 @guarded("GET")

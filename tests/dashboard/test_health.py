@@ -11,6 +11,7 @@ import pytest
 from dashboard import health
 from dashboard.live import state
 from dashboard.live.state import Crew
+from dashboard.notices import Notices
 from dashboard.rates import DAY, GROWTH, JUST, MINUTE, WINDOW, Rates
 from queuecore.inspect import QueueSnapshot, Reading, ServerInfo, Wants, WorkerInfo
 
@@ -49,6 +50,7 @@ class Connection:
         self.crews: dict[str, Crew] = {}
         self.ours: set[int] = set()
         self.unexplained: set[str] = set()
+        self.notices = Notices()
         self.read_at = NOW
 
 

@@ -25,6 +25,7 @@ def emails(emails: Queue) -> Queue:
 def ask(client: Client, name: str, path: str | None = None, **more: str):
     method = PAGES[name][0]
     data = {"id": "failed-1"} if name.endswith("_many") else {}
+    data |= {"kind": "failing"} if name.endswith("mute") else {}
     return getattr(client, method.lower())(path or address(name), data, headers=more)
 
 

@@ -10,15 +10,22 @@ from typing import Any
 from django.utils.timezone import get_current_timezone_name
 from django.utils.translation import get_language, ngettext
 
-from ... import health, links
+from ... import health, links, notices
 from ...draw import attention, kpis, queue_cells, values
 from ...draw.markup import element
 from ..series import add, last_hour, shown_names, spark, throughput, total
+from ..sources import Source, register
 from ..state import LiveState, Patch, Topic, Viewer
 from . import operations
 from .base import Patches, cell
 
 _MOST_ATTENTION = 10
+
+register(
+    "overview",
+    Source(notices.MUTES_S, notices.look, notices.alook, whole=False),
+    name="notices",
+)
 
 
 def patches(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]) -> Patches:
@@ -69,6 +76,10 @@ def _summary(state: LiveState, viewer: Viewer, queues: list[health.Health]) -> P
     patches["attention"] = Patch(
         html=attention.rows(items, _MOST_ATTENTION, failed, sparks, viewer.mount)
     )
+    folded = health.muted(queues)
+    words = ngettext("%(count)s muted", "%(count)s muted", len(folded)) % {"count": len(folded)}
+    patches["muted-count"] = Patch(text=words if folded else "")
+    patches["muted"] = Patch(html=attention.muted(folded, viewer.mount))
     patches["attention-count"] = Patch(text=str(len(items)) if items else "")
     crews = [queue.workers for queue in queues if queue.workers is not None]
     head = ngettext("%(count)s queue", "%(count)s queues", len(queues)) % {
