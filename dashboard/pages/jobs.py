@@ -21,7 +21,7 @@ from ..draw.states import STATES, label
 from ..draw.values import exact, size
 from ..guard import guarded
 from ..live.fragments import fragments
-from ..live.state import IDS, Topic, read
+from ..live.state import COUNTED_FROM, IDS, Topic, read
 from .listing import FINISHED, Asked, Listing, listing
 from .queue import connection_trail, judged
 from .shell import shell, show
@@ -45,7 +45,7 @@ def jobs(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> HttpRe
     found = listing(alias, queue, asked, limit)
     topic = Topic("jobs", alias, queue, state=name)
     # What is new is counted from the first of them on.
-    ids = list(dict.fromkeys(filter(None, [found.newest, *(row.id for row in found.rows)])))
+    ids = list(dict.fromkeys([*found.newest, *(row.id for row in found.rows)]))
     connection = base.connections[alias]
     connection.rows.update({(queue, row.id): row for row in found.rows})
     live = fragments(base, topic, seen, ids)
@@ -169,8 +169,9 @@ def _suggestions(state: str, rows: list[Any], payload: bool) -> list[tuple[str, 
 
 def _limit(asked: Asked) -> int:
     size = get_settings().page_size
-    # Beside those on the page the newest of the list is watched.
-    return size if asked == Asked(asked.filter) and asked.filter.everything else min(size, IDS - 1)
+    # Beside those on the page the newest of the list are watched.
+    first = asked == Asked(asked.filter) and asked.filter.everything
+    return size if first else min(size, IDS - COUNTED_FROM)
 
 
 def _order(state: str, oldest: bool) -> str:

@@ -20,6 +20,7 @@ from queuecore.inspect import Inspector
 from queuecore.matching import Filter, InvalidFilter
 
 from ..draw.filter_words import explained
+from ..live.state import COUNTED_FROM
 
 #: Lists that can be turned round: of jobs that have finished.
 FINISHED = ("completed", "failed")
@@ -103,7 +104,7 @@ class Asked:
 class Listing:
     """One page. ``passed`` of ``total`` jobs were looked at up to its end, ``looked`` for itself.
 
-    ``newest``: the job that stands first in the list now, from which on others are new.
+    ``newest``: the jobs that stand first in the list now, from which on others are new.
     ``estimate``: about how many fit in all, None if there is no telling; ``exact``: it is no guess.
     """
 
@@ -112,7 +113,7 @@ class Listing:
     passed: int = 0
     looked: int = 0
     orphans: int = 0
-    newest: str = ""
+    newest: list[str] = field(default_factory=list)
     next: str = ""
     previous: str = ""
     last: str = ""
@@ -139,9 +140,9 @@ def listing(alias: str, queue: str, asked: Asked, limit: int) -> Listing:
     page.rows = [row for row in rows if row is not None]
     page.orphans = len(rows) - len(page.rows)
     if whole and not start and not asked.oldest:
-        page.newest = page.rows[0].id if page.rows else ""
+        page.newest = [row.id for row in page.rows[:COUNTED_FROM]]
     elif found.total and state not in ("waiting", "active"):  # lists are not counted
-        page.newest = next(iter(matching.match(target, Filter(state), limit=1).ids), "")
+        page.newest = list(matching.match(target, Filter(state), limit=COUNTED_FROM).ids)
     if found.cursor:
         back = (*asked.back, after) if start else ()
         page.next = asked.url(after=found.cursor, back=_trail(back), skip=0)

@@ -197,3 +197,9 @@ def test_new_jobs_are_counted_not_inserted(emails: Queue) -> None:
     patches = fragments(read(listed, ids), listed, viewer(), ids)
     assert patches["jobs-newer"].text == "+1 new"
     assert f"j~~{job.id}~~state" not in patches
+    on_screen = [job.id, *ids]
+    emails.add("x", lifo=True)
+    hands.fail_all(1)
+    emails.get_job(job.id).remove()  # what stood first has gone: the next one counts
+    patches = fragments(read(listed, on_screen), listed, viewer(), on_screen)
+    assert patches["jobs-newer"].text == "+1 new"

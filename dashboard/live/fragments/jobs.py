@@ -13,7 +13,7 @@ from queuecore.inspect import JobRow
 
 from ... import links
 from ...draw import job_cells, minichart, states, values
-from ..state import LiveState, Patch, Topic, Viewer
+from ..state import COUNTED_FROM, LiveState, Patch, Topic, Viewer
 from .base import Patches, cell
 
 
@@ -33,7 +33,8 @@ def patches(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]) 
         row = connection.rows[topic.queue, job_id]
         known = get_language(), get_current_timezone_name()
         patches |= _row(row, job_id, topic.state, viewer.payload, *known)
-    newer = connection.newer.get((topic.queue, topic.state, ids[0] if ids else ""), 0)
+    ahead = (connection.newer.get((topic.queue, topic.state, id)) for id in ids[:COUNTED_FROM])
+    newer = next((count for count in ahead if count is not None), 0)
     words = _("+%(count)s new") % {"count": "999+" if newer > 999 else newer} if newer > 0 else ""
     patches["jobs-newer"] = Patch(text=words)
     if topic.state in ("completed", "failed"):
