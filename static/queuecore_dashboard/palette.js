@@ -57,18 +57,19 @@ function addActs() {
   head.textContent = dialog.dataset.here;
   hits.insertBefore(head, before);
   acts.forEach((act, number) => {
-    const option = document.createElement("li");
-    option.id = `hit-here-${number}`;
-    option.setAttribute("role", "option");
+    const item = document.createElement("li");
+    item.setAttribute("role", "presentation");
     const line = document.createElement("a");
+    line.id = `hit-here-${number}`;
+    line.setAttribute("role", "option");
     line.dataset.act = String(number);
     line.tabIndex = -1;
     const word = document.createElement("span");
     word.className = "hit-word";
     word.textContent = wordOf(act);
     line.append(act.querySelector("svg")?.cloneNode(true) ?? "", word);
-    option.append(line);
-    hits.insertBefore(option, before);
+    item.append(line);
+    hits.insertBefore(item, before);
   });
 }
 
@@ -119,7 +120,7 @@ field?.addEventListener("keydown", (event) => {
   const at = all.indexOf(chosen());
   if (event.key === "ArrowDown") choose(all[(at + 1) % all.length]);
   else if (event.key === "ArrowUp") choose(all[(at - 1 + all.length) % all.length]);
-  else if (event.key === "Enter") chosen()?.querySelector("a").click();
+  else if (event.key === "Enter") chosen()?.click();
   else return;
   event.preventDefault();
 });
