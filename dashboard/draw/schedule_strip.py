@@ -37,7 +37,7 @@ _QUARTER = 900_000
 _MOST_BACK = 500  # fires that are counted back one by one
 #: An hour's label gives way to the time of now where it is nearer than this many hours: the label
 #: is wider in a narrow drawing. By the classes of the CSS.
-_NEAR = (("near", 1.2), ("near-narrow", 1.8), ("near-phone", 3.4))
+_NEAR = (("near", 1.2), ("near-narrow", 1.8), ("near-phone", 4.4))
 _T = "M-4 3h8v3h-2.5v14h-3V6h-2.5z"
 
 

@@ -510,7 +510,7 @@ def test_a_day_of_23_hours(settings) -> None:
 def test_an_hour_gives_way_to_the_time_of_now() -> None:
     for hour, wide, phone in (
         (13, {"12:00", "14:00"}, {"10:00", "12:00", "14:00", "16:00"}),
-        (12, {"12:00"}, {"10:00", "12:00", "14:00"}),
+        (12, {"12:00"}, {"08:00", "10:00", "12:00", "14:00", "16:00"}),
     ):
         now = int(datetime(2026, 1, 1, hour, tzinfo=UTC).timestamp() * 1000)
         drawn = schedule_strip.axis(Day.of(now), now)
