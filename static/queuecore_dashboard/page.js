@@ -37,6 +37,7 @@ function say() {
     const region = document.getElementById(failed ? "alarm" : "said");
     if (region) region.textContent = text;
   }, 100);
+  summed = performance.now(); // a title that counts must not push it away unheard
   if (!failed) setTimeout(() => shown.remove(), 8000);
 }
 
@@ -185,9 +186,16 @@ function heading() {
   return found;
 }
 
+// The number in the title is told when it changes, but not more often than this.
+const SUMMARY_S = 30;
+let summary = 0;
+let summed = -Infinity; // when the title was told last
+
 // A page that came without a load is one all the same: readers who do not see it are told its title.
 function announce() {
   const region = document.getElementById("said");
+  summed = performance.now();
+  clearTimeout(summary);
   if (region) setTimeout(() => region.textContent = document.title, 100);
 }
 
@@ -232,7 +240,11 @@ document.addEventListener("queuecore:patched", () => {
   const shown = (counted.querySelector("[title]")?.title || counted.title || counted.textContent).trim();
   const number = shown && shown !== "0" ? `(${shown}) ` : "";
   const environment = root.dataset.environment ? `[${root.dataset.environment}] ` : "";
-  document.title = `${environment}${number}${page.dataset.title} · QueueCore`;
+  const title = `${environment}${number}${page.dataset.title} · QueueCore`;
+  if (title === document.title) return;
+  document.title = title;
+  clearTimeout(summary);
+  summary = setTimeout(announce, Math.max(0, summed + SUMMARY_S * 1000 - performance.now()));
 });
 
 document.addEventListener("htmx:afterSettle", settle);

@@ -262,6 +262,7 @@ def test_the_number_in_the_title_and_the_rail(ada: Callable[..., Visitor], email
     expect(page.locator("[data-live-badge]")).to_contain_text("Live")
     emails.add("welcome", delay=3600)
     expect(page).to_have_title("[staging] (2) Delayed · emails · QueueCore")
+    expect(page.locator("#said")).to_have_text("[staging] (2) Delayed · emails · QueueCore")
     fold = page.get_by_role("button", name="Show icons only")
     fold.focus()
     page.keyboard.press("Enter")
