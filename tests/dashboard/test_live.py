@@ -15,6 +15,7 @@ from django.test import Client
 
 from dashboard.asgi import live
 from dashboard.live import asgi, consumer, hub, outbox, sources
+from dashboard.live import state as state_module
 from queuecore import access, inspect
 from queuecore.models import QueueScope
 from queuecore.wire.connections import get_connection
@@ -372,8 +373,9 @@ async def test_what_has_no_event_is_seen_after_a_period(pages, viewer, redis_cli
 
 
 async def test_a_new_queue_appears_on_the_overview_and_a_gone_one_is_read_no_more(
-    pages, viewer, redis_client, fragments
+    pages, viewer, redis_client, fragments, monkeypatch
 ):
+    monkeypatch.setattr(state_module, "NAMES_S", 0.5)
     put_job(redis_client, "0")
     page = await pages(viewer)
     await page.subscribe("overview")
@@ -806,7 +808,7 @@ async def test_many_viewers_cost_the_server_what_one_costs(
         put_job(quiet_server, "0", queue=f"q{queue}")
     users = [await sync_to_async(make_user)(f"user {n}", "view") for n in range(3)]
 
-    async def measure(seconds=4.0):
+    async def measure(seconds=2.5):
         before = commands(quiet_server)
         await asyncio.gather(*(page.silent(seconds) for page in opened))
         return commands(quiet_server) - before
@@ -821,8 +823,8 @@ async def test_many_viewers_cost_the_server_what_one_costs(
             await opened[-1].subscribe("overview")
     await asyncio.gather(*(page.until(lambda p: count(p, "q19") == 1) for page in opened))
     together = await measure()
-    # A second more or less makes a difference of one round in five.
-    assert together < alone * 1.4, (alone, together)
+    # Two rounds or three: each of nineteen readers' own, or three users' own, would be more.
+    assert together < alone * 2, (alone, together)
     assert len(hub.get_hub().groups("default")) == 1
 
 

@@ -123,31 +123,42 @@ def test_a_signal_ends_it_with_0(
 
 
 NAMES = ["x", "threaded", "to_thread", "sync_to_async", "stubborn"]
+# Each alone is what the slow tier looks at.
+WHATEVER = pytest.mark.parametrize(
+    "names",
+    [
+        pytest.param(NAMES, id="all of them"),
+        *(pytest.param([name], id=name, marks=pytest.mark.slow) for name in NAMES),
+    ],
+)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_it_ends_in_time_whatever_runs(start: Start, redis_client: redis.Redis, name: str) -> None:
+@WHATEVER
+def test_it_ends_in_time_whatever_runs(
+    start: Start, redis_client: redis.Redis, names: list[str]
+) -> None:
     """Python itself would wait for some of these threads, and asyncio for some of these tasks."""
     queue = Queue("slow")
-    queue.add_bulk([JobSpec(name, {"seconds": 60}) for _ in range(3)])
-    worker = start("slow", SHUTDOWN_TIMEOUT=0.5)
-    worker.until(lambda: redis_client.llen("bull:slow:active") == 3)
+    queue.add_bulk([JobSpec(name, {"seconds": 60}) for name in names for _ in range(3)])
+    count = 3 * len(names)
+    worker = start("slow", "--concurrency", "20", SHUTDOWN_TIMEOUT=0.5)
+    worker.until(lambda: redis_client.llen("bull:slow:active") == count)
     begun = time.monotonic()
     worker.tell(signal.SIGTERM)
     assert worker.ends(10) == 0
     assert time.monotonic() - begun < 4
-    assert queue.get_job_counts()["waiting"] == 3
+    assert queue.get_job_counts()["waiting"] == count
     invariants.check(redis_client, "slow", idle=True)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@WHATEVER
 def test_a_second_signal_ends_it_at_once(
-    start: Start, redis_client: redis.Redis, name: str
+    start: Start, redis_client: redis.Redis, names: list[str]
 ) -> None:
     queue = Queue("slow")
-    queue.add(name, {"seconds": 60})
-    worker = start("slow", "--shutdown-timeout", "60")
-    worker.until(lambda: redis_client.llen("bull:slow:active") == 1)
+    queue.add_bulk([JobSpec(name, {"seconds": 60}) for name in names])
+    worker = start("slow", "--concurrency", "20", "--shutdown-timeout", "60")
+    worker.until(lambda: redis_client.llen("bull:slow:active") == len(names))
     worker.tell(signal.SIGTERM)
     worker.until(lambda: "SIGTERM: shutting down" in worker.said)
     begun = time.monotonic()
@@ -155,7 +166,7 @@ def test_a_second_signal_ends_it_at_once(
     assert worker.ends(10) == 0
     assert time.monotonic() - begun < 4
     assert "SIGINT: handing back at once" in worker.said
-    assert queue.get_job_counts()["waiting"] == 1
+    assert queue.get_job_counts()["waiting"] == len(names)
 
 
 HOWS = ["plain", "gather", "wait_for", "shield", "task", "group", "cancelled"]

@@ -1,6 +1,7 @@
 """Closing: running jobs end, or are handed back as the next to run and with no try counted."""
 
 import asyncio
+import contextlib
 import threading
 import time
 
@@ -147,12 +148,12 @@ class Ending:
 async def test_a_coroutine_that_will_not_be_cancelled(
     queue: Queue, redis_client: redis.Redis
 ) -> None:
+    over = asyncio.Event()
+
     async def stubborn(job: Job) -> None:
-        for _ in range(100):
-            try:
-                await asyncio.sleep(0.05)
-            except asyncio.CancelledError:
-                continue
+        while not over.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await over.wait()
 
     job = await queue.aadd("x")
     async with working(stubborn) as worker:
@@ -161,6 +162,7 @@ async def test_a_coroutine_that_will_not_be_cancelled(
         await worker.close(0)
         assert time.monotonic() - begun < 3
         assert await queue.aget_job_state(job.id) == "waiting"
+    over.set()
     for task in asyncio.all_tasks() - {asyncio.current_task()}:
         await asyncio.wait([task], timeout=6)
 

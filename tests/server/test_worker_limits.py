@@ -251,16 +251,21 @@ async def test_a_limit_that_is_over_already_makes_no_endless_loop(queue: Queue) 
     assert tries[-1] - tries[0] >= 4 * 0.1 - SLACK
 
 
-async def test_a_limit_that_is_lifted_is_noticed(queue: Queue, redis_client: redis.Redis) -> None:
+@pytest.mark.parametrize(
+    "options", [{"maximum_rate_limit_delay": 1}, pytest.param({}, marks=pytest.mark.slow)], ids=str
+)
+async def test_a_limit_that_is_lifted_is_noticed(
+    queue: Queue, redis_client: redis.Redis, options: dict[str, Any]
+) -> None:
     """Within seconds, however long it would have held."""
     counting = Counting()
     await queue.aset_global_rate_limit(1, 600)
     await queue.aadd_bulk([JobSpec("x") for _ in range(5)])
-    async with working(counting):
+    async with working(counting, **options):
         await finished(queue, 1)
         await queue.aremove_global_rate_limit()
         assert await queue.aremove_rate_limit_key()
-        await finished(queue, 5, 7)
+        await finished(queue, 5, 3 if options else 7)
 
 
 async def test_what_a_limited_worker_leaves_an_unlimited_one_takes(

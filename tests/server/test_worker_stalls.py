@@ -251,13 +251,14 @@ async def test_a_suspect_does_not_wait_for_ever(queue: Queue, redis_client: redi
 
 
 @pytest.mark.parity("Worker.stalledInterval")
+@pytest.mark.parametrize("jobs", [2, pytest.param(10, marks=pytest.mark.slow)])
 async def test_the_checks_are_made_in_time(
-    queue: Queue, hands: Hands, redis_client: redis.Redis
+    queue: Queue, hands: Hands, redis_client: redis.Redis, jobs: int
 ) -> None:
     """A lone worker: at most a check to mark the job and one to find it."""
     interval = 0.5
     async with working(Counting(), stalled_interval=interval, concurrency=1) as worker:
-        for done in range(4):
+        for done in range(jobs):
             await worker.pause()  # it claims nothing, and goes on with its checks
             job = await queue.aadd("x")
             assert await claim(hands)
