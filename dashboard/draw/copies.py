@@ -11,11 +11,13 @@ import pprint
 from collections.abc import Mapping
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from queuecore import Backoff, Keep
 from queuecore.recipe import options_of
 
 from . import jsontext
-from .values import visible
+from .values import duration_text, visible
 
 
 def as_python(queue: str, name: str, data: str, opts: str, alias: str = "default") -> str:
@@ -38,6 +40,18 @@ def as_python(queue: str, name: str, data: str, opts: str, alias: str = "default
         ")",
     ]
     return visible("\n".join(lines))
+
+
+def backoff(opts: str) -> str:
+    """The wait between two attempts in words: ``exponential, 5.0 s``; empty where there is none."""
+    found = options_of(_object(opts)).get("backoff")
+    if not isinstance(found, Backoff):
+        return ""
+    # Translators: a kind of back-off and its first delay.
+    return _("%(type)s, %(delay)s") % {
+        "type": visible(found.type),
+        "delay": duration_text(float(found.delay)),  # type: ignore[arg-type]
+    }
 
 
 def as_json(name: str, data: str, opts: str) -> str:

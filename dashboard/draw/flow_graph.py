@@ -25,13 +25,14 @@ class _Box:
     x: int
     y: float
     more: bool = False
+    leads: bool = False  # it is the job whose page this is, or that one is below it
     children: list[_Box] = field(default_factory=list)
 
 
 def graph(family: Any, sight: Sight) -> SafeString:
     """Lay out all jobs of *family* (200 at most are read) and draw them."""
     row = [0]
-    root = _place(family.root, 0, row)
+    root = _place(family.root, 0, row, family.job)
     boxes = list(_walk(root))
     wide = max(box.x for box in boxes) + _WIDE + 4
     high = row[0] * _STEP_Y - (_STEP_Y - _HIGH) + 4
@@ -51,13 +52,17 @@ def graph(family: Any, sight: Sight) -> SafeString:
     )
 
 
-def _place(member: Any, depth: int, row: list[int]) -> _Box:
-    box = _Box(member, 2 + depth * _STEP_X, 0)
-    box.children = [_place(child, depth + 1, row) for child in member.children]
+def _place(member: Any, depth: int, row: list[int], job: Any) -> _Box:
+    box = _Box(member, 2 + depth * _STEP_X, 0, leads=member is job)
+    box.children = [_place(child, depth + 1, row, job) for child in member.children]
     if member.more:
         box.children.append(_Box(member, 2 + (depth + 1) * _STEP_X, 2 + row[0] * _STEP_Y, True))
         row[0] += 1
-    if box.children:
+    below = next((child for child in box.children if child.leads), None)
+    if below:
+        # Those above the job stand in one row with it, and are seen where it is.
+        box.y, box.leads = below.y, True
+    elif box.children:
         box.y = (box.children[0].y + box.children[-1].y) / 2
     else:
         box.y = 2 + row[0] * _STEP_Y

@@ -206,6 +206,8 @@ def _facts(shown: Shown, seen: Any) -> list[tuple[str, Any]]:
     facts: list[tuple[str, Any]] = []
     if row.priority:
         facts.append((_("Priority"), str(row.priority)))
+    if seen.payload and (wait := copies.backoff(shown.detail.opts)):
+        facts.append((_("Backoff"), wait))
     if row.scheduler_id:
         to = links.scheduler_url(seen.mount, shown.alias, shown.queue, row.scheduler_id)
         facts.append((_("Scheduler"), element("a", visible(row.scheduler_id), href=to)))

@@ -97,6 +97,15 @@ def test_jobs_of_queues_out_of_scope_are_not_told(shape: str, person: Person, fl
     assert "not yours to see" in text
 
 
+def test_those_above_a_job_stand_in_one_row_with_it(admin: Client, flow: Queue) -> None:
+    answer = admin.get("/queues/secrets/jobs/key-1/", {"tab": "flow", "as": "graph"})
+    boxes = re.findall(r'<rect x="(\d+)" y="([\d.]+)"[^>]*class="(flow-box[^"]*)"', answer.text)
+    (mine,) = [box for box in boxes if "flow-box-this" in box[2]]
+    root = min(boxes, key=lambda box: int(box[0]))
+    assert root[1] == mine[1]
+    assert len(set(boxes)) == 4  # and none lies on another
+
+
 def test_of_very_many_children_a_page_and_the_number_of_the_rest(
     admin: Client, emails: Queue, redis_client: redis.Redis
 ) -> None:
@@ -228,6 +237,7 @@ def test_a_job_as_python_runs_and_adds_such_a_job(admin: Client, emails: Queue) 
         backoff=Backoff.exponential(2, 0.5),
         remove_on_complete=Keep(count=5, age=60),
     )
+    assert "<dt>Backoff</dt><dd>exponential, 2.0 s</dd>" in page(admin, job.id)
     text = page(admin, job.id, "data", **{"as": "python"})
     assert "Backoff.exponential(2, jitter=0.5)" in text
     code = copies.as_python("emails", job.name, json.dumps(job.data), json.dumps(job.opts))
