@@ -143,9 +143,10 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def _send_until_closing(self, socket: Socket) -> int:
         while True:
             waiting = asyncio.ensure_future(socket.outbox.next())
-            await asyncio.wait({waiting, socket.closing}, return_when=asyncio.FIRST_COMPLETED)
-            if socket.closing.done():
-                waiting.cancel()
-                await asyncio.gather(waiting, return_exceptions=True)
-                return socket.closing.result()
+            try:
+                await asyncio.wait({waiting, socket.closing}, return_when=asyncio.FIRST_COMPLETED)
+                if socket.closing.done():
+                    return socket.closing.result()
+            finally:
+                waiting.cancel()  # where it still waits: the socket closes, or has gone
             await self.send(text_data=waiting.result())

@@ -470,6 +470,21 @@ async def test_paused_is_silent_and_resumed_is_whole(pages, viewer, redis_client
     await page.until(lambda p: count(p) == 2)
 
 
+async def test_a_page_that_leaves_leaves_no_task_behind(pages, viewer, redis_client, fragments):
+    put_job(redis_client, "0")
+    page = await pages(viewer)
+    await page.subscribe("overview")
+    await page.until(lambda p: count(p) == 1)
+    assert any(_waits(task) for task in asyncio.all_tasks())
+    await page.leave()
+    await asyncio.sleep(0.05)
+    assert not any(_waits(task) for task in asyncio.all_tasks())
+
+
+def _waits(task: asyncio.Task) -> bool:
+    return "Outbox.next" in repr(task.get_coro())
+
+
 async def test_an_unsubscribed_topic_is_silent(pages, viewer, redis_client, fragments):
     put_job(redis_client, "0")
     page = await pages(viewer)
