@@ -32,6 +32,7 @@ function move(step) {
 
 const commands = {
   "/": () => document.getElementById("find")?.focus(),
+  b: () => bar()?.focus(),
   "?": () => document.getElementById("shortcuts")?.showModal(),
   j: () => move(1),
   k: () => move(-1),
@@ -46,6 +47,12 @@ const commands = {
 function retry() {
   const found = [...(here() ?? document).querySelectorAll('[data-key="r"]:not(:disabled)')];
   return found.find((one) => (here() || !one.closest("tr[data-row]")) && one.checkVisibility());
+}
+
+// What is done to the ticked rows stands behind all rows of a page: too far for the Tab key.
+function bar() {
+  const all = [...document.querySelectorAll(".bulk-bar :is(input:checked, a, button)")];
+  return all.find((one) => one.type !== "hidden" && one.checkVisibility());
 }
 
 function tick(range) {

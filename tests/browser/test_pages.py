@@ -1,11 +1,13 @@
 """Every page as everybody has it: both themes, five widths, few colours, no motion, no mouse."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import axe_playwright_python
 import pytest
+from django.contrib.auth import get_user_model
 from django.urls import resolve
 
 from queuecore import Deduplication, FlowJob, FlowProducer, Queue, audit, operations
@@ -215,6 +217,105 @@ def test_a_refusal(
     assert violations(page) == []
 
 
+def test_five_tasks_without_a_mouse(ada: Callable[..., Visitor], many: Queue) -> None:
+    visitor = ada()
+    # Far from any row: the keyboard must do without what lies under a pointer.
+    page = visitor.go_until("/", "emails")
+    press, said = page.keyboard.press, page.locator("[data-toast-text]")
+    dialog = page.get_by_role("dialog")
+
+    def tab_to(what: Any) -> None:
+        for _ in range(80):
+            if what.evaluate_all("(found) => found.includes(document.activeElement)"):
+                return
+            press("Tab")
+        pytest.fail(f"the keyboard never came to {what}")
+
+    def keys(*names: str) -> None:
+        for name in names:
+            press(name)
+
+    # A failed job is found and retried.
+    keys("g", "q")
+    expect(page.get_by_role("heading", name="Queues", exact=True)).to_be_visible()
+    keys("j", "o")
+    expect(page.get_by_role("heading", name="emails", exact=True)).to_be_visible()
+    tab_to(page.get_by_role("link", name="Failed"))
+    press("Enter")
+    expect(page.locator("#job-filter")).to_be_visible()
+    tab_to(page.locator("#job-filter"))
+    page.keyboard.type("id:r-007")
+    press("Enter")
+    expect(page.locator("tr[data-row]")).to_have_count(1)
+    press("Escape")  # out of the field's suggestions
+    tab_to(page.locator("tr[data-row] th a"))
+    press("Enter")
+    expect(page.locator("h1")).to_contain_text("receipt")
+    press("r")
+    expect(said).to_contain_text("r-007")
+    assert many.get_job("r-007").get_state() == "waiting"
+
+    # A queue is paused, with the reason why.
+    keys("Control+k")
+    page.keyboard.type("pause")
+    expect(page.locator("#palette-hits [aria-selected=true]")).to_contain_text("Pause…")
+    press("Enter")
+    expect(dialog.get_by_role("heading")).to_contain_text("Pause emails")
+    tab_to(dialog.get_by_label("Reason"))
+    page.keyboard.type("the relay is away")
+    tab_to(dialog.get_by_role("button", name="Pause queue"))
+    press("Enter")
+    expect(said).to_have_text("Paused emails.")
+    assert many.is_paused()
+
+    # Jobs are filtered, a range of them is ticked and removed.
+    page = visitor.go("/queues/emails/jobs/?state=failed")
+    tab_to(page.locator("#job-filter"))
+    page.keyboard.type("name:receipt")
+    press("Enter")
+    expect(page.locator(".token")).to_have_count(1)
+    press("Escape")
+    tab_to(page.locator("[data-tick]").first)
+    keys("j", "x", "j", "j", "Shift+X", "b")
+    remove = page.locator(".bulk-bar").get_by_role("button", name="Remove…")
+    tab_to(remove)
+    press("Enter")
+    expect(dialog.get_by_role("heading")).to_contain_text("Remove")
+    tab_to(dialog.get_by_role("button", name="Remove 3 jobs"))
+    press("Enter")
+    expect(said).to_have_text("Removed 3 jobs.")
+    assert many.get_job_counts()["failed"] == 61 - 1 - 3
+
+    # A scheduler is run now.
+    many.upsert_job_scheduler("nightly", pattern="30 2 * * *")
+    keys("g", "s")
+    expect(page.get_by_role("heading", name="Schedulers", exact=True)).to_be_visible()
+    keys("j", "o")
+    expect(page.locator("h1")).to_contain_text("nightly")
+    tab_to(page.get_by_role("button", name="Run now"))
+    press("Enter")
+    expect(said).to_contain_text("of nightly waits to run.")
+
+    # An operation is aborted.
+    operations.start(
+        actor=get_user_model().objects.get(username="ada"),
+        action="retry",
+        alias="default",
+        queue="emails",
+        filter=Filter.parse("failed", ""),
+        bound_ms=round(time.time() * 1000),
+        planned=57,
+        rate=2,
+    )
+    keys("g", "p")
+    expect(page.get_by_role("heading", name="Operations", exact=True)).to_be_visible()
+    keys("j", "o")
+    expect(page.locator("#op-status")).to_contain_text("Running")
+    tab_to(page.get_by_role("button", name="Abort"))
+    press("Enter")
+    expect(page.locator("#op-status")).to_contain_text("Aborted")
+
+
 def test_forced_colours_and_reduced_motion_change_no_meaning(
     ada: Callable[..., Visitor], emails: Queue
 ) -> None:
@@ -222,6 +323,10 @@ def test_forced_colours_and_reduced_motion_change_no_meaning(
     page = visitor.go("/queues/emails/jobs/failed-1/")
     expect(page.locator("#job-state").get_by_text("Failed")).to_be_visible()
     expect(page.get_by_role("button", name="Retry")).to_be_visible()
+    # Where one is, is no tint of a colour alone.
+    for current in (".rail [aria-current]", ".tabs [aria-current]"):
+        outline = "(element) => getComputedStyle(element).outlineStyle"
+        assert page.locator(current).evaluate(outline) == "solid"
 
 
 def test_without_javascript(ada: Callable[..., Visitor], emails: Queue) -> None:
