@@ -44,7 +44,11 @@ def test_pausing_running_and_changing_one(ada: Callable[..., Visitor], scheduled
     visitor = ada()
     page = visitor.go_until("/schedulers/", "often")
     expect(page.locator(".rail [aria-current]")).to_contain_text("Schedulers")
-    page.locator("tr[data-row]", has_text="often").get_by_role("link", name="often").click()
+    row = page.locator("tr[data-row]", has_text="often")
+    row.get_by_role("button", name="Run scheduler often now").click()
+    expect(page.locator("[data-toast-text]")).to_contain_text("of often waits to run.")
+    expect(row.get_by_role("button", name="Resume scheduler often")).to_be_hidden()
+    row.get_by_role("link", name="often", exact=True).click()
     expect(page.get_by_role("heading", name="often")).to_be_visible()
 
     page.get_by_role("link", name="Pause…").click()
