@@ -6,6 +6,7 @@ render and every later patch say the same. Sentences are made here too, in the a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -110,10 +111,10 @@ class Health:
     badges: tuple[Badge, ...] = field(default=())
 
     @property
-    def rank(self) -> tuple[int, int, str]:
+    def rank(self) -> tuple[int, int, list[tuple[str, int]]]:
         """The order "by attention": what is wrong first, then what waits, then the name."""
         worst = min((item.rank for item in self.attention), default=99)
-        return worst, -self.waiting, self.name
+        return worst, -self.waiting, natural(self.name)
 
     @property
     def busy(self) -> float | None:
@@ -230,7 +231,22 @@ def needs_attention(state: Any, queues: Iterable[Health], whole: Iterable[str]) 
     items = [min(queue.attention, key=lambda one: one.rank) for queue in queues if queue.attention]
     for alias in whole:
         items += _server(state.connections[alias])
-    return sorted(items, key=lambda item: (item.rank, item.alias, item.queue))
+    return sorted(items, key=_order)
+
+
+def _order(item: Attention) -> tuple[int, float, str, list[tuple[str, int]]]:
+    """The worst first; of equal ones what lasts longest."""
+    since = item.since.timestamp() if item.since else 0.0
+    return item.rank, since, item.alias, natural(item.queue)
+
+
+def natural(name: str) -> list[tuple[str, int]]:
+    """A key that sorts ``task-2`` before ``task-10``."""
+    parts = _NUMBERED.findall(name)
+    return [(text, int(number) if number else -1) for text, number in parts if text or number]
+
+
+_NUMBERED = re.compile(r"([^0-9]*)([0-9]{1,9})?")
 
 
 def muted(queues: Iterable[Health]) -> list[tuple[Attention, Mute]]:

@@ -1,8 +1,10 @@
-"""Queues: one table of all of them, filtered by name and by what is wrong."""
+"""Queues: one table of all of them, filtered by name and by what is wrong; grouped if wanted."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
+from itertools import groupby
 from typing import Any
 
 from django.core.paginator import Paginator
@@ -28,7 +30,7 @@ _TABS: dict[str, Callable[[Health], bool]] = {
 
 _SORTS: dict[str, Callable[[Health], Any]] = {
     "attention": lambda queue: queue.rank,
-    "name": lambda queue: (queue.name.lower(), queue.alias),
+    "name": lambda queue: (health.natural(queue.name.lower()), queue.alias),
     "waiting": lambda queue: -queue.waiting,
     "active": lambda queue: -queue.counts.get("active", 0),
     "delayed": lambda queue: -queue.counts.get("delayed", 0),
@@ -40,6 +42,36 @@ _SORTS: dict[str, Callable[[Health], Any]] = {
         queue.snapshot.oldest_wait.timestamp() if queue.snapshot.oldest_wait else float("inf")
     ),
 }
+
+
+#: What parts the names of queues that belong together: the first of these, else of those.
+DELIMITERS = ("./:", "-_")
+
+
+def prefix_of(name: str) -> str:
+    """The part of a queue's name before its first delimiter, with it; empty where it has none."""
+    for marks in DELIMITERS:
+        if at := next((index for index, one in enumerate(name) if one in marks), 0):
+            return name[: at + 1]
+    return ""
+
+
+def grouped(found: list[Health]) -> list[Health]:
+    """Put queues of one prefix together, the groups in the order of the first of each.
+
+    Queues that share their prefix with no other one come last.
+    """
+    order: dict[str, int] = {}
+    counts = Counter(prefix_of(queue.name) for queue in found)
+    for queue in found:
+        order.setdefault(_group(queue, counts), len(order))
+    order[""] = len(order)
+    return sorted(found, key=lambda queue: order[_group(queue, counts)])
+
+
+def _group(queue: Health, counts: Mapping[str, int]) -> str:
+    prefix = prefix_of(queue.name)
+    return prefix if counts[prefix] > 1 else ""
 
 
 def is_named(text: str, alias: str, *names: str) -> bool:
@@ -66,6 +98,9 @@ def queues(request: HttpRequest) -> HttpResponse:
     sort = sort if sort in _SORTS else "attention"
     named = [queue for queue in every if is_named(text, queue.alias, queue.name)]
     found = sorted(filter(_TABS[tab], named), key=_SORTS[sort])
+    group = request.GET.get("group") == "1"
+    counts = Counter(prefix_of(queue.name) for queue in found) if group else Counter()
+    found = grouped(found) if group else found
     page = Paginator(found, _PAGE).get_page(request.GET.get("page"))
     ids = ["summary", *(f"{queue.alias}:{queue.name}" for queue in page)]
     live = fragments(state, topic, seen, ids)
@@ -73,7 +108,15 @@ def queues(request: HttpRequest) -> HttpResponse:
         **shell(request, page="queues", title=_("Queues"), state=state),
         "topic": str(topic),
         "live": live,
-        "rows": rows(page, live, seen.mount),
+        "groups": [
+            (prefix, counts[prefix], rows(list(some), live, seen.mount))
+            for prefix, some in groupby(
+                page, key=lambda queue: _group(queue, counts) if group else ""
+            )
+        ],
+        "grouped": group,
+        "groupable": group or any(prefix_of(queue.name) for queue in every),
+        "more": "&group=1" if group else "",
         "numbers": page,
         "q": text,
         "tab": tab,

@@ -50,6 +50,27 @@ def test_queues_are_filtered_and_sorted(admin: Client, emails: Queue) -> None:
     assert "No queue matches" in text_of(admin, "/queues/?q=zzz")
 
 
+def test_queues_are_grouped_by_prefix_and_sorted_as_people_count(
+    admin: Client, server: Server
+) -> None:
+    for name in ("crm.task-10", "mail", "crm.task-2", "shop/a", "ml-b", "ml-a"):
+        Queue(name).add("send", {})
+    page = text_of(admin, "/queues/?sort=name&group=1")
+    shown = re.findall(
+        r'data-live-id="default:([^"]+)" data-row|rowgroup" colspan="13">(.*?)</th>', page
+    )
+    seen = [name or re.sub("<.*?>", "", head).strip() for name, head in shown]
+    assert seen == [
+        *("crm. 2 queues", "crm.task-2", "crm.task-10"),
+        *("ml- 2 queues", "ml-a", "ml-b"),
+        *("Others", "mail", "shop/a"),
+    ]
+    assert "/queues/?show=all" not in page  # links stay on this page
+    assert 'href="?show=all&amp;sort=waiting&amp;group=1"' in page
+    assert "Group by prefix" in text_of(admin, "/queues/")
+    assert "rowgroup" not in text_of(admin, "/queues/")
+
+
 def test_queue(admin: Client, emails: Queue) -> None:
     emails.set_global_concurrency(1)
     emails.set_global_rate_limit(50, 10)
