@@ -47,8 +47,19 @@ def not_found(request: HttpRequest, error: Exception | None = None) -> HttpRespo
     context = {
         **shell(request, page="", title=_("Not found")),
         "explanation": _("It was removed, or lies outside of what you may see."),
+        "no_queue": _queue_of(request),
     }
     return _show(request, "errors/404.html", context, 404)
+
+
+def _queue_of(request: HttpRequest) -> str:
+    """The queue whose own page, or list of jobs, was asked for: it is not known which is missing.
+
+    Nothing is looked up: a hidden queue is answered like one that does not exist.
+    """
+    match = request.resolver_match
+    known = match is not None and match.url_name in ("queue", "jobs")
+    return str(match.kwargs.get("queue", "")) if match and known else ""
 
 
 def away(request: HttpRequest, error: Exception) -> HttpResponse:

@@ -59,13 +59,12 @@ def prefix_of(name: str) -> str:
 def grouped(found: list[Health]) -> list[Health]:
     """Put queues of one prefix together, the groups in the order of the first of each.
 
-    Queues that share their prefix with no other one come last.
+    Queues that share their prefix with no other one are a group, too.
     """
     order: dict[str, int] = {}
     counts = Counter(prefix_of(queue.name) for queue in found)
     for queue in found:
         order.setdefault(_group(queue, counts), len(order))
-    order[""] = len(order)
     return sorted(found, key=lambda queue: order[_group(queue, counts)])
 
 

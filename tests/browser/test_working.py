@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import redis
 
 from queuecore import Queue
 from tests.browser.conftest import Visitor
@@ -59,6 +60,34 @@ def test_moving_about_keeps_the_document(ada: Callable[..., Visitor], emails: Qu
     page.go_back()
     expect(page).to_have_url(re.compile("state=failed"))
     expect(page.locator("tr[data-row]")).to_have_count(1)
+
+
+def test_what_is_muted_folds_on_other_screens_and_a_queue_that_is_gone_says_so(
+    ada: Callable[..., Visitor], emails: Queue, redis_client: redis.Redis
+) -> None:
+    emails.pause()
+    visitor = ada()
+    other = visitor.context.new_page()
+    other.goto(f"{visitor.url}/")
+    expect(other.locator("#attention")).to_contain_text("Paused, 2 jobs wait")
+    page = visitor.go("/")
+    page.get_by_role("link", name="Mute this line of emails").focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("How long").select_option("until it ends")
+    dialog.get_by_role("button", name="Mute it").click()
+    for screen in (page, other):
+        expect(screen.locator("#attention")).to_contain_text("Nothing needs attention")
+        expect(screen.locator("#muted-count")).to_have_text("1 muted")
+    other.locator(".muted-fold summary").click()
+    other.get_by_role("link", name="Unmute").click()
+    other.get_by_role("dialog").get_by_role("button", name="Unmute it").click()
+    expect(other.locator("#attention")).to_contain_text("Paused, 2 jobs wait")
+
+    page = visitor.go("/queues/emails/")
+    redis_client.flushdb()
+    expect(page.locator("#queue-gone")).to_contain_text("This queue is gone")
+    expect(page.get_by_label("Jobs by state")).to_be_hidden()
 
 
 def test_pausing_by_a_dialog(ada: Callable[..., Visitor], emails: Queue) -> None:

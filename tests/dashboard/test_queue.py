@@ -89,7 +89,10 @@ def test_an_empty_queue_says_what_would_stand_there(admin: Client, server: Serve
     for words in ("No failed job is kept here", "nobody can say what ran", "manage.py runworker"):
         assert words in page
     assert "No scheduler adds jobs" in page
-    assert admin.get("/queues/never-heard-of/").status_code == 404
+    missing = admin.get("/queues/never-heard-of/")
+    assert missing.status_code == 404
+    assert "There is no queue never-heard-of" in missing.content.decode()
+    assert 'href="/queues/?q=never-heard-of"' in missing.content.decode()
 
 
 def test_a_queue_that_is_deleted_while_it_is_looked_at_says_so(
