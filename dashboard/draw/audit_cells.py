@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from django.utils.safestring import SafeString
@@ -78,6 +79,33 @@ def outcome_word(outcome: str) -> str:
         "aborted": _("Aborted"),
         OPEN: _("No result yet"),
     }.get(outcome, visible(outcome))
+
+
+def history(actions: Iterable[Action], mount: str) -> list[dict[str, Any]]:
+    """What was done to one thing, for the list on its own page."""
+    return [
+        {
+            "actor": one.actor,
+            "word": word(one.action),
+            "at": one.at,
+            "outcome": outcome(one),
+            "bad": one.outcome != "done",
+            "reason": one.reason,
+            "note": _rate(one),
+            "url": f"{mount}audit/{one.record}/",
+        }
+        for one in actions
+    ]
+
+
+def _rate(action: Action) -> str:
+    """To what an operation's rate was set."""
+    if action.action != "rate_operation":
+        return ""
+    rate = str(action.params.get("rate") or "")
+    if not rate.isascii() or not rate.isdigit() or rate == "0":
+        return _("to as fast as it goes")
+    return _("to %(count)s a second") % {"count": exact(int(rate))}
 
 
 def cells(action: Action) -> dict[str, SafeString]:

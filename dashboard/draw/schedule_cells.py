@@ -264,7 +264,7 @@ def zones(tz: str | None) -> list[tuple[str, tzinfo]]:
 
 
 def fire_rows(moments: Sequence[int], tz: str | None, id: str) -> SafeString:
-    """The next runs, by each clock of :func:`zones`."""
+    """The next runs, by each clock of :func:`zones`; where that is one, by the reader's, too."""
     clocks = [zone for _name, zone in zones(tz)]
     rows = []
     for at in moments:
@@ -277,12 +277,15 @@ def fire_rows(moments: Sequence[int], tz: str | None, id: str) -> SafeString:
                     element("td", _beside(then, clocks[0], one), class_="muted")
                     for one in clocks[1:]
                 ],
+                element("td", moment(then, "date"), class_="muted script-only")
+                if len(clocks) == 1
+                else None,
                 element("td", moment(then, "until"), class_="num"),
             )
         )
     if not rows:
         words_ = _("No further run.")
-        rows = [element("tr", element("td", words_, colspan=len(clocks) + 1, class_="empty"))]
+        rows = [element("tr", element("td", words_, colspan=3, class_="empty"))]
     return element("tbody", rows, id=id)
 
 

@@ -9,7 +9,7 @@ from django.db.models import Case, IntegerField, Value, When
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
-from queuecore import access
+from queuecore import access, audit_log
 from queuecore.errors import InvalidOption
 from queuecore.inspect import aliases
 from queuecore.models import Operation
@@ -17,7 +17,7 @@ from queuecore.models import Operation
 from .. import links
 from ..actions.base import answer
 from ..actions.operations import find, permissions_of
-from ..draw import operation_cells
+from ..draw import audit_cells, operation_cells
 from ..draw.filter_words import explained
 from ..draw.values import exact
 from ..guard import guarded
@@ -111,6 +111,7 @@ def operation(request: HttpRequest, pk: int) -> HttpResponse:
         "rates": rates(),
         "anew_url": _anew(found, seen) if may else "",
         "audit_url": f"{seen.mount}audit/{found.record}/" if seen.audit else "",
+        "history": _history(found, seen) if seen.audit else None,
     }
     return show(request, "operations/show.html", context)
 
@@ -135,6 +136,13 @@ def _page(seen: Viewer, before: int | None) -> list[Operation]:
     over = Case(When(ended_at=None, then=Value(0)), default=Value(1), output_field=IntegerField())
     rows = found.order_by(over, "-pk")[:_DEEP]
     return [one for one in rows if seen.allows(one.connection, one.queue)][: PAGE + 1]
+
+
+def _history(one: Operation, seen: Viewer) -> list[dict[str, Any]]:
+    """How it was steered: paused, resumed, aborted, slowed down."""
+    found = audit_log.entries(one.connection, one.queue, str(one.pk), limit=100)
+    mine = [action for action in found if action.action.endswith("_operation")]  # no job of that id
+    return audit_cells.history(mine[:20], seen.mount)
 
 
 def _anew(one: Operation, seen: Viewer) -> str:

@@ -20,7 +20,7 @@ from queuecore.runs import Timing
 from queuecore.timetable import Place, Timetable
 
 from .. import links
-from ..draw import jsontext, payload, schedule_cells, schedule_strip, schedule_words
+from ..draw import audit_cells, jsontext, payload, schedule_cells, schedule_strip, schedule_words
 from ..draw.schedule_strip import Day
 from ..draw.values import size, visible
 from ..guard import guarded
@@ -104,7 +104,10 @@ def scheduler(
     template = Timetable(alias).template(queue, scheduler) if seen.payload else None
     history = None
     if access.can(request.user, "view_audit", alias, queue):
-        history = audit_log.entries(alias, queue, scheduler, limit=10)
+        found = audit_log.entries(alias, queue, scheduler, limit=20)
+        # A job may bear the same id.
+        mine = [one for one in found if one.action.endswith("_scheduler")]
+        history = audit_cells.history(mine[:10], seen.mount)
     context = {
         **_frame(request, state, alias, queue, scheduler, visible(scheduler)),
         "topic": str(topic),

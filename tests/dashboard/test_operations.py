@@ -273,6 +273,10 @@ def test_steering(admin: Client, emails: Queue, redis_client: redis.Redis) -> No
     assert "not in a state" in order("abort")
     assert "Aborted by ada" in order("resume")
     assert admin.post(f"/operations/{made.pk}/nothing/").status_code == 404
+    log = admin.get(f"/operations/{made.pk}/").content.decode().partition("<h2>Log</h2>")[2]
+    log = re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", unescape(log.partition("</ul>")[0])))
+    for words in ("ada Abort operation", "Set an operation's rate to 10 a second"):
+        assert words in log
     actions = AuditEntry.objects.filter(phase="intent").values_list("action", flat=True)
     assert {"pause_operation", "rate_operation", "resume_operation", "abort_operation"} < {*actions}
 
