@@ -62,7 +62,7 @@ def chart(series: Throughput) -> SafeString:
             "svg",
             element("title", summary),
             _grid(),
-            element("g", _axis(series), class_="axis"),
+            element("g", axis(series.times, series.ticks), class_="axis"),
             _hatch(series, top),
             _paths(series, top),
             class_="plot",
@@ -155,7 +155,7 @@ def _y(value: float, top: float) -> float:
 def _labels(top: float) -> SafeString:
     texts = [
         element(
-            "text", _tick(top * line / _LINES), x=LABELS - 8, y=_y(line, _LINES) + 4, class_="end"
+            "text", tick(top * line / _LINES), x=LABELS - 8, y=_y(line, _LINES) + 4, class_="end"
         )
         for line in range(_LINES + 1)
     ]
@@ -164,7 +164,7 @@ def _labels(top: float) -> SafeString:
     )
 
 
-def _tick(value: float) -> str:
+def tick(value: float) -> str:
     """A label of the axis: ``800``, ``1.2k``, ``6k``, ``2M``."""
     for size, unit in ((1_000_000, "M"), (1_000, "k")):
         if value >= size:
@@ -186,11 +186,11 @@ def _grid() -> list[SafeString]:
     ]
 
 
-def _axis(series: Throughput) -> list[SafeString]:
+def axis(times: Sequence[int], ticks: int, y: int = HEIGHT + 20) -> list[SafeString]:
     """Labels at round local times; the page's script rewrites them in the reader's own zone."""
-    if len(series.times) < 2:
+    if len(times) < 2:
         return []
-    first, last = series.times[0], series.times[-1]
+    first, last = times[0], times[-1]
     start = timezone.localtime(_datetime(first))
     at = start.replace(hour=0, minute=0, second=0, microsecond=0)
     labels = []
@@ -202,12 +202,12 @@ def _axis(series: Throughput) -> list[SafeString]:
                     "text",
                     date_format(at, "H:i"),
                     x=f"{share * 100:.2f}%",
-                    y=HEIGHT + 20,
+                    y=y,
                     class_="mid",
                     data_at=at.isoformat(),
                 )
             )
-        at += timedelta(seconds=series.ticks)
+        at += timedelta(seconds=ticks)
     return labels
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
 
+from ..draw import backlog as levels
 from ..draw import chart
 from ..rates import age
 from .state import LiveState, Patch, Viewer
@@ -45,6 +46,27 @@ def throughput(
             )
             make = chart.chart if kind == "period" else chart.table
             return {"throughput": Patch(html=make(drawn))}
+    return {}
+
+
+def backlog(
+    ids: Iterable[str], series: Callable[[str, int, int], list[float | None]], state: LiveState
+) -> dict[str, Patch]:
+    """The chart of what waits, of the period that *ids* ask for; see :func:`throughput`."""
+    for id in ids:
+        kind, colon, period = id.partition(":")
+        if colon and kind in ("period", "table") and period in PERIODS:
+            first = next(iter(state.connections.values())).history
+            seconds, step, ticks = _window(period, first)
+            drawn = levels.Backlog(
+                "backlog",
+                first.times(seconds, step),
+                series("waiting", seconds, step),
+                series("delayed", seconds, step),
+                ticks,
+            )
+            make = levels.chart if kind == "period" else levels.table
+            return {"backlog": Patch(html=make(drawn))}
     return {}
 
 

@@ -1,6 +1,8 @@
 """The page of a queue: what its newest jobs say, who works it, and that it is gone."""
 
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -9,7 +11,7 @@ import redis
 from django.test import Client
 
 from dashboard import digest
-from dashboard.draw import queue_panels
+from dashboard.draw import backlog, queue_panels
 from dashboard.live.fragments import fragments
 from dashboard.live.state import Topic, Viewer, read
 from queuecore import Queue
@@ -44,6 +46,20 @@ def test_names_are_compared_over_the_same_time() -> None:
     found = digest.names_of(done, failed, since)  # type: ignore[arg-type]
     assert [(one.name, one.done, one.failed) for one in found] == [("send", 10, 1), ("pay", 0, 1)]
     assert digest.names_of(done, failed, None)[0].failed == 2  # type: ignore[arg-type]
+
+
+def test_the_backlog_is_drawn_where_somebody_measured_and_told_in_words() -> None:
+    times = [1_790_000_000_000 + 60_000 * index for index in range(5)]
+    series = backlog.Backlog("backlog", times, [None, 3, 40, 5, 7], [None, 0, 0, 0, 0], 60)
+    drawn = backlog.chart(series)
+    assert 'aria-label="Backlog: 7 jobs wait now; at most 40, at least 3."' in drawn
+    assert drawn.count("waiting-line") == 1
+    assert "delayed-line" not in drawn  # there was none
+    assert ">50</text>" in drawn
+    told = re.findall(r'<td class="num">(.*?)</td>', backlog.table(series))
+    assert [re.sub("<.*?>", "", one) for one in told] == ["7", "0", "5", "0", "40", "0", "3", "0"]
+    nothing = backlog.chart(replace(series, waiting=[None] * 5))
+    assert "Nothing measured in this period yet." in nothing
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from ... import digest, health, links
 from ...draw import queue_cells, queue_panels, states, values
 from ...draw.icons import icon
 from ...draw.markup import element, join, phrase
-from ..series import throughput
+from ..series import backlog, throughput
 from ..sources import Source, register
 from ..state import LiveState, Patch, Topic, Viewer
 from .base import Patches, cell
@@ -57,13 +57,15 @@ def patches(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]) 
             body = element("span", body, class_="bad")
         patches[f"card-{name}"] = cell(f"card-{name}", body)
         patches[f"card-{name}-note"] = cell(f"card-{name}-note", _note(found, connection, name))
-    patches |= throughput(
-        ids,
-        lambda metric, seconds, step: connection.history.series(
+
+    def series(metric: str, seconds: int, step: int) -> list[float | None]:
+        found: list[float | None] = connection.history.series(
             metric, queue=topic.queue, seconds=seconds, step=step
-        ),
-        state,
-    )
+        )
+        return found
+
+    patches |= throughput(ids, series, state)
+    patches |= backlog(ids, series, state)
     if digest.PANELS in ids:
         patches |= _panels(state, topic, viewer)
     return patches
