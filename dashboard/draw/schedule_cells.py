@@ -277,7 +277,7 @@ def fire_rows(moments: Sequence[int], tz: str | None, id: str) -> SafeString:
                     element("td", _beside(then, clocks[0], one), class_="muted")
                     for one in clocks[1:]
                 ],
-                element("td", moment(then, "date"), class_="muted script-only")
+                element("td", moment(then), class_="muted script-only")
                 if len(clocks) == 1
                 else None,
                 element("td", moment(then, "until"), class_="num"),

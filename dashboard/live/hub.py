@@ -53,6 +53,8 @@ STATUS_S, RIGHTS_S = 3.0, 5.0
 RIGHTS_TRIES = 2
 #: Changes of rights are looked at at once, but not more often than this.
 RIGHTS_PAUSE_S = 0.5
+#: What somebody opens is read again, but no more often than this.
+REREAD_S = 0.5
 #: Streams that one read waits on; in larger houses the period alone serves the overview.
 MOST_WATCHED = 1_000
 #: The longest pause between two tries while a server is away.
@@ -91,6 +93,15 @@ class _Group:
     sent: dict[str, Patch] = field(default_factory=dict)
     encoded: dict[str, str] = field(default_factory=dict)
     at_ms: int = 0
+    #: When somebody came last (the loop's time), and who waits for the first patches since.
+    since: float = 0.0
+    newcomers: set[Socket] = field(default_factory=set)
+
+    @property
+    def whole(self) -> bool:
+        """Whether all that it shows is read by a source of its own, in that one's time."""
+        source = SOURCES.get(self.topic.kind)
+        return source is not None and source.whole
 
     def concerns(self, alias: str) -> bool:
         return not self.topic.alias or self.topic.alias == alias
@@ -188,7 +199,9 @@ class Hub:
             group.encoded |= changed
             group.at_ms = round(read_at.timestamp() * 1000) if read_at else 0
             for socket in group.sockets:
-                socket.outbox.put(str(group.topic), group.at_ms, changed)
+                told = group.encoded if socket in group.newcomers else changed
+                socket.outbox.put(str(group.topic), group.at_ms, told)
+            group.newcomers.clear()
 
     def tell_status(self, alias: str) -> None:
         """Tell everybody who looks at *alias* how old its data is, and whether it is away."""
@@ -212,8 +225,11 @@ class Hub:
         group = self._groups.get(key)
         if group is None:
             group = self._groups[key] = _Group(topic, socket.viewer, ids)
+        elif group.encoded and group.whole:
+            group.newcomers.add(socket)  # its page is younger than what was read last
         elif group.encoded:
             socket.outbox.put(str(topic), group.at_ms, group.encoded)
+        group.since = self._loop.time()
         group.sockets.add(socket)
         for alias in [topic.alias] if topic.alias else aliases():
             follower = self._followers.get(alias)
@@ -226,6 +242,7 @@ class Hub:
         group = self._groups.get(key)
         if group is not None:
             group.sockets.discard(socket)
+            group.newcomers.discard(socket)
             if not group.sockets:
                 del self._groups[key]
 
@@ -346,11 +363,13 @@ class _Follower:
             await self._watch.close()
 
     def _fits(self, group: _Group, everything: bool, changed: set[str], kinds: set[str]) -> bool:
-        if kinds.intersection(sources_of(group.topic.kind)):
+        told = bool(kinds.intersection(sources_of(group.topic.kind)))
+        if group.whole:
+            # Not what was read before its page was made: that would put an action back.
+            young = self._sources.read_at(group.topic.kind) >= group.since
+            return young and (told or not group.sent or bool(group.newcomers))
+        if told:
             return True
-        source = SOURCES.get(group.topic.kind)
-        if source and source.whole:
-            return not group.sent
         return everything or (bool(changed) and group.topic.queue in ({""} | changed))
 
     async def _rest(self, seconds: float) -> None:
@@ -414,15 +433,23 @@ class _Sources:
         self._alias = alias
         self._told = told
         self._due: dict[str, float] = {}
+        self._read_at: dict[str, float] = {}
         self._known: dict[str, set[tuple[Topic, tuple[str, ...]]]] = {}
+
+    def read_at(self, kind: str) -> float:
+        """When the reading began whose answer is shown now."""
+        return self._read_at.get(kind, float("-inf"))
 
     def read(self, groups: Iterable[_Group]) -> None:
         """Begin to read what is due, and at once what somebody has just opened."""
+        opened: dict[str, float] = {}
         asked: dict[str, set[tuple[Topic, tuple[str, ...]]]] = {}
         for group in groups:
             for name in sources_of(group.topic.kind):
                 if SOURCES[name].by_connection or self._alias == aliases()[0]:
                     asked.setdefault(name, set()).add((group.topic, group.ids))
+                    if group.whole:
+                        opened[name] = max(opened.get(name, 0.0), group.since)
         for kind in self._known.keys() - asked.keys():
             del self._known[kind], self._due[kind]
         now = asyncio.get_running_loop().time()
@@ -432,6 +459,8 @@ class _Sources:
                 self._place(kind).extra.pop(kind, None)
             running = kind in self.tasks and not self.tasks[kind].done()
             new = not topics <= self._known.get(kind, set())
+            old = self.read_at(kind)
+            new = new or (opened.get(kind, 0.0) > old and now - old >= REREAD_S)
             if not running and (new or self._due.get(kind, 0.0) <= now):
                 self._due[kind] = now + SOURCES[kind].period
                 self._known[kind] = topics
@@ -445,6 +474,7 @@ class _Sources:
         self, kind: str, source: Source, topics: set[tuple[Topic, tuple[str, ...]]]
     ) -> None:
         alias = self._alias if source.by_connection else ""
+        begun = asyncio.get_running_loop().time()
         try:
             self._place(kind).extra[kind] = await source.aread(alias, list(topics))
         except QueueCoreError:
@@ -452,6 +482,7 @@ class _Sources:
         except Exception:
             logger.exception("what %s shows could not be read", kind)
             return
+        self._read_at[kind] = begun
         self._told(kind)
 
 

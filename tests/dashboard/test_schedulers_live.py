@@ -1,5 +1,6 @@
 """Schedulers over the socket: patched as they change, and shown to those alone who may see them."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -42,6 +43,30 @@ async def test_rows_and_the_page_of_one_are_patched(pages: Any, emails: Queue) -
     await emails.aremove_job_scheduler("often")
     await page.until(lambda p: "removed" in p.shown[key])
     await page.until(lambda p: 'data-scheduler="gone"' in p.shown["scheduler-state"])
+
+
+async def test_a_page_made_after_an_action_is_not_put_back(
+    pages: Any,  # noqa: F811
+    emails: Queue,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was read before it was made is younger nowhere; the next look is a minute away."""
+    source = replace(sources.SOURCES["scheduler"], period=60.0)
+    monkeypatch.setitem(sources.SOURCES, "scheduler", source)
+    await sync_to_async(make)()
+    user = await sync_to_async(make_user)("olga", "view")
+    topic = "scheduler:default:emails:often"
+    first, second = await pages(user), await pages(user)
+    await first.subscribe(topic)
+    await first.until(lambda p: 'data-scheduler="on"' in p.shown.get("scheduler-state", ""))
+    await emails.apause_job_scheduler("often")
+    first.messages.clear()
+    for page in (second, first):  # another tab, and the one whose form was sent
+        await page.subscribe(topic)
+    for page in (second, first):
+        await page.until(lambda p: 'data-scheduler="paused"' in p.shown.get("scheduler-state", ""))
+        assert 'data-scheduler=\\"on' not in json.dumps(page.messages)
+        assert "scheduler-facts" in json.dumps(page.messages)
 
 
 async def test_what_is_out_of_scope_is_in_no_patch(pages: Any, emails: Queue) -> None:  # noqa: F811
