@@ -163,8 +163,11 @@ def sentence(row: Any, now: datetime) -> SafeString | str:
 def story(row: Any, now: datetime) -> SafeString | None:
     """Draw the lanes, and tell them in words; None where nothing is known about the times."""
     told = spans(row, now)
-    if not told or not any(span.seconds > 0 for span in told):
+    if not told:
         return None
+    words = element("ol", [_item(span) for span in told], class_="sr")
+    if not any(span.seconds > 0 for span in told):  # all of it in one millisecond
+        return words
     places, broken = _places(told)
     body = [_lane(lane) for lane in LANES]
     for index, (span, (left, right)) in enumerate(zip(told, places, strict=True)):
@@ -196,7 +199,7 @@ def story(row: Any, now: datetime) -> SafeString | None:
             class_="story",
             aria_hidden="true",
         ),
-        element("ol", [_item(span) for span in told], class_="sr"),
+        words,
         element("p", icon("info", 14), element("span", " ".join(notes)), class_="note story-note")
         if notes
         else None,
