@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from itertools import groupby
 from typing import Any
 
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
+from django.template import Context, loader
 from django.utils.translation import gettext as _
 
 from .. import health
@@ -83,6 +85,24 @@ def is_named(text: str, alias: str, *names: str) -> bool:
     return any(wanted.strip() in name.lower() for name in names)
 
 
+def _drawn(rows: Iterable[dict[str, Any]], *, several: bool) -> list[str]:
+    return [
+        _row(several, row["id"], row["alias"], row["name"], row["url"], tuple(row["cells"].items()))
+        for row in rows
+    ]
+
+
+@lru_cache(maxsize=2_000)
+def _row(
+    several: bool, id: str, alias: str, name: str, url: str, cells: tuple[tuple[str, str], ...]
+) -> str:
+    """A row as HTML: made again only if a cell of it has changed."""
+    row = {"id": id, "alias": alias, "name": name, "url": url, "cells": dict(cells)}
+    found: Any = loader.get_template("queuecore_dashboard/queues/_row.html")
+    drawn: str = found.template.render(Context({"row": row, "several": several}, use_l10n=False))
+    return drawn
+
+
 @guarded("GET")
 def queues(request: HttpRequest) -> HttpResponse:
     """Show the queues that match, by attention unless another order is asked for."""
@@ -103,12 +123,13 @@ def queues(request: HttpRequest) -> HttpResponse:
     page = Paginator(found, _PAGE).get_page(request.GET.get("page"))
     ids = ["summary", *(f"{queue.alias}:{queue.name}" for queue in page)]
     live = fragments(state, topic, seen, ids)
+    several = len(state.connections) > 1
     context = {
         **shell(request, page="queues", title=_("Queues"), state=state),
         "topic": str(topic),
         "live": live,
         "groups": [
-            (prefix, counts[prefix], rows(list(some), live, seen.mount))
+            (prefix, counts[prefix], _drawn(rows(list(some), live, seen.mount), several=several))
             for prefix, some in groupby(
                 page, key=lambda queue: _group(queue, counts) if group else ""
             )
@@ -140,7 +161,6 @@ def queues(request: HttpRequest) -> HttpResponse:
                 "failed",
             )
         ],
-        "several": len(state.connections) > 1,
         "total": len(every),
     }
     return show(request, "queues/index.html", context)
