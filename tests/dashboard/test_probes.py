@@ -9,7 +9,7 @@ from django.test import Client
 
 from dashboard.pages import probes
 from queuecore import Queue
-from queuecore.history import Collector
+from queuecore.history import Collector, collector
 from tests.servers import Server
 
 
@@ -17,6 +17,7 @@ from tests.servers import Server
 def _look_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probes, "_last", None)
     monkeypatch.setattr(probes, "_KEPT_S", 0)
+    monkeypatch.setattr(collector, "_histories", {})  # copies of what earlier tests had
 
 
 async def test_ready_is_who_reaches_the_server_and_tells_how_old_the_history_is(
