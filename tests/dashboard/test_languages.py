@@ -59,8 +59,11 @@ def spoken(client: Client, paths: list[str]) -> str:
     return " ".join(" ".join(texts).split())
 
 
-@pytest.mark.xfail(reason="not all translated yet", strict=False)
-@pytest.mark.parametrize("language", LANGUAGES)
+# Two of them in the quick tier, all in the long one: they show the same pages.
+@pytest.mark.parametrize(
+    "language",
+    [pytest.param(one, marks=() if one in ("de", "ja") else pytest.mark.slow) for one in LANGUAGES],
+)
 def test_no_page_has_a_sentence_in_english(
     language: str,
     admin: Client,
@@ -84,7 +87,6 @@ def test_no_page_has_a_sentence_in_english(
     assert NUMBER_FOR_PEOPLE.findall(said) == []
 
 
-@pytest.mark.xfail(reason="not all translated yet", strict=False)
 @pytest.mark.parametrize(
     ("language", "number", "short", "time", "day"),
     [
