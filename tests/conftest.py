@@ -23,6 +23,24 @@ hypothesis.settings.load_profile("untimed")
 MISSING = "{what} was not found on this machine: `make test` brings it ({how})."
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m selects
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Carry the mark ``crosswise`` out: of its two versions times two manners, two are quick."""
+    for item in items:
+        mark = item.get_closest_marker("crosswise")
+        if mark is None:
+            continue
+        params: dict[str, object] = item.callspec.params  # type: ignore[attr-defined]
+        as_five = all(params[name] == value for name, value in mark.kwargs.items())
+        # Without a manner, it is 6 alone.
+        is_quick = {
+            "bullmq-5": as_five and bool(mark.kwargs),
+            "bullmq-6": not (as_five and mark.kwargs),
+        }
+        if not is_quick[params.get("bullmq", "bullmq-6")]:  # type: ignore[index]
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
     """This process's own server, the one that the settings name; emptied before each test."""

@@ -23,6 +23,25 @@ HEADINGS = (
 
 
 @pytest.mark.usefixtures("node", "peer_python")
+def test_one_work_is_measured_beside_the_peers(tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    run = subprocess.run(
+        [sys.executable, "-m", "bench", "--quick", "--only", "add-bulk", "--json", str(file)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    trials = json.loads(file.read_text())["trials"]
+    assert set(trials) == {"add-bulk"}
+    (work,) = (work for work in WORKS if work.name == "add-bulk")
+    assert set(trials["add-bulk"]) == {subject.name for subject in work.subjects}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("node", "peer_python")
 def test_a_quick_run_has_every_row(tmp_path: Path) -> None:
     file = tmp_path / "figures.json"
     run = subprocess.run(
@@ -90,15 +109,17 @@ def test_operations_are_measured_and_all_done() -> None:
         check=False,
     )
     assert run.returncode == 0, run.stderr
-    _, _, *rows = run.stdout.splitlines()
-    done = {row.split("|")[1].strip(): row.split("|")[3].strip() for row in rows}
+    rows = [line for line in run.stdout.splitlines() if line.startswith("| ")]
+    done = {row.split("|")[1].strip(): row.split("|")[3].strip() for row in rows[2:]}
     assert done == {
+        "search all by a name that none has": "0",
         "retry all failed": "300",
         "retry every tenth by its name": "30",
         "remove all failed": "300",
     }
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("node")
 def test_the_dashboard_is_measured_beside_bull_board() -> None:
     run = subprocess.run(

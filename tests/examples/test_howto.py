@@ -188,6 +188,7 @@ def test_settings(shop: Site) -> None:
     )
 
 
+@pytest.mark.crosswise
 def test_with_node(shop: Site, node: Path, bullmq: Path, server: Server) -> None:
     play(shop, "docs/howto/with-node-bullmq.md")
     service = shop.folder / "service"
@@ -214,6 +215,7 @@ def waits(server: Server, key: str) -> int:
         return int(client.llen(key))
 
 
+@pytest.mark.crosswise
 def test_options_of_both_languages(shop: Site, node: Path, bullmq: Path, server: Server) -> None:
     """The table of options: what Node writes for its column is what we write for ours."""
     page = (ROOT / "docs/howto/with-node-bullmq.md").read_text()

@@ -1,7 +1,5 @@
 """The Node peers: one process a version, its objects closed after each test."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,26 +9,6 @@ import pytest
 from tests.interop.node import Peer, Port
 from tests.machine import PEERS
 from tests.servers import Server
-
-HERE = Path(__file__).parent
-
-
-@pytest.hookimpl(tryfirst=True)  # before -m selects
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Carry the mark ``crosswise`` out: of its two versions times two manners, two are quick."""
-    for item in items:
-        mark = item.get_closest_marker("crosswise")
-        if mark is None or not item.path.is_relative_to(HERE):
-            continue
-        params: dict[str, object] = item.callspec.params  # type: ignore[attr-defined]
-        as_five = all(params[name] == value for name, value in mark.kwargs.items())
-        # Without a manner, it is 6 alone.
-        is_quick = {
-            "bullmq-5": as_five and bool(mark.kwargs),
-            "bullmq-6": not (as_five and mark.kwargs),
-        }
-        if not is_quick[params.get("bullmq", "bullmq-6")]:  # type: ignore[index]
-            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

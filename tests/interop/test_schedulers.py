@@ -114,6 +114,7 @@ def test_a_change_of_hands(peer: Peer, redis_client: redis.Redis, makers: str) -
     sound(redis_client, 30)
 
 
+@pytest.mark.crosswise
 def test_a_pattern_in_both_hands(peer: Peer, redis_client: redis.Redis) -> None:
     peer.queue("q").upsertJobScheduler(
         "s", {"pattern": "* * * * * *", "tz": "Asia/Kathmandu"}, {"name": "sum", "data": {"n": 7}}

@@ -80,6 +80,7 @@ def test_jobs_of_a_killed_worker_of_ours_are_run_by_node(
     invariants.check(redis_client, "q")
 
 
+@pytest.mark.crosswise
 def test_running_jobs_of_one_are_left_alone_by_the_other(peer: Peer) -> None:
     """Both check for stalls all the time; nobody takes a job whose lock is renewed."""
     queue, events = peer.queue("q"), peer.queue_events("q")
@@ -124,6 +125,7 @@ def test_a_job_that_stalled_too_often_at_node_is_failed_by_us(
     invariants.check(redis_client, "q")
 
 
+@pytest.mark.crosswise
 def test_a_job_that_stalled_too_often_with_us_is_failed_by_node(
     peer: Peer, redis_client: redis.Redis, child_environment: dict[str, str]
 ) -> None:
