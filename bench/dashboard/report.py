@@ -17,8 +17,8 @@ BEGIN, END = "<!-- bench dashboard: begin -->", "<!-- bench dashboard: end -->"
 
 #: Milliseconds that a page of a list may take, others may wait, and an event may be under way.
 PAGE_MS, OTHERS_MS, EVENT_MS = 50, 5, 500
-#: What the last of all sockets may wait, and by how much more than one viewer many may ask.
-ALL_S, MORE = 2.0, 0.1
+#: What the last of all sockets may wait, and by how much more than one viewer so many may ask.
+ALL_S, MORE, FEW = 2.0, 0.1, 50
 
 
 @dataclass
@@ -101,8 +101,9 @@ def _live(found: Found) -> str:
     for each in found.watched:
         used, ratio = each.usage, each.usage.commands / one
         said = []
-        if each.viewers > 1:
+        if 1 < each.viewers <= FEW:
             said.append(f"commands as with one, ±10 %: {_word(abs(ratio - 1) <= MORE)}")
+        if each.viewers > 1:
             said.append(f"all within {ALL_S:g} s: {_word(max(each.latest) <= ALL_S)}")
             said.append(f"under one core: {_word(used.cores < 1)}")
         shown = (
