@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from queuecore.fleet import peers_of
 from queuecore.mutes import Mute
 
-from .draw.values import duration_text, exact, size, visible
+from .draw.values import duration_text, exact, figures, size, visible
 from .rates import DAY, JUST, MINUTE, WINDOW, Rates, rates_of
 
 UNFINISHED = ("waiting", "prioritized", "active", "delayed", "waiting-children")
@@ -343,7 +343,7 @@ def _attention(
         if found.usual_share is not None and found.usual_share < found.fail_share * 0.8:
             what = _("%(share)s of the jobs fail, normally %(usual)s") % {
                 "share": share,
-                "usual": f"{found.usual_share * 100:.1f} %",
+                "usual": figures(f"{found.usual_share * 100:.1f} %"),
             }
         why = _("of %(ended)s that ended in the last 10 minutes") % {"ended": exact(ended)}
         yield item(0, "failing", what, why, bad=True)
