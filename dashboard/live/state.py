@@ -67,12 +67,25 @@ FORMS: dict[str, tuple[str, ...]] = {
 _WIDE = ("overview", "schedulers", "workers", "system")
 
 
+def joined(*parts: str) -> str:
+    """Join *parts* by colons, so that :func:`parted` finds them again; the last is as it is."""
+    *before, last = parts
+    return ":".join([*(one.replace("%", "%25").replace(":", "%3A") for one in before), last])
+
+
+def parted(text: str, most: int) -> list[str]:
+    """Undo :func:`joined` for *most* parts before the last."""
+    *before, last = text.split(":", most)
+    return [*(one.replace("%3A", ":").replace("%25", "%") for one in before), last]
+
+
 @dataclass(frozen=True, slots=True)
 class Topic:
     """What a page shows, as it is subscribed to.
 
     As text the kind and its parts, joined by colons: ``overview``, ``queue:<alias>:<name>``,
-    ``jobs:<alias>:<name>:<state>``, ``job:<alias>:<queue>:<id>``; see :data:`FORMS`.
+    ``jobs:<alias>:<name>:<state>``, ``job:<alias>:<queue>:<id>``; see :data:`FORMS`. A name with
+    a colon in it is written by :func:`joined`.
     """
 
     kind: str
@@ -82,7 +95,7 @@ class Topic:
     id: str = ""
 
     def __str__(self) -> str:
-        return ":".join([self.kind, *(getattr(self, name) for name in FORMS[self.kind])])
+        return joined(self.kind, *(getattr(self, name) for name in FORMS[self.kind]))
 
     @classmethod
     def parse(cls, text: str) -> Topic | None:
@@ -91,7 +104,7 @@ class Topic:
         form = FORMS.get(kind)
         if form is None:
             return None
-        parts = text.split(":", len(form))[1:]
+        parts = parted(text, len(form))[1:]
         if len(parts) != len(form) or not all(parts) or (not form and text != kind):
             return None
         topic = cls(kind, **dict(zip(form, parts, strict=True)))

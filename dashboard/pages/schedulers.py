@@ -26,7 +26,7 @@ from ..draw.values import size, visible
 from ..guard import guarded
 from ..live.fragments import fragments
 from ..live.fragments.schedulers import Book, books, fill
-from ..live.state import LiveState, Topic, Viewer, facts_of, read
+from ..live.state import LiveState, Topic, Viewer, facts_of, joined, read
 from ..plans.schedulers import scheduler_pause_plan, scheduler_removal_plan
 from ..rendering import render
 from ..schedule_form import UNITS, NewSchedulerForm, ScheduleForm, values_of
@@ -61,7 +61,7 @@ def schedulers(request: HttpRequest, alias: str | None = None) -> HttpResponse:
     page = Paginator(paused if tab == "paused" else named, _PAGE).get_page(request.GET.get("page"))
     for at, book in books(state):
         fill(book, at, [(place.queue, place.id) for where, place in page if where == at])
-    ids = [f"{at}:{place.queue}:{place.id}" for at, place in page]
+    ids = [joined(at, place.queue, place.id) for at, place in page]
     live = fragments(state, topic, seen, ids)
     day = Day.of(round(state.at.timestamp() * 1000))
     rows = [_row(at, place, live, seen) for at, place in page]
@@ -320,7 +320,7 @@ def _row(alias: str, place: Place, live: Any, seen: Viewer) -> dict[str, Any] | 
         return None  # it was removed a moment ago
     names = ("lane", "mark", "flags", "state", "when", "next", "last", "runs", "drift", "count")
     return {
-        "id": f"{alias}:{place.queue}:{place.id}",
+        "id": joined(alias, place.queue, place.id),
         "name": place.id,
         "queue": place.queue,
         "alias": alias,

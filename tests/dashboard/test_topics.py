@@ -14,7 +14,8 @@ from django.contrib.auth import get_user_model
 from django.test import Client
 from django.utils import timezone
 
-from dashboard.live.state import FORMS
+from dashboard import links
+from dashboard.live.state import FORMS, Topic, joined
 from queuecore import Queue, audit
 from queuecore.models import Operation
 from tests.dashboard import fleet
@@ -160,3 +161,24 @@ async def test_what_is_no_topic_is_refused_alike(application, person: Person, ni
 
 def gone(page: Page) -> set[str]:
     return {one["topic"] for one in page.messages if one.get("gone")}
+
+
+def test_names_with_colons_are_told_apart(admin: Client, server: Any) -> None:
+    """Older peers gave such names; a topic's parts are joined by colons."""
+    queue = Queue.existing("crm:50%:sync")
+    queue.add("contact.push", {}, job_id="contact-1")
+    queue.upsert_job_scheduler("full-sync", every=3600)
+    for topic in (
+        Topic("queue", "default", queue.name),
+        Topic("jobs", "default", queue.name, "waiting"),
+        Topic("job", "default", queue.name, id="contact-1:x"),
+        Topic("scheduler", "default", queue.name, id="full:sync"),
+    ):
+        assert Topic.parse(str(topic)) == topic
+    shown = joined("default", queue.name, "full-sync")
+    assert f'data-live-id="{shown}"' in admin.get("/schedulers/").content.decode()
+    listed = str(Topic("jobs", "default", queue.name, "waiting"))
+    answer = admin.get("/live/poll/", {"topic": listed, "id": ["contact-1"]}).json()
+    assert any("contact-1" in patch["id"] for patch in answer["patches"])
+    page = f"{links.queue_url('/', 'default', queue.name)}jobs/?state=waiting"
+    assert f'data-live-topic="{listed}"' in admin.get(page).content.decode()

@@ -22,7 +22,7 @@ from ...draw import schedule_cells, schedule_strip, values
 from ...draw.markup import element, join, phrase
 from ...draw.schedule_strip import Day
 from ..sources import Asked, Source, register
-from ..state import LiveState, Patch, Topic, Viewer, facts_of
+from ..state import LiveState, Patch, Topic, Viewer, facts_of, parted
 from .base import Patches, cell
 
 #: Seconds between two looks.
@@ -52,7 +52,7 @@ def shown_ids(alias: str, asked: Asked) -> list[tuple[str, str]]:
 
 def split(id: str) -> tuple[str, str, str] | None:
     """Read an id on screen."""
-    parts = id.split(":", 2)
+    parts = parted(id, 2)
     return (parts[0], parts[1], parts[2]) if len(parts) == 3 and all(parts) else None
 
 
