@@ -1,22 +1,23 @@
-"""``make screenshots``: the pictures of the README and the docs, taken of the running demo.
+"""``make screenshots``: the pictures of the README and the docs, of a company's evening.
 
-It starts a demo of its own (own server, own files, own port), lets it work for some minutes so that
-the charts have something to show, visits each page in a headless browser, and ends everything.
-The pictures go to ``docs/screenshots/``. Nothing of an existing demo is touched.
+It sets up an evening of its own (:mod:`demo.evening`: own server, own files, own port), lets it
+work for some minutes, gives an operator something to do (a pause, operations), visits each page in
+a headless browser, and ends everything. The pictures go to
+``docs/screenshots/<page>-<light|dark>[-phone].png``, and what else lies there is removed. Nothing
+of an existing demo is touched.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import re
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,29 +25,43 @@ from typing import Any
 
 from PIL import Image
 
+from demo.evening.scene import PASSWORD, USER
+
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = ROOT / "docs" / "screenshots"
 FONTS = {"Inter": "fonts-inter", "JetBrains Mono": "fonts-jetbrains-mono"}
-WANTED = {
-    *(f"{page}-light" for page in ("sign-in", "overview", "queues", "queue", "jobs", "job")),
-    *(f"{page}-dark" for page in ("overview", "job")),
-    *(f"{page}-phone" for page in ("overview", "jobs")),
-    "retry-dialog-light",
-}
+THEMES = ("light", "dark")
+#: What stands behind the theme in a picture's name, and the window.
+WINDOWS = {"": (1440, 900), "-phone": (390, 844)}
+#: Of a picture's own palette: a flat design needs no more.
+COLOURS = 256
 BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+#: The company's hosts, and the queues that each of its worker processes serves.
+HOSTS = {
+    "worker-fra-1": ("emails", "webhooks", "orders"),
+    "worker-fra-2": ("payments", "emails", "housekeeping"),
+    "worker-fra-3": ("images.thumbnails", "exports"),
+}
+FAILED = "/queues/webhooks/jobs/?state=failed"
 
 
 def main() -> int:
-    """Take all pictures; return the exit code."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--seconds", type=int, default=300, help="how long the demo works first")
+    parser = argparse.ArgumentParser(prog="demo.screenshots", description=__doc__.split("\n")[0])
+    parser.add_argument("--seconds", type=int, default=150, help="how long the evening works first")
     options = parser.parse_args()
     bring_fonts()
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="qc-") as folder, running_demo(Path(folder)) as demo:
-        print(f"The demo works for {options.seconds} s ...", flush=True)
-        time.sleep(options.seconds)  # it is work that is waited for: the charts show it
-        take(*demo)
+    find_browser()
+    PICTURES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="qc-") as folder, evening(Path(folder)) as demo:
+        url, command = demo
+        print(f"The evening works for {options.seconds} s ...", flush=True)
+        time.sleep(options.seconds)  # it is work that is waited for: the pages show it
+        made = take(url, command)
+    for picture in PICTURES.glob("*.png"):
+        if picture.stem not in made:
+            picture.unlink()
+    size = sum(picture.stat().st_size for picture in PICTURES.glob("*.png"))
+    print(f"{len(made)} pictures, {size / 1_000_000:.1f} MB", flush=True)
     return 0
 
 
@@ -63,63 +78,85 @@ def bring_fonts() -> None:
 
 
 @contextmanager
-def running_demo(folder: Path) -> Iterator[tuple[str, str, str]]:
-    """A demo that is alone with its data; yields its address, user and password."""
+def evening(folder: Path) -> Iterator[tuple[str, Any]]:
+    """The evening, alone with its data; yields its address and what runs a command of its scene."""
     # The tests' choice: the newest server at hand, which names the clients of workers.
     from tests.machine import find_server
 
-    binary = find_server()
-    address = folder / "s"
-    server = subprocess.Popen(
-        [str(binary), "--port", "0", "--unixsocket", str(address), "--save", "", "--dir", folder],
-        stdout=subprocess.DEVNULL,
-    )
-    log = folder / "log"
-    with log.open("wb") as output:
-        demo = subprocess.Popen(
-            [sys.executable, "-m", "demo.run", *with_node()],
-            cwd=ROOT,
-            stdout=output,
-            stderr=output,
-            env=os.environ
-            | {
-                "DJANGO_DEBUG": "1",
-                "PORT": str(free_port()),
-                "QUEUECORE_HOME": str(folder / "home"),
-                "QUEUECORE_URL": f"unix://{address}",
-                "PYTHONUNBUFFERED": "1",
-            },
+    address, port = folder / "s", free_port()
+    environment = os.environ | {
+        "DJANGO_SETTINGS_MODULE": "demo.evening.settings",
+        "DJANGO_DEBUG": "1",
+        "QUEUECORE_HOME": str(folder / "home"),
+        "QUEUECORE_URL": f"unix://{address}",
+        "PYTHONUNBUFFERED": "1",
+    }
+    (folder / "home").mkdir(mode=0o700)
+    running: list[subprocess.Popen[bytes]] = []
+    log = (folder / "log").open("wb")
+
+    def start(*command: str, **more: str) -> None:
+        running.append(
+            subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=environment | more)
         )
+
+    def scene(what: str) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", "demo.evening.scene", what],
+            cwd=ROOT,
+            stdout=log,
+            stderr=log,
+            env=environment,
+        )
+        if done.returncode:
+            raise SystemExit(f"The evening failed:\n{(folder / 'log').read_text()}")
+
     try:
-        yield until_it_is_there(demo, log)
+        options = ("--port", "0", "--unixsocket", str(address), "--save", "", "--dir", str(folder))
+        start(str(find_server()), *options, "--maxmemory-policy", "noeviction")
+        until(address.exists)
+        scene("plant")
+        web = ("-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "config.asgi:application")
+        start(sys.executable, *web)
+        for host, queues in HOSTS.items():
+            start(sys.executable, "manage.py", "runworker", *queues, EVENING_HOST=host)
+        if (ROOT / "demo" / "node" / "node_modules").is_dir() and (node := shutil.which("node")):
+            start(node, str(ROOT / "demo" / "node" / "evening.mjs"))
+        start(sys.executable, "-m", "demo.evening.scene", "stream")
+        url = f"http://127.0.0.1:{port}"
+        until(lambda: answers(f"{url}/login/"))
+        yield url, scene
     finally:
-        demo.send_signal(signal.SIGINT)
-        demo.wait(60)
-        server.terminate()
-        server.wait(20)
+        for process in reversed(running):
+            process.terminate()
+            try:
+                process.wait(40)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        log.close()
 
 
-def with_node() -> list[str]:
-    """Node beside Python, where this machine has it and its packages are there."""
-    ready = (ROOT / "demo" / "node" / "node_modules").is_dir() and shutil.which("node")
-    return ["--node"] if ready else []
+def until(what: Any, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():
+        if time.monotonic() > deadline:
+            raise SystemExit("The evening did not start in time.")
+        time.sleep(0.1)  # between two looks; the deadline ends it
+
+
+def answers(url: str) -> bool:
+    try:
+        urllib.request.urlopen(url, timeout=5).close()
+    except OSError:
+        return False
+    return True
 
 
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def until_it_is_there(demo: subprocess.Popen[bytes], log: Path) -> tuple[str, str, str]:
-    """Wait for the lines that the demo prints once it serves."""
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and demo.poll() is None:
-        found = re.search(r"Address\s+(\S+)\s+User\s+(\S+)\s+Password\s+(\S+)", log.read_text())
-        if found:
-            return found[1].rstrip("/"), found[2], found[3]
-        time.sleep(0.2)  # between two looks; the deadline ends it
-    raise SystemExit(f"The demo did not start:\n{log.read_text()}")
 
 
 def find_browser() -> str:
@@ -130,73 +167,130 @@ def find_browser() -> str:
     return found
 
 
-def take(url: str, user: str, password: str) -> None:
-    """Visit the pages in both themes and on a phone."""
+def take(url: str, scene: Any) -> set[str]:
+    """Do what an operator would have done, then visit all pages in each theme and window."""
     from playwright.sync_api import sync_playwright
 
+    made: set[str] = set()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
-        for name, theme, width, height in (
-            ("light", "light", 1440, 900),
-            ("dark", "dark", 1440, 900),
-            ("phone", "light", 390, 844),
-        ):
-            context = browser.new_context(
-                viewport={"width": width, "height": height}, color_scheme=theme
-            )
-            page = context.new_page()
-            page.goto(f"{url}/login/")
-            shoot(page, f"sign-in-{name}")
-            page.fill("#id_username", user)
-            page.fill("#id_password", password)
-            page.click("button[type=submit]")
-            visit(page, url, name)
-            context.close()
+        page = signed_in(browser, url, "light", "", made)
+        operate(page, url)
+        page.context.close()
+        for theme in THEMES:
+            for window in WINDOWS:
+                scene("order")
+                page = signed_in(browser, url, theme, window, made)
+                visit(page, url, f"{theme}{window}", made)
+                page.context.close()
         browser.close()
+    return made
 
 
-def visit(page: Any, url: str, name: str) -> None:
+def signed_in(browser: Any, url: str, theme: str, window: str, made: set[str]) -> Any:
+    """A page of somebody who is signed in; the sign-in itself is a picture, too."""
+    width, height = WINDOWS[window]
+    context = browser.new_context(
+        viewport={"width": width, "height": height},
+        color_scheme=theme,
+        has_touch=bool(window),
+        timezone_id="Europe/Berlin",
+        locale="en-GB",
+    )
+    page = context.new_page()
+    page.goto(f"{url}/login/")
+    shoot(page, f"sign-in-{theme}{window}", made)
+    page.fill("#id_username", USER)
+    page.fill("#id_password", PASSWORD)
+    page.click("button[type=submit]")
+    page.locator("#page").wait_for()
+    return page
+
+
+def operate(page: Any, url: str) -> None:
+    """Pause a queue and a scheduler, with the reasons why."""
+    confirm(page, f"{url}/queues/sms/confirm/pause/", "The carrier works on its gateway until ten")
+    settle = f"{url}/schedulers/housekeeping/rotate-keys/confirm/pause/"
+    confirm(page, settle, "The vault moves on Sunday")
+    page.goto(f"{url}{FAILED}")
+    job = page.locator("[data-open]").last.get_attribute("href")
+    confirm(page, f"{url}{job}confirm/remove/", "")
+
+
+def confirm(page: Any, path: str, reason: str) -> None:
+    """Say yes on the page that asks."""
+    page.goto(path)
+    if reason:
+        page.get_by_label("Reason").fill(reason)
+    page.locator('#confirm-form button[type="submit"]').last.click()
+    page.locator("[data-toast-text]").wait_for()
+
+
+def visit(page: Any, url: str, name: str, made: set[str]) -> None:
     """One walk through the pages, as an operator would take it."""
-    live = page.locator('[data-live-badge][data-state="live"]')
     for picture, path in {
         "overview": "/",
         "queues": "/queues/",
-        "queue": "/queues/email/",
-        "jobs": "/queues/notifications/jobs/?state=failed",
+        "queue": "/queues/webhooks/",
+        "jobs": FAILED,
+        "schedulers": "/schedulers/",
+        "scheduler": "/schedulers/housekeeping/expire-carts/",
+        "workers": "/workers/",
+        "operations": "/operations/",
+        "system": "/system/",
+        "audit": "/audit/",
     }.items():
-        page.goto(url + path)
-        live.wait_for()
-        # The first patches put times into the reader's own zone and widths where they stay.
-        page.wait_for_function("!document.querySelector('time[data-time]:not([data-shown])')")
-        if picture == "overview" and name != "phone":
+        settle(page, url + path)
+        if picture == "overview" and not name.endswith("-phone"):
             plot = page.locator(".plot").bounding_box()
             page.mouse.move(plot["x"] + plot["width"] * 0.6, plot["y"] + 90)
-        if picture == "jobs":
-            shoot(page, f"{picture}-{name}")
-            boxes = page.locator("[data-tick]")
-            if boxes.count() > 3:
-                boxes.nth(0).click()
-                boxes.nth(2).click(modifiers=["Shift"])
-                page.locator(".bulk-bar [data-dialog]").first.click()
-                page.locator("#dialog[open]").wait_for()
-                picture = "retry-dialog"
-        shoot(page, f"{picture}-{name}")
-    page.goto(f"{url}/queues/notifications/jobs/?state=failed")
-    page.locator("[data-open]").first.click()
-    page.locator("#job-state").wait_for()
+        shoot(page, f"{picture}-{name}", made)
+        page.mouse.move(0, 0)
+    settle(page, url + FAILED)
+    boxes = page.locator("[data-tick]")
+    boxes.nth(0).click()
+    boxes.nth(2).click(modifiers=["Shift"])
+    page.locator(".bulk-bar [data-dialog]:visible").first.click()
+    page.locator("#dialog[open]").wait_for()
+    shoot(page, f"retry-dialog-{name}", made)
+    settle(page, f"{url}/queues/webhooks/")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("web")
+    page.locator("#palette-hits a").first.wait_for()
+    shoot(page, f"palette-{name}", made)
+    for picture, path, tab in (
+        ("operation", "/operations/", ""),
+        ("worker", "/workers/", ""),
+        ("job", f"{FAILED}&q=name:refund.*", ""),
+        ("flow", "/queues/orders/jobs/?state=waiting-children", "?tab=flow"),
+    ):
+        settle(page, url + path)
+        target = page.locator("tr[data-row] th a").first.get_attribute("href")
+        settle(page, url + target + tab)
+        shoot(page, f"{picture}-{name}", made)
+
+
+def settle(page: Any, address: str) -> None:
+    """Open *address* and wait until it is live and its times stand in the reader's own zone."""
+    page.goto(address)
+    page.locator('[data-live-badge][data-state="live"]').wait_for(state="attached")
     page.wait_for_function("!document.querySelector('time[data-time]:not([data-shown])')")
-    shoot(page, f"job-{name}")
+    page.wait_for_timeout(1_500)  # the first patches have come: bars have their widths
 
 
-def shoot(page: Any, name: str) -> None:
-    """Keep what is in the window as ``docs/screenshots/<name>.png``, if the docs want it."""
-    if name not in WANTED:
+def shoot(page: Any, name: str, made: set[str]) -> None:
+    """Keep what is in the window as ``docs/screenshots/<name>.png``, in a palette of its own."""
+    if name in made:
         return
     path = PICTURES / f"{name}.png"
     page.screenshot(path=path)
     with Image.open(path) as picture:
-        picture.convert("RGB").save(path, optimize=True)
-    print(f"  {path.relative_to(ROOT)}", flush=True)
+        few = picture.convert("RGB").quantize(
+            COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
+        )
+        few.save(path, optimize=True)
+    made.add(name)
+    print(f"  {path.relative_to(ROOT)} {path.stat().st_size // 1000} KB", flush=True)
 
 
 if __name__ == "__main__":
