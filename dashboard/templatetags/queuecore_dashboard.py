@@ -24,6 +24,8 @@ HTMX = {
     "historyCacheSize": 0,
     "scrollIntoViewOnBoost": False,
     "attributesToSettle": [],
+    # Nothing is settled, so nothing waits: what came in answers the keyboard at once.
+    "defaultSettleDelay": 0,
     "historyRestoreAsHxRequest": False,
     "responseHandling": [
         {"code": "204", "swap": False},
