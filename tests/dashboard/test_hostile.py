@@ -109,6 +109,11 @@ PAGES: dict[str, tuple[Made, set[str]]] = {
     "confirm_remove_scheduler": (
         lambda p: [f"{p.scheduler_url}confirm/remove/"], {"queue", "scheduler"},
     ),
+    "confirm_run_scheduler": (
+        lambda p: [f"{p.scheduler_url}confirm/run/"], {"queue", "scheduler"},
+    ),
+    "confirm_mute": (lambda p: [f"{p.url}confirm/mute/?kind=paused"], {"queue"}),
+    "confirm_unmute": (lambda p: [f"{p.url}confirm/unmute/?kind=paused"], {"queue"}),
     "confirm_pause": (lambda p: [f"{p.url}confirm/pause/"], {"queue"}),
     "confirm_resume": (lambda p: [f"{p.url}confirm/resume/"], {"queue"}),
     "confirm_clean": (lambda p: [f"{p.url}confirm/clean/"], {"queue"}),

@@ -43,13 +43,14 @@ ASKING: dict[str, dict[str, Any]] = {
     "remove_many": {"id": "failed-1"},
     "promote_many": {"id": "delayed-1"},
     "remove": {},
+    "mute": {"kind": "paused"},
     "clean": {"state": "waiting", "age": "0", "limit": "10"},
     "pause": {},
 }
 #: What acts at once, one time for each form that was shown; the last two change nothing of queues.
 DIRECT = {
     *("run_scheduler", "resume_scheduler", "change_scheduler", "create_scheduler", "lift"),
-    *("release_deduplication", "job_release", "resume", "retry", "promote"),
+    *("release_deduplication", "job_release", "resume", "unmute", "retry", "promote"),
     *("audit_verify", "keep_preferences"),
 }
 #: What their forms say, where it is not nothing.
@@ -57,6 +58,7 @@ FORMS: dict[str, dict[str, str]] = {
     "change_scheduler": {"kind": "every", "every": "5", "unit": "hours"},
     "create_scheduler": {"id": "made", "kind": "every", "every": "5", "unit": "hours"},
     "release_deduplication": {"id": "mine"},
+    "unmute": {"kind": "paused"},
 }
 
 
