@@ -33,8 +33,9 @@ FONTS = {"Inter": "fonts-inter", "JetBrains Mono": "fonts-jetbrains-mono"}
 THEMES = ("light", "dark")
 #: What stands behind the theme in a picture's name, and the window.
 WINDOWS = {"": (1440, 900), "-phone": (390, 844)}
-#: Of a picture's own palette: a flat design needs no more.
-COLOURS = 256
+#: Of a picture's palette so many colours are its most frequent ones, exactly; the rest is shared
+#: out among all others, however rare: a small icon's colour counts as much as a wide area's.
+EXACT, SHARED = 150, 106
 BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 #: The company's hosts, and the queues that each of its worker processes serves.
 HOSTS = {
@@ -285,12 +286,24 @@ def shoot(page: Any, name: str, made: set[str]) -> None:
     path = PICTURES / f"{name}.png"
     page.screenshot(path=path)
     with Image.open(path) as picture:
-        few = picture.convert("RGB").quantize(
-            COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
-        )
-        few.save(path, optimize=True)
+        few(picture.convert("RGB")).save(path, optimize=True)
     made.add(name)
     print(f"  {path.relative_to(ROOT)} {path.stat().st_size // 1000} KB", flush=True)
+
+
+def few(picture: Image.Image) -> Image.Image:
+    """The picture in 256 colours of its own: a third of the size, and no difference to be seen."""
+    counted = sorted(picture.getcolors(picture.width * picture.height) or [], reverse=True)
+    colours = [colour for _count, colour in counted]
+    palette = [part for colour in colours[:EXACT] for part in colour]
+    if rest := colours[EXACT:]:
+        others = Image.new("RGB", (len(rest), 1))
+        others.putdata(rest)
+        shared = others.quantize(SHARED, method=Image.Quantize.MEDIANCUT).getpalette() or []
+        palette += shared[: 3 * SHARED]
+    known = Image.new("P", (1, 1))
+    known.putpalette(palette)
+    return picture.quantize(palette=known, dither=Image.Dither.NONE)
 
 
 if __name__ == "__main__":
