@@ -293,7 +293,9 @@ def shoot(page: Any, name: str, made: set[str]) -> None:
 
 def few(picture: Image.Image) -> Image.Image:
     """The picture in 256 colours of its own: a third of the size, and no difference to be seen."""
-    counted = sorted(picture.getcolors(picture.width * picture.height) or [], reverse=True)
+    counted = picture.getcolors(picture.width * picture.height) or []
+    # A vivid colour is what tells a state: it counts more than its area.
+    counted.sort(key=lambda found: -found[0] * (1 + max(found[1]) - min(found[1])))
     colours = [colour for _count, colour in counted]
     palette = [part for colour in colours[:EXACT] for part in colour]
     if rest := colours[EXACT:]:
