@@ -58,6 +58,7 @@ class _Now:
 
 NOW = _Now()
 
+
 @dataclass(frozen=True, slots=True)
 class Rest:
     """Yield it to leave the server to others for so many seconds."""
