@@ -1,23 +1,19 @@
-"""The backlog chart: how many jobs waited, and how many were delayed, over one period.
-
-Drawn like the throughput above it: the outer SVG has no viewBox, so that text keeps its size.
-"""
+"""The backlog chart: how many jobs waited, and how many were delayed, over one period."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from .chart import axis, tick
+from . import frame
+from .frame import Scale, at_ms, line, nothing, stretches, x
 from .markup import element
 from .values import exact, moment, number
 
-HEIGHT, AXIS, LABELS = 104, 28, 44
-_LINES, _TOP = 2, 8
+HEIGHT = 104
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,57 +33,21 @@ class Backlog:
 
 def chart(series: Backlog) -> SafeString:
     """Draw the chart as one ``<div>`` with the series' id."""
-    top = _ceiling(series)
-    summary = _summary(series)
+    highest = max((value or 0 for value in (*series.waiting, *series.delayed)), default=0)
+    scale = Scale.holding(highest, height=HEIGHT, lines=2)
     known = any(value is not None for value in series.waiting)
-    labels = [
-        element(
-            "text", tick(top * line / _LINES), x=LABELS - 8, y=_y(line, _LINES) + 4, class_="end"
-        )
-        for line in range(_LINES + 1)
-    ]
-    grid = [
-        element(
-            "line",
-            x1=0,
-            x2="100%",
-            y1=round(_y(line, _LINES)) + 0.5,
-            y2=round(_y(line, _LINES)) + 0.5,
-            class_="base" if line == 0 else "grid",
-        )
-        for line in range(_LINES + 1)
-    ]
-    height = HEIGHT + AXIS
     return element(
         "div",
-        element(
-            "svg", labels, class_="labels axis", width=LABELS, height=height, aria_hidden="true"
-        ),
-        element(
-            "svg",
-            element("title", summary),
-            grid,
-            element("g", axis(series.times, series.ticks, HEIGHT + 20), class_="axis"),
-            element(
-                "svg",
-                _area(series.waiting, top, "waiting"),
-                _area(series.delayed, top, "delayed", filled=False),
-                viewBox=f"0 0 1000 {HEIGHT}",
-                preserveAspectRatio="none",
-                width="100%",
-                height=HEIGHT,
-                class_="paths",
-                aria_hidden="true",
+        scale.labels(),
+        scale.plot(
+            _summary(series),
+            scale.axis(series.times, series.ticks),
+            scale.paths(
+                _area(series.waiting, scale, "waiting"),
+                _area(series.delayed, scale, "delayed", filled=False),
             ),
-            class_="plot",
-            width="100%",
-            height=height,
-            role="img",
-            aria_label=summary,
         ),
-        None
-        if known
-        else element("p", _("Nothing measured in this period yet."), class_="chart-empty"),
+        None if known else element("p", nothing(), class_="chart-empty"),
         id=series.id,
         class_="chart backlog",
     )
@@ -99,72 +59,33 @@ def table(series: Backlog) -> SafeString:
     rows = [
         element(
             "tr",
-            element("th", moment(datetime.fromtimestamp(at / 1000, UTC)), scope="row"),
+            element("th", moment(at_ms(at)), scope="row"),
             element("td", number(waiting), class_="num"),
             element("td", number(delayed), class_="num"),
         )
         for at, waiting, delayed in reversed(points)
         if waiting is not None or delayed is not None
     ]
-    head = element(
-        "tr",
-        element("th", _("From"), scope="col"),
-        element("th", _("Waiting"), scope="col", class_="num"),
-        element("th", _("Delayed"), scope="col", class_="num"),
+    return frame.table(
+        series.id,
+        _("Jobs that waited"),
+        _("Backlog as a table"),
+        (_("From"), _("Waiting"), _("Delayed")),
+        rows,
     )
-    return element(
-        "div",
-        element(
-            "table",
-            element("caption", _("Jobs that waited"), class_="sr"),
-            element("thead", head),
-            element("tbody", rows),
-            class_="table chart-table",
-        ),
-        None if rows else element("p", _("Nothing measured in this period yet."), class_="empty"),
-        id=series.id,
-        class_="scroll chart-scroll",
-        tabindex="0",
-        role="region",
-        aria_label=_("Backlog as a table"),
-    )
-
-
-def _ceiling(series: Backlog) -> float:
-    highest = max((value or 0 for value in (*series.waiting, *series.delayed)), default=0)
-    step = 1.0
-    while True:
-        for factor in (1, 2, 5):
-            if _LINES * step * factor >= highest * 1.02:
-                return _LINES * step * factor
-        step *= 10
-
-
-def _y(value: float, top: float) -> float:
-    return _TOP + (HEIGHT - _TOP) * (1 - value / top)
 
 
 def _area(
-    values: Sequence[float | None], top: float, state: str, *, filled: bool = True
+    values: Sequence[float | None], scale: Scale, state: str, *, filled: bool = True
 ) -> list[SafeString]:
     """A line for each stretch that was measured, with the area under it where *filled*."""
-    if not any(values):
-        return []
-    runs: list[list[tuple[float, float]]] = [[]]
-    for index, value in enumerate(values):
-        if value is not None:
-            runs[-1].append((1000 * index / max(1, len(values) - 1), _y(value, top)))
-        elif runs[-1]:
-            runs.append([])
     body = []
-    for run in runs:
-        if len(run) < 2:
-            continue
-        line = "M" + " L".join(f"{x:.1f},{y:.1f}" for x, y in run)
+    for run in stretches(values) if any(values) else ():
+        points = [(x(index, len(values)), scale.y(value)) for index, value in run]
         if filled:
-            closed = f"{line} L{run[-1][0]:.1f},{HEIGHT} L{run[0][0]:.1f},{HEIGHT} Z"
-            body.append(element("path", d=closed, class_=f"{state}-area"))
-        body.append(element("path", d=line, class_=f"{state}-line"))
+            closing = f"L{points[-1][0]:.1f},{HEIGHT} L{points[0][0]:.1f},{HEIGHT} Z"
+            body.append(element("path", d=f"{line(points)} {closing}", class_=f"{state}-area"))
+        body.append(element("path", d=line(points), class_=f"{state}-line"))
     return body
 
 

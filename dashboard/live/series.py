@@ -30,44 +30,51 @@ def throughput(
 
     *series* answers (metric, seconds, step), of one queue or of many.
     """
-    for id in ids:
-        kind, colon, period = id.partition(":")
-        if colon and kind in ("period", "table") and period in PERIODS:
-            first = next(iter(state.connections.values())).history
-            seconds, step, ticks = _window(period, first)
-            times = first.times(seconds, step)
-            drawn = chart.Throughput(
-                "throughput",
-                times,
-                _a_minute(series("done_rate", seconds, step), times, step, first.last_second),
-                _a_minute(series("failed_rate", seconds, step), times, step, first.last_second),
-                step,
-                ticks,
-            )
-            make = chart.chart if kind == "period" else chart.table
-            return {"throughput": Patch(html=make(drawn))}
-    return {}
+    if (asked := _asked(ids)) is None:
+        return {}
+    kind, period = asked
+    first = next(iter(state.connections.values())).history
+    seconds, step, ticks = _window(period, first)
+    times = first.times(seconds, step)
+    drawn = chart.Throughput(
+        "throughput",
+        times,
+        _a_minute(series("done_rate", seconds, step), times, step, first.last_second),
+        _a_minute(series("failed_rate", seconds, step), times, step, first.last_second),
+        step,
+        ticks,
+    )
+    make = chart.chart if kind == "period" else chart.table
+    return {"throughput": Patch(html=make(drawn))}
 
 
 def backlog(
     ids: Iterable[str], series: Callable[[str, int, int], list[float | None]], state: LiveState
 ) -> dict[str, Patch]:
     """The chart of what waits, of the period that *ids* ask for; see :func:`throughput`."""
+    if (asked := _asked(ids)) is None:
+        return {}
+    kind, period = asked
+    first = next(iter(state.connections.values())).history
+    seconds, step, ticks = _window(period, first)
+    drawn = levels.Backlog(
+        "backlog",
+        first.times(seconds, step),
+        series("waiting", seconds, step),
+        series("delayed", seconds, step),
+        ticks,
+    )
+    make = levels.chart if kind == "period" else levels.table
+    return {"backlog": Patch(html=make(drawn))}
+
+
+def _asked(ids: Iterable[str]) -> tuple[str, str] | None:
+    """What *ids* ask for: ``period`` (a chart) or ``table``, and of which period."""
     for id in ids:
         kind, colon, period = id.partition(":")
         if colon and kind in ("period", "table") and period in PERIODS:
-            first = next(iter(state.connections.values())).history
-            seconds, step, ticks = _window(period, first)
-            drawn = levels.Backlog(
-                "backlog",
-                first.times(seconds, step),
-                series("waiting", seconds, step),
-                series("delayed", seconds, step),
-                ticks,
-            )
-            make = levels.chart if kind == "period" else levels.table
-            return {"backlog": Patch(html=make(drawn))}
-    return {}
+            return kind, period
+    return None
 
 
 def _a_minute(
