@@ -58,6 +58,9 @@ class WorkerSettings:
     ``remove_on_complete``, ``remove_on_fail``: retention of jobs that name none of their own.
     ``heartbeat``: how often a process says which workers it has and how they are, and hears what it
     is told from afar, at most every 30 s; None switches that off.
+    ``sandbox_grace``: what a job in a sandbox gets to end by itself before it is killed.
+    ``sandbox_max_jobs``: after so many jobs a sandbox is replaced; None keeps it.
+    ``sandbox_memory``: bytes that the process of a sandbox may take; None is without limit.
     ``name``: stored as ``processedBy`` with each job this process runs.
     ``unknown_job_delay``, ``unknown_job_limit``: how long and how often a job whose name no
     processor takes is handed back before it fails.
@@ -79,6 +82,9 @@ class WorkerSettings:
     remove_on_complete: Any = None
     remove_on_fail: Any = None
     heartbeat: float | None = 2.0
+    sandbox_grace: float = 1.0
+    sandbox_max_jobs: int | None = None
+    sandbox_memory: int | None = None
     name: str = ""
     unknown_job_delay: float = 30.0
     unknown_job_limit: int = 10
@@ -121,6 +127,8 @@ _WHOLE = {
     "max_stalled_count": 0,
     "metrics_max_data_points": 0,
     "max_started_attempts": 1,
+    "sandbox_max_jobs": 1,
+    "sandbox_memory": 64 * 2**20,
     "unknown_job_limit": 0,
 }
 _SECONDS = {
@@ -131,9 +139,16 @@ _SECONDS = {
     "maximum_rate_limit_delay": 0.01,
     "shutdown_timeout": 0,
     "heartbeat": 0.1,
+    "sandbox_grace": 0.1,
     "unknown_job_delay": 0,
 }
-_OPTIONAL = ("max_started_attempts", "lock_renew_time", "heartbeat")
+_OPTIONAL = (
+    "max_started_attempts",
+    "lock_renew_time",
+    "heartbeat",
+    "sandbox_max_jobs",
+    "sandbox_memory",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +286,7 @@ def _worker(values: dict[str, Any]) -> WorkerSettings:
 def _check_whole(name: str, value: Any, least: int) -> None:
     if value is None and name in _OPTIONAL:
         return
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 2**31:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 2**53:
         raise ConfigurationError(
             f"{name} must be a whole number of at least {least}, not {value!r}"
         )

@@ -126,6 +126,29 @@ class JobCancelled(QueueCoreError):
     """The job was cancelled while it ran, by ``Worker.cancel_job``; the message is the reason."""
 
 
+class JobTimedOut(QueueCoreError):
+    """The job ran longer than its timeout; what that could end says ``timeout`` of a processor."""
+
+
+class SandboxedError(QueueCoreError):
+    """What a processor raised in its sandbox; the message is the error's own.
+
+    ``kind``: the name of its class there.
+    """
+
+    def __init__(self, message: str, kind: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class SandboxBroken(QueueCoreError):
+    """No sandbox can be started for the job; the message says why."""
+
+
+class SandboxDied(QueueCoreError):
+    """The sandbox of the job ended in the middle of it: killed, crashed, or left by its code."""
+
+
 class UnrecoverableError(QueueCoreError):
     """Raise it in a processor to fail the job at once, whatever attempts are left."""
 

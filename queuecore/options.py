@@ -195,7 +195,9 @@ class JobOptions(TypedDict, total=False):
     ``remove_on_complete``, ``remove_on_fail``: True removes, a number or :class:`Keep` keeps the
     newest. ``keep_logs``: log rows kept. ``stack_trace_limit``: tracebacks kept.
     ``size_limit``: the most bytes the data may have as JSON. ``timestamp``: the time of creation.
-    ``deduplication``: one job for many adds. ``parent``: the job that waits for this one, or its
+    ``timeout``: how long a try may run, instead of what its processor says; Node's workers do not
+    know it. ``deduplication``: one job for many adds.
+    ``parent``: the job that waits for this one, or its
     ``{"id": ..., "queue": "<prefix>:<queue>"}``. ``fail_parent_on_failure``,
     ``continue_parent_on_failure``, ``ignore_dependency_on_failure``,
     ``remove_dependency_on_failure``: what the parent does if this one fails for good; without one
@@ -214,6 +216,7 @@ class JobOptions(TypedDict, total=False):
     stack_trace_limit: int
     size_limit: int
     timestamp: datetime
+    timeout: Seconds
     deduplication: Deduplication | None
     parent: ParentJob | Mapping[str, str] | None
     fail_parent_on_failure: bool
@@ -327,6 +330,12 @@ def wire_options(options: Mapping[str, Any], reserved: frozenset[str]) -> WireOp
             size_limit = json["sizeLimit"] = checked_whole(value, name)
         elif name == "timestamp":
             timestamp = json["timestamp"] = epoch_ms(value)
+        elif name == "timeout":
+            if not (timeout := milliseconds(value, name)):
+                raise InvalidOption(
+                    "timeout must be at least a millisecond; leave it out to let the job run"
+                )
+            json["timeout"] = timeout
         elif name == "deduplication":
             if value is not None:
                 if not isinstance(value, Deduplication):

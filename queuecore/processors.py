@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from .errors import ConfigurationError
+from .errors import ConfigurationError, InvalidOption
 from .job import Job
-from .options import RateLimit, checked_job_name, checked_queue_name
+from .options import RateLimit, Seconds, checked_job_name, checked_queue_name, milliseconds
 
 F = TypeVar("F", bound=Callable[..., Any] | type["Processor"])
 
@@ -64,12 +65,14 @@ class Processor:
 
 @dataclass(slots=True)
 class Entry:
-    """One registered processor: its function, and where it stands (``file:line``)."""
+    """One registered processor: its function, where it stands (``file:line``), and how many
+    seconds a job may run."""
 
     function: Callable[[Job], Any]
     is_async: bool
     where: str
     instance: Processor | None = None
+    timeout: float | None = None
 
 
 @dataclass(slots=True)
@@ -84,6 +87,8 @@ class QueueProcessors:
     concurrency_at: str = ""
     limiter: RateLimit | None = None
     limiter_at: str = ""
+    sandbox: bool | None = None
+    sandbox_at: str = ""
 
     def find(self, name: str) -> Entry | None:
         """The processor of jobs called *name*, or None if nobody takes them."""
@@ -108,12 +113,13 @@ class Registry:
         connection: str,
         concurrency: int | None,
         limiter: RateLimit | None = None,
+        sandbox: bool | None = None,
     ) -> None:
         """Register *entry*.
 
         Raises:
-            ConfigurationError: the queue (and name) has one already, or another concurrency or
-                limiter.
+            ConfigurationError: the queue (and name) has one already, or another concurrency,
+                limiter or sandbox.
         """
         key = (connection, checked_queue_name(queue))
         found = self.queues.setdefault(key, QueueProcessors(connection, queue))
@@ -139,6 +145,13 @@ class Registry:
                     f"{entry.where}; it belongs to the queue: set it once"
                 )
             found.limiter, found.limiter_at = limiter, entry.where
+        if sandbox is not None:
+            if found.sandbox not in (None, sandbox):
+                raise ConfigurationError(
+                    f"queue {queue!r} has sandbox={found.sandbox} at {found.sandbox_at} and "
+                    f"sandbox={sandbox} at {entry.where}; it belongs to the queue: set it once"
+                )
+            found.sandbox, found.sandbox_at = sandbox, entry.where
         if name is None:
             found.default = entry
         else:
@@ -155,6 +168,8 @@ def processor(
     connection: str = "default",
     concurrency: int | None = None,
     limiter: RateLimit | None = None,
+    timeout: Seconds | None = None,
+    sandbox: bool | None = None,
 ) -> Callable[[F], F]:
     """Register a function, coroutine function or :class:`Processor` class for a queue's jobs.
 
@@ -165,6 +180,9 @@ def processor(
         concurrency: jobs of the queue that one process runs at a time; belongs to the queue.
         limiter: at most so many starts in a time, over all workers that have it; belongs to the
             queue.
+        timeout: seconds (or a timedelta) that a job may run. A coroutine is cancelled then, a
+            sandbox killed; a function in a thread can only be told: ``job.raise_if_cancelled()``.
+        sandbox: run the jobs in child processes, which can be killed; belongs to the queue.
 
     Raises:
         ConfigurationError: the place is taken (both files are named), or the object is no
@@ -178,14 +196,36 @@ def processor(
         )
     if limiter is not None and not isinstance(limiter, RateLimit):
         raise ConfigurationError(f"limiter must be a RateLimit(max, duration), not {limiter!r}")
+    if sandbox is not None and not isinstance(sandbox, bool):
+        raise ConfigurationError(f"sandbox must be True or False, not {sandbox!r}")
     if name is not None:
         checked_job_name(name)
+    seconds = checked_timeout(timeout)
 
     def register(target: F) -> F:
-        registry.add(entry_for(target), queue, name, connection, concurrency, limiter)
+        entry = entry_for(target)
+        entry.timeout = seconds
+        registry.add(entry, queue, name, connection, concurrency, limiter, sandbox)
         return target
 
     return register
+
+
+def checked_timeout(timeout: Seconds | None) -> float | None:
+    """The seconds that a job may run.
+
+    Raises:
+        ConfigurationError: they are none, or not more than none.
+    """
+    if timeout is None:
+        return None
+    try:
+        seconds = milliseconds(timeout, "timeout") / 1000
+    except InvalidOption as error:
+        raise ConfigurationError(str(error)) from error
+    if not seconds:
+        raise ConfigurationError("timeout must be at least a millisecond; leave it out for none")
+    return seconds
 
 
 def entry_for(target: Any) -> Entry:
@@ -206,6 +246,22 @@ def entry_for(target: Any) -> Entry:
             f"{target!r} is no processor: decorate a function or a subclass of queuecore.Processor"
         )
     return Entry(target, _is_async(target), where(target))
+
+
+def importable(target: Any) -> str:
+    """``module:name`` by which a sandbox finds a function or class.
+
+    Raises:
+        ConfigurationError: it cannot: it is no function or class of a module.
+    """
+    module, name = getattr(target, "__module__", None), getattr(target, "__qualname__", None)
+    found = getattr(sys.modules.get(str(module)), str(name), None)
+    if found is not target or module == "__main__":
+        raise ConfigurationError(
+            f"a sandbox imports its processor by name, and {target!r} has none: give a function "
+            "or a Processor class at the top of a module that can be imported"
+        )
+    return f"{module}:{name}"
 
 
 def _is_async(target: Any) -> bool:

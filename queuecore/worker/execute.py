@@ -1,4 +1,5 @@
-"""Runs processors: coroutines as tasks of the loop, functions in threads of the worker's own.
+"""Runs processors: coroutines as tasks of the loop, functions in threads of the worker's own, both
+in child processes where the queue has a sandbox.
 
 A run ends in exactly one call of ``ended(run, value, error)``, in the loop's thread, whatever the
 processor raises; ``SystemExit`` and ``KeyboardInterrupt`` end the run, not the worker.
@@ -14,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, Protocol
 
 from ..job import Job
 from ..processors import Entry
@@ -30,7 +31,8 @@ class Run:
 
     ``number``: the claim's, which makes the lock's token. ``starts``: the job's ``ats`` in this
     run. ``claimed``: monotonic seconds. ``ended``: its outcome is known. ``lost``: another worker
-    has the job; its outcome is void.
+    has the job; its outcome is void. ``timeout``: the seconds its processor may take; ``late``: it
+    took longer.
     """
 
     job: Job
@@ -43,18 +45,42 @@ class Run:
     ended: bool = False
     lost: bool = False
     abandoned: bool = False
+    timeout: float | None = None
+    timer: asyncio.TimerHandle | None = None
+    late: bool = False
 
 
 Ended = Callable[[Run, Any, BaseException | None], None]
 
 
+class Sandbox(Protocol):
+    """What the executor needs of :class:`queuecore.worker.sandbox.Pool`."""
+
+    async def work(self, run: Run, begun: Callable[[], None]) -> Any: ...
+
+    async def close(self) -> None: ...
+
+
+# Makes one; it is told how to ask how many jobs run at a time.
+SandboxMaker = Callable[[Callable[[], int]], Sandbox]
+
+
 class Executor:
     """Starts runs; *ended* receives each one's value or error in the loop's thread."""
 
-    def __init__(self, concurrency: int, ended: Ended, name: str) -> None:
+    def __init__(
+        self,
+        concurrency: int,
+        ended: Ended,
+        name: str,
+        *,
+        late: Callable[[Run], None],
+        sandbox: SandboxMaker | None = None,
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._concurrency = concurrency
         self._ended = ended
+        self._late = late
         self._name = name
         self._contexts = database.Contexts()
         self._inbox: SimpleQueue[Run | None] = SimpleQueue()
@@ -62,11 +88,17 @@ class Executor:
         self._given = 0  # runs that threads were given and whose result was not collected yet
         self._results: deque[tuple[Run, Any, BaseException | None]] = deque()
         self._woken = False
+        self._sandbox = sandbox(lambda: self._concurrency) if sandbox is not None else None
 
     def start(self, run: Run) -> None:
         """Begin *run*; returns at once."""
         entry = run.entry
         assert entry is not None
+        if self._sandbox is not None:
+            run.task = asyncio.Task(self._sandboxed(run), loop=self._loop)
+            return
+        if run.timeout is not None:
+            self._time(run)
         if entry.is_async:
             # Not by the loop's factory: this coroutine lets no exit through.
             run.task = asyncio.Task(self._coroutine(run, entry), loop=self._loop)
@@ -76,6 +108,10 @@ class Executor:
                 self._grow()
             self._inbox.put(run)
 
+    def _time(self, run: Run) -> None:
+        if run.timeout is not None:
+            run.timer = self._loop.call_later(run.timeout, self._late, run)
+
     def resize(self, concurrency: int) -> None:
         """Let so many runs be under way at a time; threads that there are stay."""
         self._concurrency = concurrency
@@ -84,12 +120,23 @@ class Executor:
         """End the threads that are idle; those of jobs given up are left to the process's end."""
         for _ in self._threads:
             self._inbox.put(None)
+        if self._sandbox is not None:
+            await self._sandbox.close()
         await self._contexts.close()
         deadline = self._loop.time() + _PATIENCE
         while self._loop.time() < deadline:
             if sum(thread.is_alive() for thread in self._threads) <= self._given:
                 break
             await asyncio.sleep(0.002)  # they close their database connections
+
+    async def _sandboxed(self, run: Run) -> None:
+        assert self._sandbox is not None
+        value, error = None, None
+        try:
+            value = await self._sandbox.work(run, lambda: self._time(run))
+        except BaseException as raised:
+            error = raised
+        self._ended(run, value, error)
 
     async def _coroutine(self, run: Run, entry: Entry) -> None:
         contexts = self._contexts

@@ -47,13 +47,13 @@ def completed(job: Job, number: int, value: Any, kept: Retention) -> Outcome:
     Raises:
         NotSerializable: the value cannot be written as JSON, or is too large.
     """
-    encoded = b"null" if value is None else _encoded(value)
+    written = encoded(value)
     keep = job.opts.get("removeOnComplete")
     return Outcome(
         job.id,
         number,
         "c",
-        encoded,
+        written,
         rule=kept.complete if keep is None else rule(keep),
         attempts=str(job.attempts_made + 1),
     )
@@ -146,21 +146,28 @@ def is_printable(error: BaseException) -> bool:
         return False
 
 
-def _encoded(value: Any) -> bytes:
+def encoded(value: Any) -> bytes:
+    """*value* as the JSON of a result.
+
+    Raises:
+        NotSerializable: it cannot be written as JSON, or is too large.
+    """
+    if value is None:
+        return b"null"
     try:
-        encoded = codec.dumps(value, "the result")
+        written = codec.dumps(value, "the result")
     except NotSerializable:
         raise
     except Exception as broken:  # the result's own code, such as a property
         raise NotSerializable(
             f"the result cannot be written as JSON: {type(broken).__name__}: {reason(broken)}"
         ) from broken
-    if len(encoded) > RESULT_LIMIT:
+    if len(written) > RESULT_LIMIT:
         raise NotSerializable(
-            f"the result is {len(encoded) / 2**20:.1f} MB of JSON, more than "
+            f"the result is {len(written) / 2**20:.1f} MB of JSON, more than "
             f"{RESULT_LIMIT // 2**20} MB; store it elsewhere and return its key"
         )
-    return encoded
+    return written
 
 
 def _final(
@@ -184,13 +191,20 @@ def _stacktrace(job: Job, error: BaseException) -> bytes:
     limit = _whole(limit) if limit is not None else DEFAULT_STACK_TRACE_LIMIT
     if limit == 0:
         return b"[]"
+    traces = [*job.stacktrace, trace(error)][-limit:]
+    return codec.dumps([_cut(one, STACK_LIMIT) for one in traces])
+
+
+def trace(error: BaseException) -> str:
+    """The traceback of *error*; that of a sandbox's, where it comes from one."""
+    if isinstance(theirs := getattr(error, "sandbox_trace", None), str):
+        return _cut(theirs, STACK_LIMIT)
     try:
         # Without values of local variables: they may hold secrets.
         told = traceback.TracebackException(type(error), error, _theirs(error), limit=-_FRAMES)
-        trace = _cut("".join(told.format()), STACK_LIMIT)
+        return _cut("".join(told.format()), STACK_LIMIT)
     except BaseException:  # the error's own code, which may do anything
-        trace = f"{type(error).__name__}: {reason(error)} (its traceback cannot be read)"
-    return codec.dumps([_cut(one, STACK_LIMIT) for one in [*job.stacktrace, trace][-limit:]])
+        return f"{type(error).__name__}: {reason(error)} (its traceback cannot be read)"
 
 
 def _theirs(error: BaseException) -> TracebackType | None:

@@ -15,6 +15,7 @@ from ..backoff import Strategy
 from ..errors import (
     DelayedError,
     JobCancelled,
+    JobTimedOut,
     NotSerializable,
     PendingChildren,
     QueueCoreError,
@@ -50,6 +51,8 @@ _UNKNOWN_MEMORY = 24 * 3600
 _TRIES = 4
 # What cancelled coroutines get to unwind before their jobs are handed back.
 _UNWIND = 1.0
+# In seconds; a longer one cannot be waited for.
+_LONGEST_TIMEOUT = 365 * 24 * 3600.0
 _REFUSED = {
     -1: "was removed while it ran",
     -2: "lost its lock",
@@ -194,7 +197,35 @@ class Runs:
         assert self._executor is not None
         if self._hooks.listeners or (run.entry is not None and run.entry.instance is not None):
             self._hooks.started(run)
+        run.timeout = self._timeout(run)
         self._executor.start(run)
+
+    def _timeout(self, run: Run) -> float | None:
+        """The seconds that a job may run: its own option, or else its processor's."""
+        if run.entry is None:
+            return None
+        if b'"timeout"' not in run.job._fields.get(b"opts", b""):  # not decoded for nothing
+            return run.entry.timeout
+        own = run.job.opts.get("timeout")
+        if isinstance(own, int | float) and not isinstance(own, bool) and own > 0:
+            return min(own / 1000, _LONGEST_TIMEOUT)
+        return run.entry.timeout
+
+    def late(self, run: Run) -> None:
+        """The time of a run is over: cancel what can be cancelled, tell what can only be told."""
+        if run.ended or run.lost or run.abandoned:
+            return
+        run.late = True
+        reason = f"the job ran longer than its timeout of {run.timeout:g} s"
+        self._queue._cancelled[run.job.token, run.job.id] = reason
+        if run.task is not None:
+            run.task.cancel()
+        else:
+            logger.warning(
+                "queue %s: job %s %r runs longer than its timeout of %g s in a thread, which can't "
+                "be ended: let it call job.raise_if_cancelled(), or give the queue a sandbox",
+                self._queue.name, run.job.id, run.job.name, run.timeout,
+            )  # fmt: skip
 
     async def _start_alone(self, run: Run) -> None:
         """Run a job that may kill this process when no other job would die with it.
@@ -254,12 +285,16 @@ class Runs:
 
     def ended(self, run: Run, value: Any, error: BaseException | None) -> None:
         """Turn what the processor returned or raised into an outcome; called once a run."""
+        if run.timer is not None:
+            run.timer.cancel()
         if run.lost or run.abandoned:
             self._drop(run)
             return
         job, number = run.job, run.number
-        if isinstance(error, asyncio.CancelledError) and (why := job.cancelled) is not None:
-            error = JobCancelled(why)
+        if (why := job.cancelled) is not None and isinstance(
+            error, asyncio.CancelledError | JobCancelled
+        ):
+            error = JobTimedOut(why) if run.late else JobCancelled(why)
         if error is None:
             try:
                 outcome = finish.completed(job, number, value, self._retention)
@@ -382,8 +417,12 @@ class Runs:
         for run in held:
             run.abandoned = True
             self.cancel(run)
-        if tasks:
-            await asyncio.wait(tasks, timeout=_UNWIND)
+        for _ in range(2):  # a sandbox that was told to end is killed at the second time
+            tasks = [task for task in tasks if not task.done()]
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                await asyncio.wait(tasks, timeout=_UNWIND)
         return len(held)
 
 

@@ -18,8 +18,8 @@ from uuid import uuid4
 from .. import conf
 from ..backoff import load_strategy
 from ..errors import ConfigurationError, did_you_mean
-from ..options import RateLimit, milliseconds
-from ..processors import QueueProcessors, entry_for
+from ..options import RateLimit, Seconds, milliseconds
+from ..processors import QueueProcessors, checked_timeout, entry_for, importable
 from ..queue import Queue
 from ..wire.calls.working import ClaimOptions
 from . import finish, presence, stalled
@@ -34,6 +34,7 @@ from .lanes import Lanes
 from .locks import LockRenewer
 from .manual import Manual
 from .runs import Runs
+from .sandbox import Pool, Spec
 from .tasks import call_in, end
 
 
@@ -47,6 +48,7 @@ class Worker(Control):
         connection: the connection alias.
         concurrency: jobs run at a time, 10 unless set.
         limiter: at most so many starts in a time, over all workers of the queue.
+        timeout, sandbox: as of :func:`queuecore.processor`.
         burst: end once nothing is left to run, instead of waiting for more.
         settings: any key of :class:`queuecore.conf.WorkerSettings`, over those of the project.
 
@@ -61,6 +63,8 @@ class Worker(Control):
         connection: str = "default",
         concurrency: int | None = None,
         limiter: RateLimit | None = None,
+        timeout: Seconds | None = None,
+        sandbox: bool | None = None,
         burst: bool = False,
         **settings: Any,
     ) -> None:
@@ -69,7 +73,12 @@ class Worker(Control):
             self.processors = processor
         else:
             entry = None if processor is None else entry_for(processor)
-            self.processors = QueueProcessors(connection, queue, default=entry)
+            if entry is not None:
+                entry.timeout = checked_timeout(timeout)
+            self.processors = QueueProcessors(connection, queue, default=entry, sandbox=sandbox)
+        self._target = None
+        if sandbox and not isinstance(processor, QueueProcessors):
+            self._target = importable(processor)
         base = conf.get_settings().worker
         strategy = settings.get("backoff_strategy")
         if callable(strategy):
@@ -184,7 +193,13 @@ class Worker(Control):
         """Run the parts of the worker until it is done, or one of them dies."""
         assert self._done is not None
         loop, queue, settings, runs = self._loop, self.queue, self.settings, self._runs
-        self._executor = Executor(self.concurrency, runs.ended, queue.name)
+        self._executor = Executor(
+            self.concurrency,
+            runs.ended,
+            queue.name,
+            late=runs.late,
+            sandbox=self._sandboxes if self.processors.sandbox else None,
+        )
         runs.begin(self._hooks, self._executor)
         self._marker = Marker(queue.connection, queue.keys, settings.name, settings.drain_delay)
         lanes = Lanes(
@@ -247,6 +262,17 @@ class Worker(Control):
                 await renewer.close()
                 await self._executor.close()
                 await leave()
+
+    def _sandboxes(self, size: Callable[[], int]) -> Pool:
+        settings = self.settings
+        spec = Spec(
+            self.queue.alias,
+            self.queue.name,
+            self._target,
+            settings.sandbox_memory,
+            settings.sandbox_grace,
+        )
+        return Pool(spec, self.queue, size, settings.sandbox_max_jobs)
 
     async def close(self, timeout: float | None = None) -> None:
         """Claim nothing more, let running jobs finish, hand back the others, and end ``arun``.

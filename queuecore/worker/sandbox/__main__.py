@@ -1,0 +1,207 @@
+"""What runs in a sandbox: one job after another, told by the worker over a socket."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import sys
+import threading
+from importlib import import_module
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from . import frames
+
+if TYPE_CHECKING:
+    from ...processors import QueueProcessors
+    from ...queue import Queue
+
+_PR_SET_PDEATHSIG = 1
+
+
+class Sandbox:
+    """This process. One thread hears the worker; the main thread runs processors."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._saying = threading.Lock()
+        self._orders: SimpleQueue[dict[str, Any]] = SimpleQueue()
+        self._running: tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]] | None = None
+        self._key: tuple[str, str] | None = None
+
+    def main(self) -> None:
+        """Import the processors, then run jobs until the worker says stop or is gone."""
+        begin = frames.receive(self._sock)
+        _die_with(begin["worker"])
+        if (memory := begin["memory"]) is not None:
+            _limit(memory)
+        with asyncio.Runner() as self._runner:
+            try:
+                self._processors = _found(begin["alias"], begin["queue"], begin["target"])
+                self._call_all("setup")
+            except BaseException as error:
+                self._say("broken", reason=_explained(error))
+                sys.exit(1)
+            self._queue = _queue(begin["queue"], begin["alias"])
+            self._queue._progressed = lambda job, value: self._say("progress", value=value)
+            threading.Thread(target=self._hear, name="queuecore-sandbox", daemon=True).start()
+            self._say("ready")
+            while (order := self._orders.get())["kind"] == "run":
+                self._work(order)
+            self._call_all("teardown")
+
+    def _call_all(self, method: str) -> None:
+        """Call ``setup`` or ``teardown`` of every class processor."""
+        for entry in self._processors.entries():
+            if entry.instance is not None:
+                called: Any = getattr(entry.instance, method)()
+                if asyncio.iscoroutine(called):
+                    self._runner.run(called)
+
+    def _hear(self) -> None:
+        """Take orders; without a worker there is nothing to live for."""
+        try:
+            while True:
+                order = frames.receive(self._sock)
+                if order["kind"] == "cancel":
+                    self._cancel(order["reason"])
+                else:
+                    self._orders.put(order)
+        except (EOFError, OSError, frames.Garbage):
+            with contextlib.suppress(OSError):
+                os.killpg(0, signal.SIGKILL)
+            os._exit(1)
+
+    def _cancel(self, reason: str) -> None:
+        if (key := self._key) is None:
+            return
+        self._queue._cancelled[key] = reason
+        if (running := self._running) is not None:
+            loop, task = running
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(task.cancel)
+
+    def _work(self, order: dict[str, Any]) -> None:
+        from ...job import Job
+        from .. import finish
+
+        flat = [one.encode("latin-1") for one in order["fields"]]
+        job = Job.from_flat(self._queue, order["id"], flat, order["token"])
+        self._key = (job.token, job.id)
+        try:
+            # Written here, so that what JSON cannot say is refused with its own type.
+            frame = frames.pack("done", value=finish.encoded(self._call(job)).decode())
+        except BaseException as error:
+            frame = frames.pack("failed", **_told(error))
+        self._key = None
+        self._queue._cancelled.clear()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):
+                stream.flush()
+        with self._saying:
+            self._sock.sendall(frame)
+
+    def _call(self, job: Any) -> Any:
+        from .. import database
+
+        entry = self._processors.find(job.name)
+        if entry is None:
+            raise LookupError(f"no processor of this sandbox takes jobs named {job.name!r}")
+        if not entry.is_async:
+            return database.run_clean(entry.function, job)
+
+        async def work() -> Any:
+            task = asyncio.current_task()
+            assert task is not None
+            self._running = (asyncio.get_running_loop(), task)
+            try:
+                return await entry.function(job)
+            finally:
+                self._running = None
+
+        return self._runner.run(work())
+
+    def _say(self, kind: str, **values: Any) -> None:
+        frame = frames.pack(kind, **values)
+        with self._saying:
+            self._sock.sendall(frame)
+
+
+def _found(alias: str, queue: str, target: str | None) -> QueueProcessors:
+    """The processors of the queue: those of the project, or the one that was named."""
+    import django
+
+    django.setup()
+    from ... import discovery
+    from ...processors import QueueProcessors, entry_for
+
+    if target is None:
+        return discovery.discover().queues[alias, queue]
+    module, _, name = target.partition(":")
+    entry = entry_for(getattr(import_module(module), name))
+    return QueueProcessors(alias, queue, default=entry)
+
+
+def _queue(name: str, alias: str) -> Queue:
+    from ...queue import Queue
+
+    return Queue.existing(name, alias)
+
+
+def _told(error: BaseException) -> dict[str, Any]:
+    from ... import errors
+    from .. import finish
+
+    control = next(
+        (
+            name
+            for name in (
+                "DelayedError", "JobCancelled", "NotSerializable", "UnrecoverableError",
+                "WaitingChildrenError", "WaitingError",
+            )
+            if isinstance(error, getattr(errors, name))
+        ),
+        None,
+    )  # fmt: skip
+    if finish.is_rate_limit(error):
+        control = "RateLimitError"
+    elif isinstance(error, asyncio.CancelledError):
+        control = "CancelledError"
+    return {
+        "control": control,
+        "type": type(error).__name__,
+        "reason": finish.reason(error),
+        "trace": finish.trace(error),
+    }
+
+
+def _explained(error: BaseException) -> str:
+    from ...errors import QueueCoreError
+    from .. import finish
+
+    if isinstance(error, QueueCoreError):
+        return f"the sandbox cannot work: {error}"
+    return f"the sandbox cannot work: {type(error).__name__}: {finish.reason(error)}"
+
+
+def _die_with(worker: int) -> None:
+    """End at once when the worker does, even in the middle of code that lets no thread run."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != worker:
+        os._exit(1)  # it has ended before it was asked for
+
+
+def _limit(memory: int) -> None:
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+
+
+if __name__ == "__main__":
+    Sandbox(socket.socket(fileno=int(sys.argv[1]))).main()
