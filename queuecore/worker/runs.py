@@ -417,12 +417,12 @@ class Runs:
         for run in held:
             run.abandoned = True
             self.cancel(run)
-        for _ in range(2):  # a sandbox that was told to end is killed at the second time
-            tasks = [task for task in tasks if not task.done()]
-            for task in tasks:
-                task.cancel()
-            if tasks:
-                await asyncio.wait(tasks, timeout=_UNWIND)
+        if tasks:
+            _, left = await asyncio.wait(tasks, timeout=_UNWIND)
+            for task in left:
+                task.cancel()  # a sandbox that was told to end is killed at the second time
+            if left:
+                await asyncio.wait(left, timeout=_UNWIND)
         return len(held)
 
 

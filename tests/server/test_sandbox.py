@@ -96,7 +96,7 @@ async def test_a_sandbox_that_dies_fails_only_its_own_job(
     async with sandboxed(concurrency=3) as worker:
         jobs = {name: await queue.aadd(name) for name in DEATHS}
         good = [await queue.aadd("echo", number) for number in range(20)]
-        await finished(queue, len(jobs) + len(good), START)
+        await finished(queue, len(jobs) + len(good), 2 * START)
         assert worker.is_running()
         assert [await job.aresult(1) for job in good] == list(range(20))
     for name, job in jobs.items():
