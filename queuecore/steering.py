@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
+from uuid import uuid4
 
 from .errors import InvalidOption, did_you_mean
 from .handle import Handle, known_id, log_row
@@ -16,9 +17,9 @@ from .options import (
     epoch_ms,
     milliseconds,
 )
-from .wire import codec
-from .wire.calls import adding, jobs, moving, removing, steering
-from .wire.calls.base import NOW, Call, Command, Operation
+from .wire import attendance, codec
+from .wire.calls import adding, attending, jobs, moving, removing, steering
+from .wire.calls.base import NOW, Call, Command, Operation, text
 from .wire.calls.removing import CLEANED
 
 
@@ -290,6 +291,41 @@ class Steering(Handle):
     async def aset_max_events(self, length: int) -> None:
         """See :meth:`set_max_events`."""
         await self._arun(steering.set_max_events(self.keys, checked_whole(length, "length")))
+
+    def cancel_job(self, job_id: str, reason: str = "") -> bool:
+        """Cancel a job that runs, wherever its worker is; whether that will be told.
+
+        Its worker hears it with its next heartbeat, within two seconds unless it was given another.
+        Then the job fails with *reason*, or is tried again where tries are left: a coroutine is
+        cancelled, a sandbox killed; a function in a thread can only be told, by ``job.cancelled``
+        and ``job.raise_if_cancelled()``, and goes on until it asks. False: it does not run, or by a
+        worker that cannot be told: one of Node, one without a heartbeat, one that is lost.
+
+        Raises:
+            InvalidOption: *reason* is no text, or longer than 500 characters.
+        """
+        return self._run(self._cancel_job(job_id, reason))
+
+    async def acancel_job(self, job_id: str, reason: str = "") -> bool:
+        """See :meth:`cancel_job`."""
+        return await self._arun(self._cancel_job(job_id, reason))
+
+    def _cancel_job(self, job_id: str, reason: str) -> Operation[bool]:
+        if not isinstance(reason, str) or len(reason) > attendance.MOST_REASON:
+            raise InvalidOption("reason must be a text of at most 500 characters")
+        id = known_id(job_id)
+        token: str = yield Command(("GET", self.keys.lock(id)), lambda held: text(held or ""))
+        worker = token.rpartition(":")[0]
+        if not attendance.is_id(worker):
+            return False
+        for process in (yield from attending.get_processes(self.keys.prefix)):
+            if process.health != "lost" and any(one.id == worker for one in process.workers):
+                order = attendance.Order(
+                    uuid4().hex, "cancel", (worker,), job=id, token=token, reason=reason
+                )
+                yield from attending.give(self.keys.prefix, process.id, order)
+                return True
+        return False
 
     def _pause(self, reason: str, by: str, resume_at: datetime | None) -> Operation[None]:
         for what, value in (("reason", reason), ("by", by)):

@@ -18,10 +18,10 @@ from .readings import decoded, integer, json_integer, moment
 
 Health = Literal["ok", "late", "lost"]
 State = Literal["running", "paused", "draining", "closing"]
-Verb = Literal["pause", "resume", "drain"]
+Verb = Literal["pause", "resume", "drain", "cancel"]
 
 STATES: tuple[State, ...] = ("running", "paused", "draining", "closing")
-VERBS: tuple[Verb, ...] = ("pause", "resume", "drain")
+VERBS: tuple[Verb, ...] = ("pause", "resume", "drain", "cancel")
 #: After so many heartbeats that did not come a process is late, and lost.
 LATE_BEATS, LOST_BEATS = 5, 15
 #: Milliseconds between two heartbeats: what a record may claim.
@@ -29,6 +29,8 @@ SHORTEST_MS, LONGEST_MS = 100, 30_000
 
 MOST_WORKERS, MOST_JOBS, MOST_MINUTES, MOST_ANSWERS = 500, 100, 60, 20
 _HOST, _NAME, _ID, _VERSION = 200, 300, 1_000, 40
+#: Characters of why a job is cancelled.
+MOST_REASON = 500
 _ID_PATTERN = re.compile(r"[0-9a-f]{32}")
 
 
@@ -109,12 +111,18 @@ class FleetMinute:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What *workers* of one process are to do, until the server's time *until* (ms)."""
+    """What *workers* of one process are to do, until the server's time *until* (ms).
+
+    To cancel is of one run: the *job* whose lock holds *token*, and the *reason* it fails with.
+    """
 
     id: str
     verb: Verb
     workers: tuple[str, ...]
     until: int = 0
+    job: str = ""
+    token: str = ""
+    reason: str = ""
 
 
 def is_id(value: str) -> bool:
@@ -220,6 +228,11 @@ def encoded(order: Order) -> bytes:
             "workers": list(order.workers),
             "until": order.until,
         }
+        | (
+            {"job": order.job, "token": order.token, "reason": order.reason}
+            if order.verb == "cancel"
+            else {}
+        )
     )
 
 
@@ -234,7 +247,17 @@ def orders(answer: Sequence[Any] | None) -> list[Order]:
         if isinstance(id, str) and is_id(id) and verb in VERBS and until is not None:
             named = _list(value, "workers", MOST_WORKERS)
             workers = tuple(one for one in named if isinstance(one, str))
-            found.append(Order(id, verb, workers, until))
+            found.append(
+                Order(
+                    id,
+                    verb,
+                    workers,
+                    until,
+                    job=_whole_text(value.get("job")),
+                    token=_whole_text(value.get("token")),
+                    reason=_cut(value.get("reason"), MOST_REASON),
+                )
+            )
     return found
 
 
@@ -245,6 +268,10 @@ def _list(value: dict[str, Any], name: str, most: int) -> list[Any]:
 
 def _pairs(value: Any) -> list[tuple[str, Any]]:
     return list(value.items())[-MOST_ANSWERS:] if isinstance(value, dict) else []
+
+
+def _whole_text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _text(value: dict[str, Any], name: str, most: int) -> str:

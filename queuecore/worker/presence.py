@@ -262,6 +262,12 @@ class Presence(threading.Thread):
             self._aside(worker.pause(do_not_wait_active=True))
         elif order.verb == "resume":
             worker.resume()
+        elif order.verb == "cancel":
+            run = worker._runs.get(order.job)
+            if run is None or worker._runs.token(run) != order.token:
+                self._answer(order, "ended before")
+                return
+            worker.cancel_job(order.job, order.reason or None)
         elif not post.draining:
             post.draining = True
             self._aside(worker.close(_AS_LONG_AS_IT_TAKES))
@@ -282,7 +288,12 @@ class Presence(threading.Thread):
         task.add_done_callback(_tasks.discard)
 
 
-_WORDS = {"pause": "to pause", "resume": "to go on", "drain": "to drain and stop"}
+_WORDS = {
+    "pause": "to pause",
+    "resume": "to go on",
+    "drain": "to drain and stop",
+    "cancel": "to cancel a job",
+}
 _tasks: set[asyncio.Task[None]] = set()
 _presences: dict[tuple[str, str, str], Presence] = {}
 _lock = threading.Lock()

@@ -1,0 +1,184 @@
+"""Timeouts, and a running job cancelled from anywhere: what each kind of processor makes of it."""
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+import redis
+
+from queuecore import Job, Processor, Queue, processor
+from queuecore.errors import ConfigurationError, InvalidOption, JobCancelled, JobTimedOut
+from queuecore.processors import registry
+from tests import invariants
+from tests.server import boxed
+from tests.server.working import finished, until, working
+
+FAST: dict[str, Any] = {"heartbeat": 0.1}
+
+
+async def forever(job: Job) -> None:
+    await asyncio.Event().wait()
+
+
+def obedient(job: Job) -> None:
+    while True:
+        job.raise_if_cancelled()
+        time.sleep(0.005)
+
+
+def deaf(job: Job) -> str:
+    time.sleep(0.5)
+    return "done all the same"
+
+
+async def _running(queue: Queue, job: Job) -> None:
+    await until(lambda: queue.aget_active_count())
+    await until(job.ais_active)
+
+
+@pytest.mark.parametrize("work", [forever, obedient])
+async def test_a_job_is_cancelled_through_the_server(
+    queue: Queue, redis_client: redis.Redis, work: Any
+) -> None:
+    async with working(work, **FAST):
+        job = await queue.aadd("n")
+        await _running(queue, job)
+        await until(lambda: queue.acancel_job(job.id, "no longer wanted"))
+        await finished(queue, 1)
+    await job.arefresh()
+    assert job.failed_reason == "no longer wanted"
+    invariants.check(redis_client, "q", idle=True)
+
+
+async def test_a_sandbox_is_killed_through_the_server(
+    queue: Queue, child_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in child_environment.items():
+        monkeypatch.setenv(name, value)
+    async with working(boxed.work, sandbox=True, sandbox_grace=0.2, **FAST):
+        job = await queue.aadd("endless")
+        await _running(queue, job)
+        await until(lambda: queue.acancel_job(job.id, "stop"))
+        await finished(queue, 1, 20)
+    await job.arefresh()
+    assert job.failed_reason == "stop"
+
+
+async def test_a_cancelled_try_is_followed_by_the_next(queue: Queue) -> None:
+    async def once(job: Job) -> str:
+        if job.attempts_made == 0:
+            await asyncio.Event().wait()
+        return "then"
+
+    async with working(once, **FAST):
+        job = await queue.aadd("n", attempts=2)
+        await _running(queue, job)
+        await until(lambda: queue.acancel_job(job.id))
+        assert await job.aresult(4) == "then"
+
+
+async def test_only_a_job_that_runs_by_a_worker_of_ours_can_be_cancelled(
+    queue: Queue, redis_client: redis.Redis
+) -> None:
+    job = await queue.aadd("n")
+    assert not await queue.acancel_job(job.id)
+    assert not await queue.acancel_job("no such")
+    redis_client.set(queue.keys.lock(job.id), "a token of Node's")
+    assert not await queue.acancel_job(job.id)
+    with pytest.raises(InvalidOption, match="500 characters"):
+        await queue.acancel_job(job.id, "x" * 501)
+
+
+async def test_an_order_that_comes_late_leaves_the_next_run_alone(queue: Queue) -> None:
+    async with working(forever, **FAST) as worker:
+        job = await queue.aadd("n")
+        await _running(queue, job)
+        run = worker._runs.get(job.id)
+        assert run is not None
+        run.number += 1  # as if the job had been claimed again since
+        await until(lambda: queue.acancel_job(job.id))
+        await asyncio.sleep(0.3)
+        assert worker.running == 1
+        run.number -= 1
+        worker.cancel_job(job.id)
+        await finished(queue, 1)
+
+
+@pytest.mark.parametrize("work", [forever, obedient])
+async def test_a_job_has_its_processors_timeout(
+    queue: Queue, redis_client: redis.Redis, work: Any
+) -> None:
+    failed: list[BaseException] = []
+    async with working(work) as worker:
+        worker.processors.default.timeout = 0.1  # type: ignore[union-attr]
+        worker.on("failed", lambda job, error: failed.append(error))
+        job = await queue.aadd("n")
+        await finished(queue, 1)
+    await job.arefresh()
+    assert job.failed_reason == "the job ran longer than its timeout of 0.1 s"
+    assert [type(one) for one in failed] == [JobTimedOut]
+    invariants.check(redis_client, "q", idle=True)
+
+
+async def test_a_jobs_own_timeout_comes_before_its_processors(queue: Queue) -> None:
+    async def short(job: Job) -> str:
+        await asyncio.sleep(0.1)
+        return "in time"
+
+    async with working(short) as worker:
+        worker.processors.default.timeout = 0.02  # type: ignore[union-attr]
+        patient = await queue.aadd("n", timeout=5)
+        assert await patient.aresult(4) == "in time"
+        hasty = await queue.aadd("n")
+        await finished(queue, 2)
+    await hasty.arefresh()
+    assert "0.02 s" in str(hasty.failed_reason)
+
+
+async def test_a_thread_that_does_not_ask_goes_on_and_is_told_of(
+    queue: Queue, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with working(deaf):
+        job = await queue.aadd("n", timeout=0.05)
+        assert await job.aresult(4) == "done all the same"
+    assert any("in a thread, which can't be ended" in one.message for one in caplog.records)
+
+
+async def test_a_timed_out_try_is_followed_by_the_next(queue: Queue) -> None:
+    async def once(job: Job) -> str:
+        if job.attempts_made == 0:
+            await asyncio.Event().wait()
+        return "then"
+
+    async with working(once):
+        job = await queue.aadd("n", attempts=2, timeout=0.05)
+        assert await job.aresult(4) == "then"
+
+
+def test_a_timeout_is_registered_with_its_processor() -> None:
+    @processor("timed", name="a", timeout=1.5)
+    def one(job: Job) -> None:
+        raise JobCancelled
+
+    @processor("timed")
+    class Other(Processor):
+        def process(self, job: Job) -> None:
+            return None
+
+    try:
+        found = registry.queues["default", "timed"]
+        assert found.named["a"].timeout == 1.5
+        assert found.default is not None
+        assert found.default.timeout is None
+    finally:
+        del registry.queues["default", "timed"]
+    for wrong in (0, -1, "long"):
+        with pytest.raises(ConfigurationError, match="timeout"):
+            processor("timed", timeout=wrong)  # type: ignore[arg-type]
+
+
+def test_a_jobs_timeout_is_some_time() -> None:
+    for wrong in (0, -1, "long"):
+        with pytest.raises(InvalidOption, match="timeout"):
+            Queue("q").add("n", timeout=wrong)  # type: ignore[arg-type]
