@@ -42,6 +42,7 @@ class WorkerSettings:
     Durations are seconds or a timedelta; wrong values raise :class:`ConfigurationError`.
 
     ``concurrency``: jobs that one process runs at a time on one queue.
+    ``processes``: worker processes that ``runworker`` starts and watches; 1 is itself alone.
     ``lock_duration``: how long a job stays locked without a renewal.
     ``lock_renew_time``: how old a lock grows before it is renewed.
     ``skip_lock_renewal``: locks are never renewed, so that a job must end within one.
@@ -67,6 +68,7 @@ class WorkerSettings:
     """
 
     concurrency: int = 10
+    processes: int = 1
     lock_duration: float = 30.0
     lock_renew_time: float | None = None
     skip_lock_renewal: bool = False
@@ -124,6 +126,7 @@ class WorkerSettings:
 # The least that each number may be.
 _WHOLE = {
     "concurrency": 1,
+    "processes": 1,
     "max_stalled_count": 0,
     "metrics_max_data_points": 0,
     "max_started_attempts": 1,

@@ -68,6 +68,23 @@ class FleetWorker:
 
 
 @dataclass(frozen=True, slots=True)
+class FleetPlace:
+    """The place of a process among those of one supervisor.
+
+    ``fleet``: the id of all of them; ``pid``: the supervisor's; ``number``: 1 to ``size``.
+    ``restarts``, ``recycles``: how often the fleet had replaced a process that died, or one that
+    had worked enough, when this one was started.
+    """
+
+    fleet: str
+    pid: int
+    number: int
+    size: int
+    restarts: int
+    recycles: int
+
+
+@dataclass(frozen=True, slots=True)
 class FleetProcess:
     """One process that works queues of a connection, as it last described itself.
 
@@ -75,6 +92,7 @@ class FleetProcess:
     age at the time of reading. ``memory``: resident bytes. ``cpu``: cores in use lately. ``lag_ms``
     and ``worst_lag_ms``: how long its event loop made a call wait, the last time and the worst of
     a minute. ``answers``: orders that it has carried out, by id, and how each ended.
+    ``place``: among the processes of a supervisor, None without one.
     """
 
     id: str
@@ -94,6 +112,7 @@ class FleetProcess:
     django: str
     workers: tuple[FleetWorker, ...]
     answers: dict[str, str]
+    place: FleetPlace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +192,15 @@ def process(id: str, beat: int, now: int, record: bytes) -> FleetProcess | None:
         django=_text(value, "django", _VERSION),
         workers=tuple(one for one in workers if one is not None),
         answers=answers,
+        place=_place(value.get("place")),
     )
+
+
+def _place(value: Any) -> FleetPlace | None:
+    if not isinstance(value, dict) or not is_id(fleet := _text(value, "fleet", _ID)):
+        return None
+    figures = ("pid", "number", "size", "restarts", "recycles")
+    return FleetPlace(fleet, *(_count(value, one) for one in figures))
 
 
 def _worker(process: str, value: Any) -> FleetWorker | None:

@@ -17,7 +17,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -30,6 +30,7 @@ from ..wire.connections import Connection
 
 if TYPE_CHECKING:
     from .execute import Run
+    from .supervisor import Place
     from .worker import Worker
 
 logger = logging.getLogger("queuecore.worker")
@@ -192,6 +193,7 @@ class Presence(threading.Thread):
             "lag": round(lag * 1000),
             "worst_lag": round(max(one for _, one in self._worst) * 1000),
             **_versions(),
+            **({} if place is None else {"place": asdict(place)}),
             "workers": [_told(post, clock, now, share) for post in posts],
             "answers": dict(list(self._answers.items())[-MOST_ANSWERS:]),
         }
@@ -294,6 +296,8 @@ _WORDS = {
     "drain": "to drain and stop",
     "cancel": "to cancel a job",
 }
+#: The place of this process in a fleet with a supervisor.
+place: Place | None = None
 _tasks: set[asyncio.Task[None]] = set()
 _presences: dict[tuple[str, str, str], Presence] = {}
 _lock = threading.Lock()

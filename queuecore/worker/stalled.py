@@ -46,7 +46,7 @@ async def watch(
             away = True
             await asyncio.sleep(random.uniform(0.05, min(2.0, interval)))
             continue
-        _report(keys, recovered, failing)
+        report(keys, recovered, failing)
         for id in recovered:
             tell(id)
         await asyncio.sleep(_pause(interval))
@@ -74,7 +74,7 @@ class StalledChecks(threading.Thread):
                     self._connection.run(Command(("PING",)))
                     away, wait = False, RENEWALS_FIRST
                     continue
-                _report(
+                report(
                     self._keys,
                     *self._connection.run(_check(self._keys, self._interval, self._max_stalled)),
                 )
@@ -90,7 +90,8 @@ class StalledChecks(threading.Thread):
         self._stopping.set()
 
 
-def _report(keys: Keys, recovered: list[str], failing: list[str]) -> None:
+def report(keys: Keys, recovered: list[str], failing: list[str]) -> None:
+    """Log what became of jobs whose worker is dead."""
     for id in recovered:
         verdict = "fails now" if id in failing else "runs again"
         logger.warning("job %s of %s was left by its worker and %s", id, keys.name, verdict)

@@ -109,6 +109,15 @@ SAMPLES: list[tuple[Call[Any], dict[str, Any]]] = [
         {"worker": "w1", "receipts...": ["qc:bull:q:call:w1:1", "qc:bull:q:call:w1:2"]},
     ),
     (
+        working.recover_worker(K, "w1", 1, 2),
+        {
+            "worker": "w1",
+            "max_stalled": 2,
+            "max_unconfirmed": 5,
+            "receipts...": ["qc:bull:q:call:w1:1"],
+        },
+    ),
+    (
         working.move_stalled_jobs_to_wait(K, 1000, 500, 2),
         {"now": 1000, "interval": 500, "max_stalled": 2, "max_unconfirmed": 5},
     ),

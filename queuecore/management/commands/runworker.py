@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
+import sys
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils.autoreload import get_child_arguments
 
 from ... import __version__, conf, discovery, operations
 from ...errors import ConfigurationError, QueueCoreError, did_you_mean
 from ...history import Collector
 from ...processors import QueueProcessors
-from ...worker import Worker
+from ...worker import Worker, presence, wear
 from ...worker.process import run
+from ...worker.supervisor import Supervised, Supervisor
 
 logger = logging.getLogger("queuecore")
 
@@ -42,6 +45,27 @@ class Command(BaseCommand):
             "--burst", action="store_true", help="end once nothing is left to run now"
         )
         parser.add_argument(
+            "--processes",
+            type=int,
+            metavar="N",
+            help="worker processes, started, watched and replaced by this one, each with the "
+            "concurrency on its own (default: QUEUECORE['WORKER']['PROCESSES'], else 1, without a "
+            "supervisor)",
+        )
+        parser.add_argument(
+            "--max-jobs",
+            type=int,
+            metavar="N",
+            help="end a process after so many jobs, when those it runs are done; a supervisor "
+            "starts the next one meanwhile",
+        )
+        parser.add_argument(
+            "--max-memory",
+            type=int,
+            metavar="MB",
+            help="the same once a process takes so many MB of memory",
+        )
+        parser.add_argument(
             "--shutdown-timeout",
             type=float,
             metavar="S",
@@ -58,23 +82,41 @@ class Command(BaseCommand):
                 timeout = conf.get_settings().worker.shutdown_timeout
             elif not timeout >= 0:
                 raise ConfigurationError("--shutdown-timeout must be at least 0 seconds")
+            for name in ("processes", "max_jobs", "max_memory"):
+                if options[name] is not None and options[name] < 1:
+                    raise ConfigurationError(f"--{name.replace('_', '-')} must be at least 1")
         except QueueCoreError as error:
             raise CommandError(str(error)) from error
         _show_log()
+        supervised = Supervised.here()
+        processes = options["processes"] or conf.get_settings().worker.processes
+        if supervised is None and processes > 1:
+            logger.info("QueueCore %s starts %d processes", __version__, processes)
+            most = conf.get_settings().worker.max_stalled_count
+            sys.exit(Supervisor(get_child_arguments(), processes, max_stalled=most).run())
         logger.info(
             "QueueCore %s works %s (queue and jobs at a time)",
             __version__, ", ".join(f"{one.queue.name} {one.concurrency}" for one in workers),
         )  # fmt: skip
-        run(
-            workers,
-            shutdown_timeout=timeout,
-            beside=[
-                work
-                for alias in sorted({one.alias for one in chosen})
-                for work in (Collector(alias).run(), operations.beside(alias))
-            ],
-            leave=True,
-        )
+        beside = [
+            work
+            for alias in sorted({one.alias for one in chosen})
+            for work in (Collector(alias).run(), operations.beside(alias))
+        ]
+        if supervised is not None:
+            presence.place = supervised.place
+            supervised.begin([(one.queue.alias, one.queue.name, one.id) for one in workers])
+        if options["max_jobs"] or options["max_memory"]:
+            memory = options["max_memory"]
+            beside.append(
+                wear.watch(
+                    workers,
+                    most_jobs=options["max_jobs"],
+                    most_memory=memory and memory * 2**20,
+                    tell=supervised.worn if supervised is not None else lambda why: None,
+                )
+            )
+        run(workers, shutdown_timeout=timeout, beside=beside, leave=True)
 
 
 def _show_log() -> None:

@@ -187,6 +187,20 @@ def hand_back(keys: Keys, worker: str, lanes: int) -> Call[list[str]]:
     )
 
 
+def recover_worker(
+    keys: Keys, worker: str, lanes: int, max_stalled: int
+) -> Call[tuple[list[str], list[str]]]:
+    """Recover the jobs of a dead *worker* at once; the ids, and those among them that now fail."""
+    receipts = [keys.receipt("call", worker, lane) for lane in range(1, lanes + 1)]
+    return Call(
+        "recover_worker",
+        (keys.stalled, keys.active, keys.events, keys.meta, *receipts),
+        (keys.base, worker, max_stalled, max_stalled + UNCONFIRMED_MARGIN),
+        lambda answer: ([text(one) for one in answer[0]], [text(one) for one in answer[1]]),
+        repeatable=True,
+    )
+
+
 def wrong_types(keys: Keys) -> Operation[list[tuple[str, str, str]]]:
     """Find the queue's keys of a wrong type: each key, what it is, and what it should be."""
     expected = {

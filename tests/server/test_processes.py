@@ -1,0 +1,142 @@
+"""``runworker --processes``: started, watched, replaced, stopped, and their jobs."""
+
+import os
+import re
+import signal
+import time
+from typing import Any
+
+import redis
+
+from queuecore import JobSpec, Queue
+from queuecore.fleet import Fleet
+from tests import invariants
+from tests.server.processes import Start, Worker
+
+
+def children(worker: Worker) -> list[int]:
+    """The worker processes of a supervisor that have told of themselves."""
+    places = [one for one in Fleet().processes() if one.health == "ok"]
+    return sorted(one.pid for one in places if one.place and one.place.pid == worker.process.pid)
+
+
+def of(worker: Worker, count: int) -> list[int]:
+    found: list[int] = worker.until(lambda: len(children(worker)) == count and children(worker), 30)
+    return found
+
+
+def test_they_work_together_and_stop_together(start: Start, redis_client: redis.Redis) -> None:
+    Queue("quick").add_bulk([JobSpec("x") for _ in range(2)])
+    worker = start("quick", "--processes", "2", HEARTBEAT=0.1)
+    pids = of(worker, 2)
+    assert worker.process.pid not in pids
+    Queue("quick").add_bulk([JobSpec("x") for _ in range(400)])
+    worker.until(lambda: Queue("quick").get_completed_count() == 402)
+    worker.tell(signal.SIGTERM)
+    assert worker.ends() == 0
+    assert "SIGTERM: passed on to 2 processes" in worker.said
+    assert not any(_lives(pid) for pid in pids)
+    invariants.check(redis_client, "quick", idle=True)
+
+
+def test_the_jobs_of_one_that_is_killed_run_again_at_once(
+    start: Start, redis_client: redis.Redis
+) -> None:
+    """Their locks would hold for 30 s, and nobody would look for them before that."""
+    queue = Queue("slow")
+    worker = start("slow", "--processes", "2", HEARTBEAT=0.1)
+    pids = of(worker, 2)
+    jobs = queue.add_bulk([JobSpec("x", {"seconds": 3}) for _ in range(8)])
+    worker.until(lambda: queue.get_active_count() == 8)
+    victim = next(one for one in Fleet().processes() if one.pid == pids[0])
+    held = {job.id for job in victim.workers[0].jobs} if victim.workers else set()
+    os.kill(pids[0], signal.SIGKILL)
+    begun = time.monotonic()
+    worker.until(lambda: "runs again" in worker.said)
+    assert time.monotonic() - begun < 5
+    worker.until(lambda: queue.get_completed_count() == 8, 30)
+    assert re.search(rf"process \d of 2 \(pid {pids[0]}\) was killed by SIGKILL", worker.said)
+    again = {job.id for job in jobs if _started_twice(queue, job.id)}
+    assert again == held or held < again  # the record of what it held may be a beat old
+    (replaced,) = set(of(worker, 2)) - set(pids)
+    place = next(one.place for one in Fleet().processes() if one.pid == replaced)
+    assert place is not None
+    assert (place.size, place.restarts, place.recycles) == (2, 1, 0)
+    invariants.check(redis_client, "slow", idle=True)
+
+
+def test_one_that_has_worked_enough_is_replaced_without_a_stall(
+    start: Start, redis_client: redis.Redis
+) -> None:
+    queue = Queue("quick")
+    worker = start("quick", "--processes", "1", "--max-jobs", "5")
+    assert "process" not in worker.said
+    queue.add_bulk([JobSpec("x") for _ in range(5)])
+    assert worker.ends() == 0  # nobody is there who would start another
+
+    worker = start("quick", "--processes", "2", "--max-jobs", "20", HEARTBEAT=0.1)
+    first = of(worker, 2)
+    for _ in range(30):
+        queue.add_bulk([JobSpec("x") for _ in range(10)])
+        time.sleep(0.05)
+    worker.until(lambda: queue.get_completed_count() == 305)
+    worker.until(lambda: not set(first) & set(children(worker)), 30)
+    assert "is replaced" in worker.said
+    assert not any(job.stalled_counter for job in queue.get_jobs(["completed"]))
+    worker.tell(signal.SIGINT)
+    assert worker.ends() == 0
+    invariants.check(redis_client, "quick", idle=True)
+
+
+def test_they_end_when_their_supervisor_is_killed(start: Start) -> None:
+    worker = start("quick", "--processes", "2", HEARTBEAT=0.1)
+    pids = of(worker, 2)
+    worker.process.kill()
+    deadline = time.monotonic() + 15
+    while any(_lives(pid) for pid in pids):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_one_that_dies_again_and_again_is_started_ever_more_rarely(start: Start) -> None:
+    worker = start("quick", "--processes", "2", HEARTBEAT=0.1)
+    for times in range(1, 4):
+        pid = of(worker, 2)[-1] if times == 1 else _newest(worker)
+        os.kill(pid, signal.SIGKILL)
+        worker.until(lambda times=times: worker.said.count("another starts in") == times)
+    pauses = re.findall(r"another starts in ([\d.]+) s", worker.said)
+    assert pauses == ["0.5", "1", "2"]
+    worker.tell(signal.SIGTERM)
+    assert worker.ends() == 0
+
+
+def _newest(worker: Worker) -> int:
+    """The process that was started last, once it is there."""
+
+    def look() -> int | None:
+        restarts = worker.said.count("another starts in")
+        places = [one for one in Fleet().processes() if one.place and one.health == "ok"]
+        return next((one.pid for one in places if one.place.restarts == restarts), None)  # type: ignore[union-attr]
+
+    found: int = worker.until(look, 30)
+    return found
+
+
+def test_a_burst_ends_with_its_work(start: Start) -> None:
+    Queue("quick").add_bulk([JobSpec("x") for _ in range(100)])
+    worker = start("quick", "--processes", "2", "--burst")
+    assert worker.ends() == 0
+    assert Queue("quick").get_completed_count() == 100
+
+
+def _started_twice(queue: Queue, id: str) -> bool:
+    job: Any = queue.get_job(id)
+    return bool(job.attempts_started == 2)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
