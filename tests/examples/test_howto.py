@@ -27,6 +27,7 @@ PAGES = [
     "docs/howto/production.md",
     "docs/howto/schedulers.md",
     "docs/howto/with-node-bullmq.md",
+    "docs/howto/sandboxes.md",
     "docs/howto/worker-control.md",
     "docs/howto/workers.md",
     "docs/reference/settings.md",
@@ -50,6 +51,19 @@ def test_deduplication(shop: Site) -> None:
 @pytest.mark.parametrize("page", ["events", "worker-control", "metrics"])
 def test_events_and_one_worker(shop: Site, page: str) -> None:
     play(shop, f"docs/howto/{page}.md")
+
+
+def test_sandboxes(shop: Site) -> None:
+    play(shop, "docs/howto/sandboxes.md")
+    shop.append("shop/processors.py", "\nfrom .reports import report")
+    shop.shell("from queuecore import Queue\nQueue('reports').add('monthly')\n")
+    shop.manage("runworker", "--burst")
+    shop.shell(
+        "from queuecore import Queue\n"
+        "(job,) = Queue('reports').get_jobs(['completed'])\n"
+        "assert (job.returnvalue, job.progress) == ({'pages': 3}, 10)\n"
+        'assert job.get_logs()[0] == ["a line for the job\'s log"]\n'
+    )
 
 
 def test_limits(shop: Site) -> None:
