@@ -153,6 +153,10 @@ class UnrecoverableError(QueueCoreError):
     """Raise it in a processor to fail the job at once, whatever attempts are left."""
 
 
+class JobExpired(UnrecoverableError):
+    """The job was not started in time; see ``expires`` of the job options."""
+
+
 class DelayedError(QueueCoreError):
     """Raise it in a processor after moving its job to delayed: nothing more is to be done."""
 

@@ -196,7 +196,8 @@ class JobOptions(TypedDict, total=False):
     newest. ``keep_logs``: log rows kept. ``stack_trace_limit``: tracebacks kept.
     ``size_limit``: the most bytes the data may have as JSON. ``timestamp``: the time of creation.
     ``timeout``: how long a try may run, instead of what its processor says; Node's workers do not
-    know it. ``deduplication``: one job for many adds.
+    know it. ``expires``: after so long, counted from when it may run, it fails instead of being
+    started; what was started goes on. ``deduplication``: one job for many adds.
     ``parent``: the job that waits for this one, or its
     ``{"id": ..., "queue": "<prefix>:<queue>"}``. ``fail_parent_on_failure``,
     ``continue_parent_on_failure``, ``ignore_dependency_on_failure``,
@@ -217,6 +218,7 @@ class JobOptions(TypedDict, total=False):
     size_limit: int
     timestamp: datetime
     timeout: Seconds
+    expires: Seconds
     deduplication: Deduplication | None
     parent: ParentJob | Mapping[str, str] | None
     fail_parent_on_failure: bool
@@ -330,12 +332,12 @@ def wire_options(options: Mapping[str, Any], reserved: frozenset[str]) -> WireOp
             size_limit = json["sizeLimit"] = checked_whole(value, name)
         elif name == "timestamp":
             timestamp = json["timestamp"] = epoch_ms(value)
-        elif name == "timeout":
-            if not (timeout := milliseconds(value, name)):
+        elif name in ("timeout", "expires"):
+            if not (some := milliseconds(value, name)):
                 raise InvalidOption(
-                    "timeout must be at least a millisecond; leave it out to let the job run"
+                    f"{name} must be at least a millisecond; leave it out for a job without one"
                 )
-            json["timeout"] = timeout
+            json[name] = some
         elif name == "deduplication":
             if value is not None:
                 if not isinstance(value, Deduplication):

@@ -15,6 +15,7 @@ from ..backoff import Strategy
 from ..errors import (
     DelayedError,
     JobCancelled,
+    JobExpired,
     JobTimedOut,
     NotSerializable,
     PendingChildren,
@@ -182,7 +183,9 @@ class Runs:
             error = UnrecoverableError("job started more than allowable limit")
             self.ended(run, None, error)
             return
-        if run.entry is None:
+        if run.starts <= 1 and (late := _expired(job, self._queue.connection.clock.now_ms())):
+            self.ended(run, None, JobExpired(f"the job expired {late:g} s before it was started"))
+        elif run.entry is None:
             self._aside(self._unknown(run))
         elif self._demand.suspect not in (None, run):
             # Claimed by a call that was under way: it must not run beside the suspect.
@@ -206,10 +209,8 @@ class Runs:
             return None
         if b'"timeout"' not in run.job._fields.get(b"opts", b""):  # not decoded for nothing
             return run.entry.timeout
-        own = run.job.opts.get("timeout")
-        if isinstance(own, int | float) and not isinstance(own, bool) and own > 0:
-            return min(own / 1000, _LONGEST_TIMEOUT)
-        return run.entry.timeout
+        own = _ms(run.job, "timeout") / 1000
+        return min(own, _LONGEST_TIMEOUT) if own else run.entry.timeout
 
     def late(self, run: Run) -> None:
         """The time of a run is over: cancel what can be cancelled, tell what can only be told."""
@@ -424,6 +425,20 @@ class Runs:
             if left:
                 await asyncio.wait(left, timeout=_UNWIND)
         return len(held)
+
+
+def _expired(job: Job, now: int) -> float:
+    """For how many seconds its time to be started is over; 0 if it is not."""
+    if b'"expires"' not in job._fields.get(b"opts", b""):  # not decoded for nothing
+        return 0
+    life = _ms(job, "expires")
+    return max(now - job._int(b"timestamp") - _ms(job, "delay") - life, 0) / 1000 if life else 0
+
+
+def _ms(job: Job, name: str) -> float:
+    """An option that is a time, in ms; 0 where it is none."""
+    value = job.opts.get(name)
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else 0
 
 
 def _unconfirmed_stalls(job: Job) -> int:

@@ -182,3 +182,29 @@ def test_a_jobs_timeout_is_some_time() -> None:
     for wrong in (0, -1, "long"):
         with pytest.raises(InvalidOption, match="timeout"):
             Queue("q").add("n", timeout=wrong)  # type: ignore[arg-type]
+
+
+async def test_a_job_that_was_not_started_in_time_fails_without_running(
+    queue: Queue, redis_client: redis.Redis
+) -> None:
+    ran: list[str] = []
+
+    async def work(job: Job) -> None:
+        ran.append(job.name)
+        if job.name == "tried" and job.attempts_made == 0:
+            await asyncio.sleep(0.1)
+            raise ValueError
+
+    late = await queue.aadd("late", expires=0.05, attempts=3)
+    await queue.aadd("early", expires=60)
+    await queue.aadd("delayed", delay=0.3, expires=0.2)
+    await queue.aadd("tried", expires=0.2, attempts=2, lifo=True)
+    await asyncio.sleep(0.15)
+    async with working(work):
+        await finished(queue, 4)
+    assert sorted(ran) == ["delayed", "early", "tried", "tried"]
+    await late.arefresh()
+    assert str(late.failed_reason).startswith("the job expired 0.")
+    assert await late.aget_state() == "failed"
+    assert late.attempts_made == 1
+    invariants.check(redis_client, "q", idle=True)
