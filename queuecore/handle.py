@@ -42,13 +42,15 @@ class Handle:
 
     def _introduction(self) -> list[Call[Any] | Command[Any]]:
         """What is sent before the first job: that there is such a queue, and how it is set up."""
-        known: Command[Any] = Command(
-            ("SADD", connection_key(self.keys.prefix, "queues"), self.name)
-        )
+        known = self._known()
         most = conf.get_settings().max_events
         if most is None:
             return [known]
         return [known, set_max_events(self.keys, most, where_absent=True)]
+
+    def _known(self) -> Command[Any]:
+        """What tells that there is such a queue."""
+        return Command(("SADD", connection_key(self.keys.prefix, "queues"), self.name))
 
     def _run(self, operation: Operation[T] | Call[T] | Command[T]) -> T:
         return self.connection.run(operation)

@@ -89,6 +89,8 @@ class QueueProcessors:
     limiter_at: str = ""
     sandbox: bool | None = None
     sandbox_at: str = ""
+    dead_letter: str | None = None
+    dead_letter_at: str = ""
 
     def find(self, name: str) -> Entry | None:
         """The processor of jobs called *name*, or None if nobody takes them."""
@@ -114,12 +116,13 @@ class Registry:
         concurrency: int | None,
         limiter: RateLimit | None = None,
         sandbox: bool | None = None,
+        dead_letter: str | None = None,
     ) -> None:
         """Register *entry*.
 
         Raises:
             ConfigurationError: the queue (and name) has one already, or another concurrency,
-                limiter or sandbox.
+                limiter, sandbox or dead-letter queue.
         """
         key = (connection, checked_queue_name(queue))
         found = self.queues.setdefault(key, QueueProcessors(connection, queue))
@@ -152,6 +155,14 @@ class Registry:
                     f"sandbox={sandbox} at {entry.where}; it belongs to the queue: set it once"
                 )
             found.sandbox, found.sandbox_at = sandbox, entry.where
+        if dead_letter is not None:
+            if found.dead_letter not in (None, dead_letter):
+                raise ConfigurationError(
+                    f"queue {queue!r} has dead_letter={found.dead_letter!r} at "
+                    f"{found.dead_letter_at} and dead_letter={dead_letter!r} at {entry.where}; it "
+                    "belongs to the queue: set it once"
+                )
+            found.dead_letter, found.dead_letter_at = dead_letter, entry.where
         if name is None:
             found.default = entry
         else:
@@ -170,6 +181,7 @@ def processor(
     limiter: RateLimit | None = None,
     timeout: Seconds | None = None,
     sandbox: bool | None = None,
+    dead_letter: str | None = None,
 ) -> Callable[[F], F]:
     """Register a function, coroutine function or :class:`Processor` class for a queue's jobs.
 
@@ -183,6 +195,8 @@ def processor(
         timeout: seconds (or a timedelta) that a job may run. A coroutine is cancelled then, a
             sandbox killed; a function in a thread can only be told: ``job.raise_if_cancelled()``.
         sandbox: run the jobs in child processes, which can be killed; belongs to the queue.
+        dead_letter: the queue that gets a letter of each job that fails for good, see
+            :mod:`queuecore.dead_letter`; belongs to the queue.
 
     Raises:
         ConfigurationError: the place is taken (both files are named), or the object is no
@@ -201,11 +215,12 @@ def processor(
     if name is not None:
         checked_job_name(name)
     seconds = checked_timeout(timeout)
+    checked_dead_letter(dead_letter, queue)
 
     def register(target: F) -> F:
         entry = entry_for(target)
         entry.timeout = seconds
-        registry.add(entry, queue, name, connection, concurrency, limiter, sandbox)
+        registry.add(entry, queue, name, connection, concurrency, limiter, sandbox, dead_letter)
         return target
 
     return register
@@ -226,6 +241,22 @@ def checked_timeout(timeout: Seconds | None) -> float | None:
     if not seconds:
         raise ConfigurationError("timeout must be at least a millisecond; leave it out for none")
     return seconds
+
+
+def checked_dead_letter(dead_letter: str | None, queue: str) -> str | None:
+    """The name of the queue for letters of the jobs of *queue* that fail.
+
+    Raises:
+        ConfigurationError: it is *queue* itself.
+        InvalidOption: it is no name of a queue.
+    """
+    if dead_letter is None:
+        return None
+    if checked_queue_name(dead_letter) == queue:
+        raise ConfigurationError(
+            f"dead_letter must be another queue than {queue!r}: its letters would go round"
+        )
+    return dead_letter
 
 
 def entry_for(target: Any) -> Entry:

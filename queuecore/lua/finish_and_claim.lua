@@ -3,7 +3,7 @@
 -- KEYS: wait, paused, active, prioritized, delayed, completed, failed, stalled, events, meta,
 --   marker, pc, limiter, receipt
 -- ARGV: base, number, worker, now, lock_duration, claim, name, limiter_max, limiter_duration,
---   metrics, count, finishes... (7 each: id, claim number, kind, value, stacktrace, rule, attempts)
+--   metrics, dead_letter, count, finishes... (7 each: id, claim number, kind, value, stacktrace, rule, attempts)
 -- Returns: {"ok" or "again", codes {index, code, ...}, jobs {id, {field, value, ...}, ...},
 --   limit_ttl, next_due, more}, or {"late"}
 -- Errors: none
@@ -16,6 +16,7 @@
 -- attempts: attempts made after this one; with a "!" behind it where they are exhausted.
 -- codes: -1 no such job, -2 no lock, -3 not active, -4 unfinished children, -6 another's lock,
 --   -9 failed children; index counts from 1.
+-- dead_letter: the base of the queue that gets a letter of each job that fails, or "".
 -- more: 1 if jobs are left that a fair share, a limit or a suspect kept from this claim, 2 if others
 --   use up the global concurrency.
 --
@@ -42,9 +43,10 @@
 --- @include "includes/finish_parent"
 --- @include "includes/finish_deduplication"
 --- @include "includes/unlink_child"
+--- @include "includes/add_dead_letter"
 local rcall = redis.call
 local base, number, worker, now = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local want, count = tonumber(ARGV[6]), tonumber(ARGV[11])
+local want, count = tonumber(ARGV[6]), tonumber(ARGV[12])
 local wait, active, prioritized, delayed = KEYS[1], KEYS[3], KEYS[4], KEYS[5]
 local events, marker, receipt = KEYS[9], KEYS[11], KEYS[14]
 local token = worker .. ':' .. number
@@ -63,7 +65,7 @@ end
 
 local keys = { receipt }
 for i = 1, count do
-  keys[i + 1] = base .. ARGV[5 + i * 7] .. ':lock'
+  keys[i + 1] = base .. ARGV[6 + i * 7] .. ':lock'
 end
 local held = rcall('MGET', unpack(keys))
 local last = held[1]
@@ -89,8 +91,8 @@ local codes, sound, leaving, left = {}, {}, {}, {}
 if count > 0 then
   local children = {}
   for i = 1, count do
-    if ARGV[7 + i * 7] == 'c' then
-      local job = base .. ARGV[5 + i * 7]
+    if ARGV[8 + i * 7] == 'c' then
+      local job = base .. ARGV[6 + i * 7]
       children[#children + 1] = job .. ':dependencies'
       children[#children + 1] = job .. ':unsuccessful'
     end
@@ -98,7 +100,7 @@ if count > 0 then
   local parents = #children > 0 and rcall('EXISTS', unpack(children)) > 0
   local mine, looked = {}, {}
   for i = 1, count do
-    local at = 5 + i * 7
+    local at = 6 + i * 7
     local id = ARGV[at]
     local job = base .. id
     local row = redis.pcall('HMGET', job, 'timestamp', 'parentKey', 'parent', 'deid', 'sa')
@@ -135,6 +137,10 @@ if count > 0 then
   end
   if looked.f then
     rcall('ZCARD', KEYS[7])
+    if ARGV[11] ~= '' then
+      rcall('LLEN', (get_target(ARGV[11])))
+      rcall('XLEN', ARGV[11] .. 'events')
+    end
   end
   if looked.d or looked.p then
     rcall('ZCARD', delayed)
@@ -185,7 +191,7 @@ end
 for i = 1, count do
   local row = sound[i]
   if row then
-    local at = 5 + i * 7
+    local at = 6 + i * 7
     local id, kind, value, stack, rule = ARGV[at], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5]
     local attempts = ARGV[at + 6]
     local job = base .. id
@@ -197,6 +203,9 @@ for i = 1, count do
       local exhausted = string.sub(attempts, -1) == '!'
       if exhausted then
         attempts = string.sub(attempts, 1, -2)
+      end
+      if kind == 'f' and ARGV[11] ~= '' then
+        add_dead_letter(ARGV[11], base, id, value, attempts, now)
       end
       if row[4] then
         finish_deduplication(base, id, row[4], now, target, blocked, max_events)

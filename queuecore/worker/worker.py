@@ -17,9 +17,15 @@ from uuid import uuid4
 
 from .. import conf
 from ..backoff import load_strategy
-from ..errors import ConfigurationError, did_you_mean
+from ..errors import ConfigurationError, QueueCoreError, did_you_mean
 from ..options import RateLimit, Seconds, milliseconds
-from ..processors import QueueProcessors, checked_timeout, entry_for, importable
+from ..processors import (
+    QueueProcessors,
+    checked_dead_letter,
+    checked_timeout,
+    entry_for,
+    importable,
+)
 from ..queue import Queue
 from ..wire.calls.working import ClaimOptions
 from . import finish, presence, stalled
@@ -48,7 +54,7 @@ class Worker(Control):
         connection: the connection alias.
         concurrency: jobs run at a time, 10 unless set.
         limiter: at most so many starts in a time, over all workers of the queue.
-        timeout, sandbox: as of :func:`queuecore.processor`.
+        timeout, sandbox, dead_letter: as of :func:`queuecore.processor`.
         burst: end once nothing is left to run, instead of waiting for more.
         settings: any key of :class:`queuecore.conf.WorkerSettings`, over those of the project.
 
@@ -65,6 +71,7 @@ class Worker(Control):
         limiter: RateLimit | None = None,
         timeout: Seconds | None = None,
         sandbox: bool | None = None,
+        dead_letter: str | None = None,
         burst: bool = False,
         **settings: Any,
     ) -> None:
@@ -76,6 +83,7 @@ class Worker(Control):
             if entry is not None:
                 entry.timeout = checked_timeout(timeout)
             self.processors = QueueProcessors(connection, queue, default=entry, sandbox=sandbox)
+            self.processors.dead_letter = checked_dead_letter(dead_letter, queue)
         self._target = None
         if sandbox and not isinstance(processor, QueueProcessors):
             self._target = importable(processor)
@@ -100,6 +108,8 @@ class Worker(Control):
             concurrency = self.processors.concurrency or base.concurrency
         self.burst = burst
         self.id = uuid4().hex
+        letters = self.processors.dead_letter
+        self._letters = Queue(letters, connection) if letters is not None else None
         self._options = ClaimOptions(
             worker=self.id,
             name=self.settings.name,
@@ -107,6 +117,7 @@ class Worker(Control):
             metrics=self.settings.metrics_max_data_points,
             limiter_max=limiter.max if limiter else None,
             limiter_duration=milliseconds(limiter.duration, "limiter") if limiter else None,
+            dead_letter=self._letters.keys if self._letters is not None else None,
         )
         retention = finish.Retention.of(
             self.settings.remove_on_complete, self.settings.remove_on_fail
@@ -238,6 +249,8 @@ class Worker(Control):
                 lambda id: self._emit("stalled", id),
             )
             helpers.append(asyncio.create_task(checks))
+        if self._letters is not None:
+            helpers.append(asyncio.create_task(self._introduce(self._letters)))
         self._emit("ready")
         finished: asyncio.Task[Any] = asyncio.create_task(self._done.wait())
         everything = [*calling, *helpers, finished]
@@ -262,6 +275,11 @@ class Worker(Control):
                 await renewer.close()
                 await self._executor.close()
                 await leave()
+
+    async def _introduce(self, queue: Queue) -> None:
+        """Let dashboards know of a queue before it has its first job."""
+        with contextlib.suppress(QueueCoreError):
+            await queue._arun(queue._known())
 
     def _sandboxes(self, size: Callable[[], int]) -> Pool:
         settings = self.settings

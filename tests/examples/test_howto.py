@@ -27,6 +27,7 @@ PAGES = [
     "docs/howto/production.md",
     "docs/howto/schedulers.md",
     "docs/howto/with-node-bullmq.md",
+    "docs/howto/dead-letters.md",
     "docs/howto/sandboxes.md",
     "docs/howto/worker-control.md",
     "docs/howto/workers.md",
@@ -51,6 +52,18 @@ def test_deduplication(shop: Site) -> None:
 @pytest.mark.parametrize("page", ["events", "worker-control", "metrics"])
 def test_events_and_one_worker(shop: Site, page: str) -> None:
     play(shop, f"docs/howto/{page}.md")
+
+
+def test_dead_letters(shop: Site) -> None:
+    play(shop, "docs/howto/dead-letters.md")
+    shop.shell("from queuecore import Queue\nQueue('payments').add('card', {'sum': 7})\n")
+    shop.manage("runworker", "payments", "--burst")
+    shop.manage("runworker", "payments-dead", "--burst")
+    shop.shell(
+        "from queuecore import Queue\n"
+        "(letter,) = Queue('payments-dead').get_jobs(['completed'])\n"
+        "assert (letter.name, letter.returnvalue) == ('card', '1')\n"
+    )
 
 
 def test_sandboxes(shop: Site) -> None:

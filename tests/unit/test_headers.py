@@ -31,7 +31,9 @@ K = Keys("bull", "q")
 JOB = adding.NewJob("own", "welcome", b"{}", b'{"attempts":1}', 1000, 60, 2, True)
 RICHER = adding.NewJob("", "bye", b"[]", b"{}", 1000, 0, 0, True, {"id": "ü", "ttl": 5})
 CHILD = adding.NewJob("own", "welcome", b"{}", b"{}", 1000, 60, 2, True, None, ("bull:p:1", "{}"))
-CLAIM = working.ClaimOptions("w1", "name", 30000, 99, limiter_max=5, limiter_duration=700)
+CLAIM = working.ClaimOptions(
+    "w1", "name", 30000, 99, limiter_max=5, limiter_duration=700, dead_letter=Keys("bull", "dead")
+)
 OUTCOME = working.Outcome("7", 3, "c", b"1", b"[]", "5,,", "2")
 
 
@@ -96,6 +98,7 @@ SAMPLES: list[tuple[Call[Any], dict[str, Any]]] = [
             "limiter_max": 5,
             "limiter_duration": 700,
             "metrics": 99,
+            "dead_letter": "bull:dead:",
             "count": 1,
             "finishes...": ["7", 3, "c", b"1", b"[]", "5,,", "2"],
         },

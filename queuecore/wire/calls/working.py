@@ -67,7 +67,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class ClaimOptions:
-    """What stays the same from claim to claim of one worker; durations in ms."""
+    """What stays the same from claim to claim of one worker; durations in ms.
+
+    ``dead_letter``: the queue that gets a letter of each job that fails for good.
+    """
 
     worker: str
     name: str
@@ -75,6 +78,7 @@ class ClaimOptions:
     metrics: int
     limiter_max: int | None = None
     limiter_duration: int | None = None
+    dead_letter: Keys | None = None
 
 
 def finish_and_claim(
@@ -102,6 +106,7 @@ def finish_and_claim(
         "" if options.limiter_max is None else options.limiter_max,
         "" if options.limiter_duration is None else options.limiter_duration,
         options.metrics,
+        "" if options.dead_letter is None else options.dead_letter.base,
         len(outcomes),
     ]
     for one in outcomes:
