@@ -16,7 +16,7 @@ from .errors import (
 from .events import Event, QueueEvents, QueueEventsProducer
 from .flow import FlowJob, FlowProducer
 from .job import Job
-from .options import Backoff, Deduplication, JobSpec, Keep, RateLimit
+from .options import Backoff, Batch, Deduplication, JobSpec, Keep, RateLimit
 from .processors import Processor, processor
 from .queue import Queue
 from .worker import Worker
@@ -25,6 +25,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Backoff",
+    "Batch",
     "Deduplication",
     "DelayedError",
     "Event",

@@ -186,6 +186,43 @@ class Deduplication:
         return out
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Several jobs for one call of a processor, which gets a list of them.
+
+    Args:
+        size: the most jobs of a batch.
+        min_size: wait for at least so many, but no longer than *timeout*.
+        timeout: seconds (or a timedelta) from the first job on; needed with *min_size*.
+
+    Raises:
+        InvalidOption: a number is out of its range, or *min_size* has no *timeout*.
+    """
+
+    size: int
+    min_size: int = 1
+    timeout: Seconds | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("size", "min_size"):
+            if checked_whole(getattr(self, name), f"Batch({name}=...)") < 1:
+                raise InvalidOption(f"Batch({name}=...) must be at least 1")
+        if self.min_size > self.size:
+            raise InvalidOption("Batch(min_size=...) must be at most its size")
+        if self.timeout is not None and not milliseconds(self.timeout, "Batch(timeout=...)"):
+            raise InvalidOption("Batch(timeout=...) must be at least a millisecond")
+        if self.min_size > 1 and self.timeout is None:
+            raise InvalidOption(
+                f"Batch(min_size={self.min_size}) needs a timeout: jobs would wait for others that "
+                "may never come"
+            )
+
+    @property
+    def seconds(self) -> float:
+        """The longest that a job waits for others."""
+        return 0 if self.timeout is None else milliseconds(self.timeout, "timeout") / 1000
+
+
 class JobOptions(TypedDict, total=False):
     """The keyword arguments of ``Queue.add`` and :class:`JobSpec`.
 

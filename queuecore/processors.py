@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from .errors import ConfigurationError, InvalidOption
 from .job import Job
-from .options import RateLimit, Seconds, checked_job_name, checked_queue_name, milliseconds
+from .options import Batch, RateLimit, Seconds, checked_job_name, checked_queue_name, milliseconds
 
 F = TypeVar("F", bound=Callable[..., Any] | type["Processor"])
 
@@ -65,14 +65,15 @@ class Processor:
 
 @dataclass(slots=True)
 class Entry:
-    """One registered processor: its function, where it stands (``file:line``), and how many
-    seconds a job may run."""
+    """One registered processor: its function, where it stands (``file:line``), how many
+    seconds a job may run, and how many jobs it takes at a time."""
 
     function: Callable[[Job], Any]
     is_async: bool
     where: str
     instance: Processor | None = None
     timeout: float | None = None
+    batch: Batch | None = None
 
 
 @dataclass(slots=True)
@@ -182,6 +183,7 @@ def processor(
     timeout: Seconds | None = None,
     sandbox: bool | None = None,
     dead_letter: str | None = None,
+    batch: Batch | None = None,
 ) -> Callable[[F], F]:
     """Register a function, coroutine function or :class:`Processor` class for a queue's jobs.
 
@@ -197,6 +199,8 @@ def processor(
         sandbox: run the jobs in child processes, which can be killed; belongs to the queue.
         dead_letter: the queue that gets a letter of each job that fails for good, see
             :mod:`queuecore.dead_letter`; belongs to the queue.
+        batch: call it with a list of jobs; it returns None, or a list with the result of each,
+            where an exception fails that job alone. What it raises fails all of them.
 
     Raises:
         ConfigurationError: the place is taken (both files are named), or the object is no
@@ -216,10 +220,11 @@ def processor(
         checked_job_name(name)
     seconds = checked_timeout(timeout)
     checked_dead_letter(dead_letter, queue)
+    checked_batch(batch, sandbox)
 
     def register(target: F) -> F:
         entry = entry_for(target)
-        entry.timeout = seconds
+        entry.timeout, entry.batch = seconds, batch
         registry.add(entry, queue, name, connection, concurrency, limiter, sandbox, dead_letter)
         return target
 
@@ -241,6 +246,19 @@ def checked_timeout(timeout: Seconds | None) -> float | None:
     if not seconds:
         raise ConfigurationError("timeout must be at least a millisecond; leave it out for none")
     return seconds
+
+
+def checked_batch(batch: Batch | None, sandbox: bool | None) -> Batch | None:
+    """The batch of a processor.
+
+    Raises:
+        ConfigurationError: it is none, or its processor has a sandbox.
+    """
+    if batch is not None and not isinstance(batch, Batch):
+        raise ConfigurationError(f"batch must be a Batch(size, ...), not {batch!r}")
+    if batch is not None and sandbox:
+        raise ConfigurationError("a sandbox runs one job at a time: leave out batch= or sandbox=")
+    return batch
 
 
 def checked_dead_letter(dead_letter: str | None, queue: str) -> str | None:

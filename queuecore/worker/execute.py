@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, Protocol
 
+from ..errors import UnrecoverableError
 from ..job import Job
 from ..processors import Entry
 from . import database
@@ -32,7 +33,7 @@ class Run:
     ``number``: the claim's, which makes the lock's token. ``starts``: the job's ``ats`` in this
     run. ``claimed``: monotonic seconds. ``ended``: its outcome is known. ``lost``: another worker
     has the job; its outcome is void. ``timeout``: the seconds its processor may take; ``late``: it
-    took longer.
+    took longer. ``batch``: the runs that are worked with it by one call, itself among them.
     """
 
     job: Job
@@ -48,6 +49,7 @@ class Run:
     timeout: float | None = None
     timer: asyncio.TimerHandle | None = None
     late: bool = False
+    batch: list[Run] | None = None
 
 
 Ended = Callable[[Run, Any, BaseException | None], None]
@@ -79,7 +81,7 @@ class Executor:
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._concurrency = concurrency
-        self._ended = ended
+        self._tell = ended
         self._late = late
         self._name = name
         self._contexts = database.Contexts()
@@ -102,11 +104,21 @@ class Executor:
         if entry.is_async:
             # Not by the loop's factory: this coroutine lets no exit through.
             run.task = asyncio.Task(self._coroutine(run, entry), loop=self._loop)
+            for one in run.batch or ():
+                one.task = run.task
         else:
             self._given += 1
             if len(self._threads) < min(self._given, self._concurrency):
                 self._grow()
             self._inbox.put(run)
+
+    def _ended(self, run: Run, value: Any, error: BaseException | None) -> None:
+        if run.batch is None:
+            self._tell(run, value, error)
+            return
+        for one, result in zip(run.batch, _results(run.batch, value, error), strict=True):
+            failed = isinstance(result, BaseException)
+            self._tell(one, None if failed else result, result if failed else None)
 
     def _time(self, run: Run) -> None:
         if run.timeout is not None:
@@ -143,7 +155,7 @@ class Executor:
         context = contexts.enter()
         value, error = None, None
         try:
-            value = await entry.function(run.job)
+            value = await entry.function(_given(run))
         except BaseException as raised:
             error = raised
         if contexts.used(context):
@@ -181,7 +193,7 @@ class Executor:
             assert entry is not None
             try:
                 # A context of its own, so that one job's variables do not leak into the next.
-                value = contextvars.Context().run(database.run_clean, entry.function, run.job)
+                value = contextvars.Context().run(database.run_clean, entry.function, _given(run))
             except BaseException as raised:
                 error = raised
             self._results.append((run, value, error))
@@ -202,3 +214,21 @@ class Executor:
         while self._results:
             self._given -= 1
             self._ended(*self._results.popleft())
+
+
+def _given(run: Run) -> Any:
+    """What the processor is called with."""
+    return run.job if run.batch is None else [one.job for one in run.batch]
+
+
+def _results(runs: list[Run], value: Any, error: BaseException | None) -> list[Any]:
+    """The result of each run of a batch, or the exception that it failed with."""
+    if error is not None:
+        return [error] * len(runs)
+    if value is None:
+        return [None] * len(runs)
+    if isinstance(value, list | tuple) and len(value) == len(runs):
+        return list(value)
+    wrong = f"{len(value)} results" if isinstance(value, list | tuple) else type(value).__name__
+    text = f"the processor of a batch of {len(runs)} jobs returned {wrong}, not None or a list"
+    return [UnrecoverableError(f"{text} with the result of each job")] * len(runs)

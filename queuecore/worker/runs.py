@@ -32,6 +32,7 @@ from ..queue import Queue
 from ..wire.calls.working import Claim, Claimed, Outcome, count_unknown
 from . import finish
 from .advance import advance
+from .batches import Batches
 from .complaints import Complaints
 from .demand import BATCH, Demand
 from .execute import Executor, Run
@@ -102,6 +103,7 @@ class Runs:
         self._held: dict[str, Run] = {}
         self._outcomes: deque[Report] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._batches: dict[str, Batches] = {}
         self.completed = self.failed = 0
 
     def begin(self, hooks: Hooks, executor: Executor) -> None:
@@ -198,10 +200,28 @@ class Runs:
 
     def _launch(self, run: Run) -> None:
         assert self._executor is not None
+        run.timeout = self._timeout(run)
+        entry = run.entry
+        if entry is None or entry.batch is None:
+            self._tell_started(run)
+            self._executor.start(run)
+        elif self._demand.suspect is run:
+            self._launch_batch([run])
+        else:
+            if (batches := self._batches.get(entry.where)) is None:
+                batches = self._batches[entry.where] = Batches(entry.batch, self._launch_batch)
+            batches.add(run)
+
+    def _launch_batch(self, runs: list[Run]) -> None:
+        assert self._executor is not None
+        for run in runs:
+            run.batch = runs
+            self._tell_started(run)
+        self._executor.start(runs[0])
+
+    def _tell_started(self, run: Run) -> None:
         if self._hooks.listeners or (run.entry is not None and run.entry.instance is not None):
             self._hooks.started(run)
-        run.timeout = self._timeout(run)
-        self._executor.start(run)
 
     def _timeout(self, run: Run) -> float | None:
         """The seconds that a job may run: its own option, or else its processor's."""
@@ -216,9 +236,10 @@ class Runs:
         """The time of a run is over: cancel what can be cancelled, tell what can only be told."""
         if run.ended or run.lost or run.abandoned:
             return
-        run.late = True
         reason = f"the job ran longer than its timeout of {run.timeout:g} s"
-        self._queue._cancelled[run.job.token, run.job.id] = reason
+        for one in run.batch or (run,):
+            one.late = True
+            self._queue._cancelled[one.job.token, one.job.id] = reason
         if run.task is not None:
             run.task.cancel()
         else:
@@ -407,17 +428,21 @@ class Runs:
         self._demand.touch()
 
     def cancel(self, run: Run) -> None:
-        """Cancel the run's task, after its first step: a task that never began tells nobody."""
-        if run.task is not None:
+        """Cancel the run's task, after its first step: a task that never began tells nobody.
+
+        One job of a batch is only told: the others go on.
+        """
+        if run.task is not None and (run.batch is None or len(run.batch) == 1):
             self._loop.call_soon(run.task.cancel)
 
     async def abandon(self) -> int:
         """Cancel what still runs, for good; how many jobs are held. Ends within seconds."""
         held = [run for run in self._held.values() if not run.lost]
-        tasks = [run.task for run in held if run.task is not None and not run.task.done()]
+        tasks = {run.task for run in held if run.task is not None and not run.task.done()}
         for run in held:
             run.abandoned = True
-            self.cancel(run)
+        for task in tasks:
+            self._loop.call_soon(task.cancel)  # after its first step
         if tasks:
             _, left = await asyncio.wait(tasks, timeout=_UNWIND)
             for task in left:

@@ -18,9 +18,10 @@ from uuid import uuid4
 from .. import conf
 from ..backoff import load_strategy
 from ..errors import ConfigurationError, QueueCoreError, did_you_mean
-from ..options import RateLimit, Seconds, milliseconds
+from ..options import Batch, RateLimit, Seconds, milliseconds
 from ..processors import (
     QueueProcessors,
+    checked_batch,
     checked_dead_letter,
     checked_timeout,
     entry_for,
@@ -54,7 +55,7 @@ class Worker(Control):
         connection: the connection alias.
         concurrency: jobs run at a time, 10 unless set.
         limiter: at most so many starts in a time, over all workers of the queue.
-        timeout, sandbox, dead_letter: as of :func:`queuecore.processor`.
+        timeout, sandbox, dead_letter, batch: as of :func:`queuecore.processor`.
         burst: end once nothing is left to run, instead of waiting for more.
         settings: any key of :class:`queuecore.conf.WorkerSettings`, over those of the project.
 
@@ -72,6 +73,7 @@ class Worker(Control):
         timeout: Seconds | None = None,
         sandbox: bool | None = None,
         dead_letter: str | None = None,
+        batch: Batch | None = None,
         burst: bool = False,
         **settings: Any,
     ) -> None:
@@ -82,6 +84,7 @@ class Worker(Control):
             entry = None if processor is None else entry_for(processor)
             if entry is not None:
                 entry.timeout = checked_timeout(timeout)
+                entry.batch = checked_batch(batch, sandbox)
             self.processors = QueueProcessors(connection, queue, default=entry, sandbox=sandbox)
             self.processors.dead_letter = checked_dead_letter(dead_letter, queue)
         self._target = None

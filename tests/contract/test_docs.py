@@ -39,6 +39,7 @@ HOW_TO = {
     "Keep": "[retention](../howto/producers.md#retention)",
     "Deduplication": "[deduplication](../howto/deduplication.md)",
     "Backoff": "[retries](../howto/workers.md#retries)",
+    "Batch": "[several jobs at a time](../howto/workers.md#several-jobs-at-a-time)",
     "RateLimit": "[limits](../howto/limits.md)",
     "QueueEvents": "[events](../howto/events.md)",
     "QueueEventsProducer": "[events of your own](../howto/events.md#events-of-your-own)",
