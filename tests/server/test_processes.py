@@ -6,6 +6,7 @@ import signal
 import time
 from typing import Any
 
+import pytest
 import redis
 
 from queuecore import JobSpec, Queue
@@ -25,6 +26,7 @@ def of(worker: Worker, count: int) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 def test_they_work_together_and_stop_together(start: Start, redis_client: redis.Redis) -> None:
     Queue("quick").add_bulk([JobSpec("x") for _ in range(2)])
     worker = start("quick", "--processes", "2", HEARTBEAT=0.1)
@@ -65,6 +67,7 @@ def test_the_jobs_of_one_that_is_killed_run_again_at_once(
     invariants.check(redis_client, "slow", idle=True)
 
 
+@pytest.mark.slow
 def test_one_that_has_worked_enough_is_replaced_without_a_stall(
     start: Start, redis_client: redis.Redis
 ) -> None:
@@ -98,6 +101,7 @@ def test_they_end_when_their_supervisor_is_killed(start: Start) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_one_that_dies_again_and_again_is_started_ever_more_rarely(start: Start) -> None:
     worker = start("quick", "--processes", "2", HEARTBEAT=0.1)
     for times in range(1, 4):

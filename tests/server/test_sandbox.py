@@ -113,7 +113,10 @@ async def test_a_sandbox_may_take_so_much_memory(queue: Queue) -> None:
     assert job.failed_reason == "MemoryError"
 
 
-@pytest.mark.parametrize("name", ["endless", "deaf", "asleep"])
+@pytest.mark.parametrize(
+    "name",
+    ["deaf", "asleep", pytest.param("endless", marks=pytest.mark.slow)],
+)
 async def test_a_sandbox_is_killed_when_its_jobs_time_is_over(queue: Queue, name: str) -> None:
     work = boxed.awork if name == "asleep" else boxed.work
     async with working(work, sandbox=True, sandbox_grace=0.4):
@@ -137,6 +140,7 @@ async def test_a_sandbox_that_ends_in_time_when_told_keeps_its_outcome(queue: Qu
     assert obedient.failed_reason == "enough"
 
 
+@pytest.mark.slow
 async def test_what_a_sandbox_prints_is_kept_only_in_part(queue: Queue) -> None:
     async with sandboxed():
         job = await queue.aadd("shout", {"megabytes": 100})
@@ -147,6 +151,7 @@ async def test_what_a_sandbox_prints_is_kept_only_in_part(queue: Queue) -> None:
     assert "more lines, which were dropped" in rows[-1]
 
 
+@pytest.mark.slow
 async def test_what_a_sandbox_has_started_dies_with_it(queue: Queue) -> None:
     async with sandboxed():
         job = await queue.aadd("parent")
@@ -155,6 +160,7 @@ async def test_what_a_sandbox_has_started_dies_with_it(queue: Queue) -> None:
     await until(lambda: not _lives(job.progress))
 
 
+@pytest.mark.slow
 async def test_large_data_and_results_cross(queue: Queue) -> None:
     text = "ü\x00\ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16") * 2_000_000
     async with sandboxed():
@@ -162,6 +168,7 @@ async def test_large_data_and_results_cross(queue: Queue) -> None:
         assert await job.aresult(START) == text
 
 
+@pytest.mark.slow
 async def test_a_sandbox_is_replaced_after_so_many_jobs(queue: Queue) -> None:
     async with sandboxed(concurrency=1, sandbox_max_jobs=2):
         pids = [await (await queue.aadd("pid")).aresult(START) for _ in range(5)]
@@ -186,6 +193,7 @@ async def test_a_closing_worker_leaves_no_sandbox_behind(
     invariants.check(redis_client, "q")
 
 
+@pytest.mark.slow
 async def test_a_processor_that_cannot_be_imported_fails_its_jobs_and_starts_no_storm(
     queue: Queue, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
