@@ -1,7 +1,7 @@
 """Sandboxes: child processes that run processors, so that a job can be killed, or kill itself.
 
 ``pool``: the sandboxes of one worker. ``child``: one of them, as its worker sees it. ``output``:
-what it prints. ``__main__``: what runs in it. ``frames``: how the two speak.
+what it prints. ``frames``: how the two speak. What runs in it is :mod:`queuecore.sandbox`.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ class Child:
         try:
             # Not in another thread: the system ends it with the thread that started it.
             self._process = subprocess.Popen(  # noqa: ASYNC220 (vfork: some milliseconds)
-                [sys.executable, *_flags(), "-m", __package__, str(theirs.fileno())],
+                [sys.executable, *_flags(), "-m", "queuecore.sandbox", str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=prints,
                 stderr=prints,

@@ -14,11 +14,11 @@ from importlib import import_module
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from . import frames
+from .worker.sandbox import frames
 
 if TYPE_CHECKING:
-    from ...processors import QueueProcessors
-    from ...queue import Queue
+    from .processors import QueueProcessors
+    from .queue import Queue
 
 _PR_SET_PDEATHSIG = 1
 
@@ -86,8 +86,8 @@ class Sandbox:
                 loop.call_soon_threadsafe(task.cancel)
 
     def _work(self, order: dict[str, Any]) -> None:
-        from ...job import Job
-        from .. import finish
+        from .job import Job
+        from .worker import finish
 
         flat = [one.encode("latin-1") for one in order["fields"]]
         job = Job.from_flat(self._queue, order["id"], flat, order["token"])
@@ -106,7 +106,7 @@ class Sandbox:
             self._sock.sendall(frame)
 
     def _call(self, job: Any) -> Any:
-        from .. import database
+        from .worker import database
 
         entry = self._processors.find(job.name)
         if entry is None:
@@ -136,8 +136,8 @@ def _found(alias: str, queue: str, target: str | None) -> QueueProcessors:
     import django
 
     django.setup()
-    from ... import discovery
-    from ...processors import QueueProcessors, entry_for
+    from . import discovery
+    from .processors import QueueProcessors, entry_for
 
     if target is None:
         return discovery.discover().queues[alias, queue]
@@ -147,14 +147,14 @@ def _found(alias: str, queue: str, target: str | None) -> QueueProcessors:
 
 
 def _queue(name: str, alias: str) -> Queue:
-    from ...queue import Queue
+    from .queue import Queue
 
     return Queue.existing(name, alias)
 
 
 def _told(error: BaseException) -> dict[str, Any]:
-    from ... import errors
-    from .. import finish
+    from . import errors
+    from .worker import finish
 
     control = next(
         (
@@ -180,8 +180,8 @@ def _told(error: BaseException) -> dict[str, Any]:
 
 
 def _explained(error: BaseException) -> str:
-    from ...errors import QueueCoreError
-    from .. import finish
+    from .errors import QueueCoreError
+    from .worker import finish
 
     if isinstance(error, QueueCoreError):
         return f"the sandbox cannot work: {error}"
