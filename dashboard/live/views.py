@@ -35,7 +35,9 @@ def poll(request: HttpRequest) -> HttpResponseBase:
         state = read(topic, ids)
     shown = [state[topic.alias]] if topic.alias else list(state.connections.values())
     read_at = max((one.read_at for one in shown if one.read_at), default=None)
-    patches = fragments(state, topic, viewer, ids)
+    # The page keeps what it has shown last: nothing is known that could stand there instead.
+    known = any(one.error is None for one in shown)
+    patches = fragments(state, topic, viewer, ids) if known else {}
     return _answer(
         request,
         {

@@ -951,6 +951,7 @@ def test_polling_tells_that_the_server_is_away(viewer, settings):
     body = client.get("/live/poll/", {"topic": "overview"}).json()
     assert "cannot be reached" in body["connections"]["default"]["error"]
     assert body["at"] == 0
+    assert body["patches"] == []  # what the page has shown last stays
 
 
 @pytest.fixture
