@@ -16,6 +16,7 @@ const MOST_BYTES = 12_000;
 const chosen = { paused: false, interval: 0, ...remembered() };
 let socket = null;
 let failures = 0;
+let unreachable = false; // polling got no answer either
 let heard = 0; // when the last message came, in performance.now()
 let reconnect = 0; // timers
 let polling = 0;
@@ -114,7 +115,10 @@ function take(message) {
     if (offset === null || seen > offset || offset - seen > CLOCK_SET_S * 1000) offset = seen;
     root.dataset.clock = String(offset);
   }
-  for (const [alias, known] of Object.entries(message.connections ?? {})) ages.set(alias, known);
+  const told = Object.entries(message.connections ?? {});
+  // What stood for all connections until their names were told is not heard of again.
+  if (told.length) ages.delete("");
+  for (const [alias, known] of told) ages.set(alias, known);
   cameBack();
   if (message.patches) {
     // These name their connection; the others are about all of them.
@@ -283,11 +287,17 @@ async function askAll() {
       if (!answer.ok) throw new Error(String(answer.status));
       take(await answer.json());
     } catch {
+      unreachable = true;
       become("offline");
       return;
     }
   }
   if (socket?.readyState !== WebSocket.OPEN) become("polling");
+  if (unreachable) {
+    // The web server is back: it was not only sockets that did not get through.
+    unreachable = false;
+    connect();
+  }
 }
 
 // The badge
