@@ -109,6 +109,7 @@ def allocate(job: Job) -> int:
 
 
 def endless(job: Job) -> None:
+    job.update_progress(1)
     while True:
         pass
 
