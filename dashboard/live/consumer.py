@@ -23,7 +23,9 @@ logger = logging.getLogger("queuecore_dashboard.live")
 MESSAGE_BYTES, TOPICS, SOCKETS = 16 * 1024, 20, 10
 #: Messages a second, and how many may come at once.
 RATE, BURST = 10.0, 30.0
-POLICY, TOO_BIG, TOO_MANY, STALLED = 1008, 1009, 4429, 4408
+#: Why a socket is closed. Codes below 3000 are the protocol's own: Daphne sends none of them but
+#: 1000, and the socket would stay open.
+POLICY, TOO_BIG, TOO_MANY, STALLED = 4400, 4413, 4429, 4408
 
 
 class LiveConsumer(AsyncWebsocketConsumer):

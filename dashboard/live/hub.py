@@ -48,7 +48,8 @@ logger = logging.getLogger("queuecore_dashboard.live")
 #: The shortest time between two reads of a connection, and the longest.
 PAUSE_S, PERIOD_S = 0.25, 1.0
 #: How often sockets hear how old the data is, and how often their rights are looked at.
-STATUS_S, RIGHTS_S = 3.0, 5.0
+#: With the pause behind it and the look itself, less than the five seconds that are promised.
+STATUS_S, RIGHTS_S = 3.0, 4.0
 #: After so many failures in a row to look at rights, sockets are closed: nobody knows any more.
 RIGHTS_TRIES = 2
 #: Changes of rights are looked at at once, but not more often than this.
@@ -59,7 +60,7 @@ REREAD_S = 0.5
 MOST_WATCHED = 1_000
 #: The longest pause between two tries while a server is away.
 LONGEST_PAUSE_S = 2.0
-TRY_AGAIN = 1013
+TRY_AGAIN = 4503
 
 
 @dataclass(eq=False)

@@ -200,8 +200,8 @@ function lost(code) {
   }
   if (chosen.paused || document.hidden) return;
   failures += 1;
-  // 1008, 1009: the server does not take what we say; 4429: too many pages are open.
-  const refused = code === 1008 || code === 1009 || code === 4429;
+  // 4400, 4413: the server does not take what we say; 4429: too many pages are open.
+  const refused = code === 4400 || code === 4413 || code === 4429;
   if (failures >= 3 || refused) {
     poll();
     reconnect = setTimeout(connect, TRY_AGAIN_S * 1000);

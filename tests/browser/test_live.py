@@ -74,6 +74,16 @@ def test_after_moving_about_the_new_page_is_live_too(
     assert is_same(page)
 
 
+def test_who_does_not_keep_to_the_rules_is_closed(ada: Callable[..., Visitor]) -> None:
+    page = ada().go("/")
+    code = """(text) => new Promise((done) => {
+      const socket = new WebSocket(location.origin.replace("http", "ws") + "/ws/");
+      socket.onopen = () => socket.send(text);
+      socket.onclose = (event) => done(event.code);
+    })"""
+    assert page.evaluate(code, "x" * 20_000) == 4413
+
+
 def test_rows_are_held_while_one_is_ticked(ada: Callable[..., Visitor], many: Queue) -> None:
     page = ada().go("/queues/emails/jobs/?state=failed")
     expect_badge(page, "Live")

@@ -595,14 +595,14 @@ async def test_odd_messages_do_no_harm(pages, viewer, redis_client, fragments, t
 async def test_too_much_is_refused(pages, viewer):
     page = await pages(viewer)
     await page.line.send_to("x" * (consumer.MESSAGE_BYTES + 1))
-    assert await page.closed() == 1009
+    assert await page.closed() == 4413
     page = await pages(viewer)
     await page.line.send_to(bytes_data=b"\x00")
-    assert await page.closed() == 1008
+    assert await page.closed() == 4400
     page = await pages(viewer)
     for _ in range(50):
         await page.send("ack", seq=0)
-    assert await page.closed() == 1008
+    assert await page.closed() == 4400
     page = await pages(viewer)
     await page.subscribe("overview", *(str(n) for n in range(101)))
     assert await page.next() == {"topic": "overview", "gone": True}
@@ -774,7 +774,7 @@ async def test_rights_that_cannot_be_looked_at_are_no_rights(pages, viewer, monk
 
     page = await pages(viewer)
     monkeypatch.setattr(hub, "recheck", away)
-    assert await page.closed() == 1013
+    assert await page.closed() == 4503
     assert "could not be looked at" in caplog.text
 
 
