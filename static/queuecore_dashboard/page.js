@@ -46,13 +46,18 @@ function axisTimes() {
   for (const text of document.querySelectorAll("text[data-at]:not([data-shown])")) {
     const seconds = "seconds" in text.dataset;
     const at = new Date(text.dataset.at);
-    text.textContent = at.toLocaleTimeString(root.lang, {
-      hour: "2-digit",
-      minute: "2-digit",
-      hourCycle: "h23",
-      ...(root.dataset.zone === "utc" ? { timeZone: "UTC" } : {}),
-      ...(seconds ? { second: "2-digit" } : {}),
-    });
+    const zone = root.dataset.zone === "utc" ? { timeZone: "UTC" } : {};
+    if ("day" in text.dataset && !("clock" in text.dataset)) {
+      text.textContent = at.toLocaleDateString(root.lang, { day: "numeric", month: "short", ...zone });
+    } else {
+      text.textContent = at.toLocaleTimeString(root.lang, {
+        hour: "2-digit",
+        minute: "2-digit",
+        hourCycle: "h23",
+        ...zone,
+        ...(seconds ? { second: "2-digit" } : {}),
+      });
+    }
     text.dataset.shown = "";
   }
 }
@@ -148,8 +153,11 @@ document.addEventListener("htmx:beforeSwap", (event) => {
     return;
   }
   shown = turn;
-  // htmx forgets that a link was one for navigation once another page has replaced it.
-  if (requestConfig.verb === "get" && !requestConfig.elt.isConnected) {
+  // Of a link or a form that another page has replaced meanwhile htmx does not find what the body
+  // says: to take the page alone out of the answer, and, of a link, that it was for navigation.
+  if (requestConfig.elt.isConnected) return;
+  event.detail.selectOverride = "#page";
+  if (requestConfig.verb === "get") {
     history.pushState({ htmx: true }, "", pathInfo.responsePath ?? pathInfo.finalRequestPath);
   }
 });

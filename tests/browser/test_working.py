@@ -342,6 +342,7 @@ def test_the_page_asked_for_last_stays(
     page.wait_for_timeout(2500)  # the other page would have come meanwhile
     assert len(arrived) == 1
     expect(heading).to_be_visible()
+    expect(page.locator("#stage")).to_have_count(1)  # the page alone came, not a shell in the shell
     expect(page).to_have_url(re.compile("/queues/emails/$"))
 
 
