@@ -19,6 +19,7 @@ from queuecore.runs import Timing
 from queuecore.timetable import Place, Timetable
 from queuecore.vitals import QueueMemory, amemory_of, memory_of
 
+from .draw.jsontext import harmless
 from .draw.traces import split
 from .live.sources import Asked
 from .live.state import Topic
@@ -211,7 +212,7 @@ def errors_of(failed: Iterable[JobRow]) -> list[ErrorLine]:
     for lines in groups.values():
         name, message = split(lines[0][0])
         shared = _beginning([line for line, _at in lines])
-        text = shared if len(shared) >= _LEAST else lines[0][0]
+        text = harmless(shared if len(shared) >= _LEAST else lines[0][0])
         last = max((at for _line, at in lines if at), default=None)
         found.append(ErrorLine(name, message, text, len(lines), last))
     return sorted(found, key=lambda one: (-one.count, one.text))

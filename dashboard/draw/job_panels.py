@@ -11,6 +11,7 @@ from django.utils.translation import ngettext
 
 from . import payload, story, traces
 from .icons import icon
+from .jsontext import covered
 from .markup import element
 from .values import DASH, visible
 
@@ -99,7 +100,7 @@ def attempt(number: int, text: str, *, open_now: bool) -> SafeString:
         ),
         frames(trace)
         if trace.groups
-        else element("pre", visible(text), class_="plain", tabindex="0"),
+        else element("pre", visible(covered(text)), class_="plain", tabindex="0"),
         class_="attempt",
         open=open_now,
         hx_disable=True,

@@ -26,6 +26,17 @@ _TOKEN = re.compile(
 )
 _ESCAPE = re.compile(r'\\(?:u([0-9a-fA-F]{4})|(["\\/bfnrt]))')
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+# A value with its name before it, as errors and log lines have them: ``password=x``, ``token: x``,
+# ``Authorization: Bearer x``. Spaces around an equals sign mean code, where only a text is a value.
+_NAME = re.compile(
+    r"""(?<![\w-])(?P<key>[\w-]++)["']?(?:=|:\s*+|\s*+=\s*+(?=["']))""",
+)
+_VALUE = re.compile(
+    r"""(?P<quote>")(?:[^"\\]|\\.)*+"?|(?P<other>')(?:[^'\\]|\\.)*+'?
+      |(?:(?:Bearer|Basic|Digest|Token)\s++)?[^\s,;&"'\\(){}\[\]]++""",
+    re.VERBOSE | re.IGNORECASE | re.DOTALL,
+)
+_IN_ADDRESS = re.compile(r"(?<=://)([^/\s:@]*+):[^/\s@]++@")
 _SHORT = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 
@@ -154,6 +165,33 @@ def masked(text: str) -> str:
         written.append(token)
         end = match.end()
     return "".join(written) + text[end:]
+
+
+def covered(text: str) -> str:
+    """Return an error, a trace or a log line, the values in it that have a secret's name masked.
+
+    So are passwords in addresses. What a sentence tells without naming it nobody can find.
+    """
+    if "=" not in text and ":" not in text:
+        return text
+    parts, at = [], 0
+    for name in _NAME.finditer(text):
+        if name.start() < at or not is_secret(name["key"]):
+            continue
+        if value := _VALUE.match(text, name.end()):
+            quote = value["quote"] or value["other"] or ""
+            parts += [text[at : name.end()], quote, MASK, quote]
+            at = value.end()
+    return _IN_ADDRESS.sub(rf"\1:{MASK}@", "".join(parts) + text[at:])
+
+
+def harmless(text: str) -> str:
+    """Return the beginning of an error, up to the first secret in it: what a filter may say."""
+    shown = covered(text)
+    if shown == text:
+        return text
+    same = (at for at, pair in enumerate(zip(text, shown, strict=False)) if pair[0] != pair[1])
+    return text[: next(same, len(text))]
 
 
 def is_secret(key: str | None) -> bool:

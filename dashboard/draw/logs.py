@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from .jsontext import covered
 from .markup import element, join
 from .values import exact, visible
 
@@ -27,8 +28,8 @@ _ERROR = re.compile(
 
 
 def plain(line: str) -> str:
-    """A log line without the colour codes of terminals."""
-    return _ANSI.sub("", line)
+    """A log line without the colour codes of terminals, what is secret in it masked."""
+    return covered(_ANSI.sub("", line))
 
 
 def is_error(line: str) -> bool:

@@ -21,6 +21,7 @@ from queuecore.runs import LAST, LATE_MS, Run, Timing
 from .. import links
 from .icons import icon
 from .job_cells import chip
+from .jsontext import covered
 from .markup import element, join, phrase
 from .schedule_words import words, written
 from .states import state_icon
@@ -301,7 +302,7 @@ def run_rows(timing: Timing, mount: str, alias: str, payload: bool, most: int = 
         )
         note: Any = ""
         if run.state == "failed" and payload:
-            note = visible(run.error.splitlines()[0][:160] if run.error else "")
+            note = visible(covered(run.error.splitlines()[0])[:160] if run.error else "")
         elif run.attempts > 1:
             note = _("%(count)s attempts") % {"count": run.attempts}
         rows.append(

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 
+from .jsontext import covered
+
 _PYTHON = re.compile(r'^\s*File "(?P<file>[^"]*)", line (?P<line>\d+)(?:, in (?P<name>.*))?$')
 _NODE = re.compile(
     r"^\s*at (?:(?P<name>.*?) \()?(?P<file>(?:file://|node:)?[^()\s][^()]*?):(?P<line>\d+)(?::\d+)?\)?$"
@@ -73,6 +75,7 @@ class Trace:
 
 def read(text: str) -> Trace:
     """Read one stack trace; text without frames has none, and its first line is the message."""
+    text = covered(text)
     frames: list[Frame] = []
     before: list[str] = []  # Node names the error first,
     after: list[str] = []  # Python last, and of a chain the last is the one that counts
@@ -97,6 +100,7 @@ def read(text: str) -> Trace:
 
 def split(reason: str) -> tuple[str, str]:
     """Split ``ValueError: bad input`` into class and message; a class alone needs capitals."""
+    reason = covered(reason)
     head, colon, tail = reason.partition(":")
     name = head.strip().rpartition(".")[2]
     if colon and re.fullmatch(r"[A-Z]\w*", name) and re.search(r"[a-z]", name) and " " not in head:

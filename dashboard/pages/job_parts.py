@@ -132,11 +132,11 @@ def log(request: HttpRequest, job: Any, live: Any) -> dict[str, Any]:
 
 
 def raw(detail: Any) -> list[tuple[str, str, str]]:
-    """Each field of the hash, masked where it is JSON, and its size where it was cut."""
+    """Each field of the hash, what is secret masked, and its size where it was cut."""
     return [
         (
             visible(name),
-            visible(jsontext.masked(text)),
+            visible(jsontext.covered(jsontext.masked(text))),
             size(detail.field_sizes.get(name, 0))
             if detail.field_sizes.get(name, 0) > len(text.encode("utf-8", "surrogatepass"))
             else "",

@@ -17,6 +17,7 @@ from queuecore.matching import Filter, InvalidFilter
 from .. import cookies, links
 from ..conf import get_settings
 from ..draw import payload, traces
+from ..draw.jsontext import harmless
 from ..draw.states import STATES, label
 from ..draw.values import exact, size
 from ..guard import guarded
@@ -280,7 +281,7 @@ def _folded(alias: str, queue: str, asked: Asked, error: str) -> dict[str, Any] 
     if asked.filter.error:
         return None
     lines = error.splitlines() or [""]
-    text = re.sub(r'(["\\])', r"\\\1", lines[0][:120].rstrip("… "))
+    text = re.sub(r'(["\\])', r"\\\1", harmless(lines[0][:120].rstrip("… ")))
     try:
         filter = Filter.parse(asked.filter.state, f'{asked.filter} error:"{text}"')
     except InvalidFilter:

@@ -1,13 +1,15 @@
 """JSON of strangers: read as far as it goes, masked, and shown as text whatever it is."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django import Settings
 
-from dashboard.draw import jsontext, payload
+from dashboard.draw import job_cells, job_panels, jsontext, logs, payload
+from dashboard.pages import job_parts
 from tests.dashboard.hostile import CORPUS, assert_harmless
 
 VALUES = st.recursive(
@@ -79,6 +81,56 @@ def test_secrets_are_masked_wherever_they_stand(key: str) -> None:
         assert "hunter2" not in shown
         assert "4711" not in shown
         assert jsontext.MASK in shown
+
+
+NAMED = [
+    "login with password=hunter2 failed",
+    "password: hunter2",
+    "ValueError: password='hun ter2 hunter2'",
+    'api_key = "hunter2"',
+    "bad header Authorization: Bearer hunter2",
+    "GET https://host/?a=1&access_token=hunter2&b=2 401",
+    "redis://worker:hunter2@cache:6379/0 is away",
+    '{"user": "ann", "secret": "hunter2", cut',
+    "{'client_secret': 'hunter2'}",
+]
+
+
+@pytest.mark.parametrize("text", NAMED)
+def test_secrets_in_errors_traces_and_logs_are_masked(text: str) -> None:
+    trace = f'Traceback:\n  File "/app/tasks.py", line 3, in run\n    call()\nValueError: {text}'
+    detail = SimpleNamespace(fields={"failedReason": text, "stacktrace": trace}, field_sizes={})
+    shown = [
+        job_cells.error(text),
+        job_panels.attempt(1, trace, open_now=True),
+        job_panels.attempt(1, text, open_now=True),
+        logs.found([(0, text)], ""),
+        logs.live(SimpleNamespace(lines=[f"\x1b[31m{text}"], total=1)),
+        str(job_parts.raw(detail)),
+    ]
+    for one in shown:
+        assert "hunter2" not in one
+        assert jsontext.MASK in one
+    assert "hunter2" not in jsontext.harmless(text)
+    assert text.startswith(jsontext.harmless(text))
+    for cut in range(len(text)):
+        assert text.startswith(jsontext.harmless(text[:cut]))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "KeyError: 'password'",
+        "password = request.POST['password']",
+        "the token has expired",
+        "https://host:8000/a@b",
+        "discard: 5",
+        "=" * 50_000 + " " * 50_000 + "a" * 50_000 + "://" * 50_000,
+    ],
+)
+def test_what_names_no_value_stays(text: str) -> None:
+    assert jsontext.covered(text) == text
+    assert jsontext.harmless(text) == text
 
 
 @pytest.mark.parametrize("key", ["discard", "wildcards", "tokens_used", "secretary", "cardinality"])
