@@ -44,6 +44,7 @@ ASKING: dict[str, dict[str, Any]] = {
     "promote_many": {"id": "delayed-1"},
     "remove": {},
     "mute": {"kind": "paused"},
+    "order_queues": {"id": "default/emails"},
     "clean": {"state": "waiting", "age": "0", "limit": "10"},
     "pause": {},
 }
@@ -162,6 +163,18 @@ def test_a_form_acts_once(admin: Client, prepared: Queue) -> None:
         status = 200 if name == "create_scheduler" else 302
         assert admin.post(address(name), form).status_code == status, name
         assert AuditEntry.objects.count() == before + 2, name
+
+
+def test_a_run_that_was_asked_for_by_a_link_begins_once(admin: Client, prepared: Queue) -> None:
+    path = address("run_scheduler")
+    page = admin.get(address("confirm_run_scheduler")).content.decode()
+    token = re.search(r'name="token" value="([^"]+)"', page)
+    assert token is not None
+    before = prepared.get_job_counts()["waiting"]
+    for _ in range(2):
+        assert admin.post(path, {"token": unescape(token[1])}).status_code == 302
+    assert "already" in said(admin)
+    assert prepared.get_job_counts()["waiting"] == before + 1
 
 
 def asked(client: Client, path: str, said: dict[str, Any]) -> dict[str, Any]:
