@@ -60,8 +60,14 @@ def _row(
     key = (item.alias, item.queue)
     level = "bad" if item.bad else _COLOURS.get(item.kind, "warn")
     if item.queue:
+        there = item.alias == links.DEFAULT
         where: SafeString = element(
-            "a", visible(item.queue), href=links.queue_url(mount, *key), class_="att-name"
+            "a",
+            None if there else element("small", f"{visible(item.alias)} / "),
+            visible(item.queue),
+            href=links.queue_url(mount, *key),
+            class_="att-name",
+            title=visible(item.queue if there else f"{item.alias} / {item.queue}"),
         )
     else:
         where = element("span", visible(item.alias), class_="att-name")

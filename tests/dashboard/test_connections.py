@@ -126,3 +126,14 @@ def test_what_is_of_all_connections_is_asked_for_one(admin: Client, reports: Que
     link = f'href="/workers/{fleet.WORKER}/"'
     assert link in workers
     assert link not in admin.get("/workers/?q=@reports").content.decode()
+
+
+def test_what_needs_attention_is_named_with_its_connection(admin: Client, reports: Queue) -> None:
+    reports.pause()
+    Queue("emails").pause()
+    shown = admin.get("/").content.decode()
+    links = re.findall(r'<a href="([^"]+)" class="att-name" title="([^"]+)">(.*?)</a>', shown)
+    assert sorted(links) == [
+        ("/@reports/queues/emails/", "reports / emails", "<small>reports / </small>emails"),
+        ("/queues/emails/", "emails", "emails"),
+    ]
