@@ -24,6 +24,7 @@ from .actions import (
     verifications,
 )
 from .actions import operations as operation_orders
+from .actions import queues as queue_orders
 from .actions import schedulers as schedules
 from .actions import workers as worker_orders
 from .links import NameConverter
@@ -128,6 +129,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("go/suggest/", palette.suggest, name="suggest"),
     path("live/poll/", live_views.poll, name="live_poll"),
     path("queues/", queues.queues, name="queues"),
+    # Not below "queues/": any name may be a queue's.
+    path("bulk/queues/confirm/<slug:verb>/", queue_orders.confirm, name="confirm_queues"),
+    path("bulk/queues/<slug:verb>/", queue_orders.order, name="order_queues"),
     path("audit/", audit.audit_page, name="audit"),
     path("audit/verify/", verifications.verify, name="audit_verify"),
     path("audit/<slug:record>/", audit.audit_entry, name="audit_entry"),

@@ -6,7 +6,6 @@ workers of queues in it alone, whatever else their process works.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -25,7 +24,7 @@ from ..confirmations import Confirmation, Figure, ask, confirmed
 from ..draw.values import number, visible
 from ..guard import came_from, guarded
 from ..live.state import LiveState, Topic, Viewer, read
-from .base import answer, explain, reason_of
+from .base import answer, explain, place, reason_of
 
 #: The most that can be ticked: all rows of a page.
 TICKED = 100
@@ -104,18 +103,12 @@ def _give(
             ]
         },
         reason=reason_of(request),
-        once=f"{once}:{_place(alias, queue)}",
+        once=f"{once}:{place(alias, queue)}",
     ) as entry:
         access.require(request.user, "manage_workers", alias, queue)
         sent = VERBS[verb](Fleet(alias), *ids)
         entry.result(count=len(sent.workers), missing=list(sent.missing))
     return sent
-
-
-def _place(alias: str, queue: str) -> str:
-    """A short digest: the token works once for each queue."""
-    words = f"{alias}\0{queue}".encode("utf-8", "surrogatepass")
-    return hashlib.sha256(words).hexdigest()[:16]
 
 
 def _refuse(request: HttpRequest, verb: str, ids: Sequence[str]) -> None:

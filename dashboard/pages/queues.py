@@ -13,11 +13,15 @@ from django.http import HttpRequest, HttpResponse
 from django.template import Context, loader
 from django.utils.translation import gettext as _
 
+from queuecore import access
+
 from .. import health
+from ..draw.values import visible
 from ..guard import guarded
 from ..health import Health
 from ..live.fragments import fragments
 from ..live.state import Topic, read
+from ..plans.many_queues import queue_key
 from .overview import rows
 from .shell import shell, show
 
@@ -30,20 +34,38 @@ _TABS: dict[str, Callable[[Health], bool]] = {
     "no-workers": lambda queue: queue.workers is not None and not queue.workers,
 }
 
-_SORTS: dict[str, Callable[[Health], Any]] = {
-    "attention": lambda queue: queue.rank,
-    "name": lambda queue: (health.natural(queue.name.lower()), queue.alias),
-    "waiting": lambda queue: -queue.waiting,
-    "active": lambda queue: -queue.counts.get("active", 0),
-    "delayed": lambda queue: -queue.counts.get("delayed", 0),
-    "failed": lambda queue: -queue.counts.get("failed", 0),
-    "in": lambda queue: -(queue.rate_in or 0),
-    "out": lambda queue: -(queue.rate_out or 0),
-    "share": lambda queue: -(queue.fail_share or 0),
+#: What a column is sorted by: the most first, turned round by a minus before its word; queues of
+#: which it is not known are the last ones either way.
+_COLUMNS: dict[str, Callable[[Health], float | None]] = {
+    "waiting": lambda queue: queue.waiting,
+    "active": lambda queue: queue.counts.get("active", 0),
+    "delayed": lambda queue: queue.counts.get("delayed", 0),
+    "failed": lambda queue: queue.counts.get("failed", 0),
+    "in": lambda queue: queue.rate_in,
+    "out": lambda queue: queue.rate_out,
+    "share": lambda queue: queue.fail_share,
     "oldest": lambda queue: (
-        queue.snapshot.oldest_wait.timestamp() if queue.snapshot.oldest_wait else float("inf")
+        -queue.snapshot.oldest_wait.timestamp() if queue.snapshot.oldest_wait else None
     ),
 }
+_SORTS = {"attention", "name", "-name", *_COLUMNS, *(f"-{one}" for one in _COLUMNS)}
+
+
+def ordered(found: Iterable[Health], sort: str) -> list[Health]:
+    """Put queues in the order that one of the words of the address names."""
+    if sort == "attention":
+        return sorted(found, key=lambda queue: queue.rank)
+    by_name = sorted(found, key=lambda queue: (health.natural(queue.name.lower()), queue.alias))
+    order, turned = sort.removeprefix("-"), sort.startswith("-")
+    if order == "name":
+        return by_name[::-1] if turned else by_name
+    sign = 1 if turned else -1
+
+    def place(queue: Health) -> tuple[bool, float]:
+        value = _COLUMNS[order](queue)
+        return value is None, sign * (value or 0)
+
+    return sorted(by_name, key=place)
 
 
 #: What parts the names of queues that belong together: the first of these, else of those.
@@ -85,21 +107,34 @@ def is_named(text: str, alias: str, *names: str) -> bool:
     return any(wanted.strip() in name.lower() for name in names)
 
 
-def _drawn(rows: Iterable[dict[str, Any]], *, several: bool) -> list[str]:
-    return [
-        _row(several, row["id"], row["alias"], row["name"], row["url"], tuple(row["cells"].items()))
-        for row in rows
-    ]
+def _drawn(rows: Iterable[dict[str, Any]], *, several: bool, ticks: bool) -> list[str]:
+    words = _("Tick the queue %(queue)s")
+    drawn = []
+    for row in rows:
+        alias, name = row["alias"], row["name"]
+        shown = visible(f"{alias} / {name}" if several else name)
+        tick = (queue_key(alias, name), words % {"queue": shown}) if ticks else ("", "")
+        drawn.append(
+            _row(several, row["id"], alias, name, row["url"], tick, tuple(row["cells"].items()))
+        )
+    return drawn
 
 
 @lru_cache(maxsize=2_000)
 def _row(
-    several: bool, id: str, alias: str, name: str, url: str, cells: tuple[tuple[str, str], ...]
+    several: bool,
+    id: str,
+    alias: str,
+    name: str,
+    url: str,
+    tick: tuple[str, str],
+    cells: tuple[tuple[str, str], ...],
 ) -> str:
     """A row as HTML: made again only if a cell of it has changed."""
     row = {"id": id, "alias": alias, "name": name, "url": url, "cells": dict(cells)}
     found: Any = loader.get_template("queuecore_dashboard/queues/_row.html")
-    drawn: str = found.template.render(Context({"row": row, "several": several}, use_l10n=False))
+    values = {"row": row, "several": several, "tick": tick[0], "label": tick[1]}
+    drawn: str = found.template.render(Context(values, use_l10n=False))
     return drawn
 
 
@@ -116,7 +151,7 @@ def queues(request: HttpRequest) -> HttpResponse:
     sort = request.GET.get("sort", "attention")
     sort = sort if sort in _SORTS else "attention"
     named = [queue for queue in every if is_named(text, queue.alias, queue.name)]
-    found = sorted(filter(_TABS[tab], named), key=_SORTS[sort])
+    found = ordered(filter(_TABS[tab], named), sort)
     group = request.GET.get("group") == "1"
     counts = Counter(prefix_of(queue.name) for queue in found) if group else Counter()
     found = grouped(found) if group else found
@@ -124,12 +159,17 @@ def queues(request: HttpRequest) -> HttpResponse:
     ids = ["summary", *(f"{queue.alias}:{queue.name}" for queue in page)]
     live = fragments(state, topic, seen, ids)
     several = len(state.connections) > 1
+    ticks = access.can(request.user, "pause_queue")
     context = {
         **shell(request, page="queues", title=_("Queues"), state=state),
         "topic": str(topic),
         "live": live,
         "groups": [
-            (prefix, counts[prefix], _drawn(rows(list(some), live, seen.mount), several=several))
+            (
+                prefix,
+                counts[prefix],
+                _drawn(rows(list(some), live, seen.mount), several=several, ticks=ticks),
+            )
             for prefix, some in groupby(
                 page, key=lambda queue: _group(queue, counts) if group else ""
             )
@@ -141,6 +181,9 @@ def queues(request: HttpRequest) -> HttpResponse:
         "q": text,
         "tab": tab,
         "sort": sort,
+        "order": sort.removeprefix("-"),
+        "turned": sort.startswith("-"),
+        "may_pause": ticks,
         "tabs": [
             (key, word, sum(map(_TABS[key], named)))
             for key, word in (

@@ -43,7 +43,7 @@ def pause_plan(request: HttpRequest, alias: str, queue: str) -> HttpResponse:
             choices="queuecore_dashboard/confirm/_pause_choices.html",
         ),
         back=back_of(request, url),
-        pause_choices=_pause_words(),
+        pause_choices=pause_words(),
     )
 
 
@@ -52,7 +52,8 @@ def pause_seconds(text: str) -> int:
     return next((one for one in PAUSES if str(one) == text), PAUSES[0])
 
 
-def _pause_words() -> list[tuple[int, str]]:
+def pause_words() -> list[tuple[int, str]]:
+    """How long a pause may last, and what that is called."""
     words = (
         _("when somebody resumes it"),
         _("in 15 minutes"),

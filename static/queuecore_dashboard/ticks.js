@@ -44,7 +44,7 @@ document.addEventListener("click", (event) => {
   } else if (box.closest?.("[data-tick-none]")) {
     for (const other of boxes()) other.checked = false;
     count();
-    document.getElementById("jobs-caption")?.focus();
+    document.querySelector("#jobs-caption, [data-tick-home]")?.focus();
   }
 });
 

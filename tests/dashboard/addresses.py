@@ -14,6 +14,8 @@ from dashboard import urls
 PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "overview": ("GET", ()),
     "queues": ("GET", ()),
+    "confirm_queues": ("GET", ("pause_queue",)),
+    "order_queues": ("POST", ("pause_queue",)),
     "queue": ("GET", ()),
     "jobs": ("GET", ()),
     "job": ("GET", ()),

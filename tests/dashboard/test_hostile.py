@@ -30,6 +30,9 @@ Made = Callable[[Planted], list[str]]
 PAGES: dict[str, tuple[Made, set[str]]] = {
     "overview": (lambda p: ["/", "/?table=1"], {"queue"}),
     "queues": (lambda p: ["/queues/", f"/queues/?{q(p.queue)}"], {"queue"}),
+    "confirm_queues": (
+        lambda p: [f"/bulk/queues/confirm/pause/?id=default/{p.url.split('/')[2]}"], {"queue"},
+    ),
     "queue": (lambda p: [p.url], {"queue", "pause-reason", "pause-by"}),
     "jobs": (
         lambda p: [
