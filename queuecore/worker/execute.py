@@ -166,7 +166,7 @@ class Executor:
                     {"message": "closing a job's database connections failed", "exception": broken}
                 )
             except asyncio.CancelledError:
-                contexts.give(context)  # the lock was lost meanwhile; the run is over all the same
+                pass  # its thread is still busy with the job: nobody else shall wait for it
         else:
             contexts.give(context)
         self._ended(run, value, error)

@@ -96,7 +96,7 @@ def test_a_night(
 
     # The relay is back: all of one name are retried by filter, watched, and aborted once.
     relay.touch()
-    line.get_by_role("link", name="mail").click()
+    line.get_by_role("link", name="mail", exact=True).click()
     page.get_by_role("link", name="Failed").first.click()
     expect(page).to_have_url(re.compile("state=failed"))
     page.locator("#job-filter").fill("name:receipt")

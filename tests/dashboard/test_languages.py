@@ -28,8 +28,10 @@ from tests.dashboard.test_live import application, make_user, pages  # noqa: F40
 from tests.machine import ROOT
 from tests.servers import Server
 
-# An attribute that a machine reads as another number, if it reads it at all.
-NUMBER_FOR_PEOPLE = re.compile(r"""[\w-]+=["'](?:-?\d+,\d+|-?[1-9]\d{0,2}(?:\.\d{3})+)["']""")
+# An attribute that a machine reads as another number, if it reads it at all; titles are for people.
+NUMBER_FOR_PEOPLE = re.compile(
+    r"""(?<![\w-])(?!title=)[\w-]+=["'](?:-?\d+,\d+|-?[1-9]\d{0,2}(?:\.\d{3})+)["']"""
+)
 PLACE_OR_TAG = re.compile(r"%\(\w+\)[a-z]|%%|<[^>]+>")
 
 
