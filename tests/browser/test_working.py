@@ -113,6 +113,19 @@ def test_pausing_by_a_dialog(ada: Callable[..., Visitor], emails: Queue) -> None
     expect(page.locator("[data-toast-text]")).to_have_text("Resumed emails.")
     assert not emails.is_paused()
 
+    # From the list of queues, by keyboard, on the narrowest phone.
+    page.set_viewport_size({"width": 320, "height": 720})
+    page.goto(page.url.replace("/queues/emails/", "/queues/?q=emails"))
+    page.keyboard.press("j")
+    page.keyboard.press("x")
+    expect(page.locator("[data-tick]")).to_be_checked()
+    assert page.evaluate("document.documentElement.scrollWidth") == 320
+    page.keyboard.press("b")
+    page.keyboard.press("Enter")
+    dialog.get_by_role("button", name="Pause 1 queue").click()
+    expect(page.locator("[data-toast-text]")).to_have_text("Paused 1 queue")
+    assert emails.is_paused()
+
 
 def test_cleaning_counts_again_for_another_choice(
     ada: Callable[..., Visitor], emails: Queue
