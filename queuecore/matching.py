@@ -61,6 +61,7 @@ _WRONG = {
     "colon": "write %(name)s:%(value)s, with a colon",
     "sign": "write %(name)s>%(value)s or %(name)s<%(value)s",
     "unknown": "%(word)r is no word of a filter%(hint)s; there are %(known)s",
+    "twice": "%(word)s: one job cannot be both; ask for one of them, or use a *",
     "surrogate": "the filter holds a lone surrogate, which is no valid text",
     "number": "%(word)s: that is no whole number",
     "duration": "%(name)s: %(value)r is no duration; write 90s, 15m, 2h, 7d or 4w",
@@ -444,24 +445,33 @@ def _with(found: Filter, word: tuple[str, str, str]) -> Filter:
         raise InvalidFilter("empty", word=f"{name}{sign}")
     _checked_text(value)
     if not name:
-        return replace(found, name=f"*{value.strip('*')}*")
+        return _given(found, {"name": f"*{value.strip('*')}*"}, value)
     if name in _TEXTS or name == "error":
         if sign != ":":
             raise InvalidFilter("colon", name=name, value=value)
-        return _changed(found, {name: value})
+        return _given(found, {name: value}, f"{name}:{value}")
     if name in _NUMBERS:
         least, most = _numbers(name, sign, value)
         changes = {f"{name}_least": least, f"{name}_most": most}
-        return _changed(found, {key: one for key, one in changes.items() if one is not None})
+        return _given(found, changes, f"{name}{sign}{value}")
     for field, moment, ago in _TIMES:
         if f"{name}{sign[0]}" == moment:
-            return _changed(found, {field: _moment(name, value)})
+            return _given(found, {field: _moment(name, value)}, f"{name}{sign}{value}")
         if f"{name}{sign[0]}" == ago:
-            return _changed(found, {field: _ago(name, value)})
+            return _given(found, {field: _ago(name, value)}, f"{name}{sign}{value}")
     if name in _KNOWN:
         raise InvalidFilter("sign", name=name, value=value)
     hint, known = did_you_mean(name, _KNOWN), ", ".join(_KNOWN)
     raise InvalidFilter("unknown", word=name, hint=hint, known=known)
+
+
+def _given(found: Filter, changes: dict[str, Any], word: str) -> Filter:
+    """*found* with what *word* asks for as well; never instead of what another has asked for."""
+    changes = {name: value for name, value in changes.items() if value is not None}
+    for name, value in changes.items():
+        if getattr(found, name) not in (None, "", value):
+            raise InvalidFilter("twice", word=word)
+    return _changed(found, changes)
 
 
 def _changed(filter: Filter, changes: dict[str, Any]) -> Filter:

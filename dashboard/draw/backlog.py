@@ -9,9 +9,9 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from . import frame
-from .frame import Scale, at_ms, line, nothing, stretches, x
+from .frame import Scale, beginning, line, nothing, stretches, x
 from .markup import element
-from .values import exact, moment, number
+from .values import exact, number
 
 HEIGHT = 104
 
@@ -59,7 +59,7 @@ def table(series: Backlog) -> SafeString:
     rows = [
         element(
             "tr",
-            element("th", moment(at_ms(at)), scope="row"),
+            element("th", beginning(at, series.ticks), scope="row"),
             element("td", number(waiting), class_="num"),
             element("td", number(delayed), class_="num"),
         )

@@ -10,9 +10,9 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from . import frame
-from .frame import Scale, at_ms, line, nothing, stretches, x
+from .frame import DAY, Scale, beginning, line, nothing, stretches, x
 from .markup import element, join
-from .values import DASH, exact, moment, number, percent
+from .values import DASH, exact, number, percent
 
 HEIGHT = 212
 _FAINT = 0.012  # failures below this share of the axis are not drawn: normal gets nothing
@@ -62,6 +62,7 @@ def chart(series: Throughput) -> SafeString:
         class_="chart",
         data_chart=True,
         data_step=series.step,
+        data_days=series.ticks >= DAY,
         data_top=f"{scale.top:g}",
         data_points=json.dumps(points, separators=(",", ":")),
         data_word_completed=_("Completed"),
@@ -82,7 +83,7 @@ def table(series: Throughput) -> SafeString:
         rows.append(
             element(
                 "tr",
-                element("th", moment(at_ms(at)), scope="row"),
+                element("th", beginning(at, series.ticks), scope="row"),
                 element("td", number(_round(done)), class_="num"),
                 element("td", number(_round(failed)), class_="num"),
                 element("td", percent((failed or 0) / total if total else None), class_="num"),

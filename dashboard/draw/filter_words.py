@@ -34,6 +34,7 @@ _SAID = {
     "colon": lambda: _("Write %(name)s:%(value)s, with a colon."),
     "sign": lambda: _("Write %(name)s>%(value)s or %(name)s<%(value)s."),
     "unknown": lambda: _("“%(word)s” is no word of a filter. There are: %(known)s."),
+    "twice": lambda: _("%(word)s: one job cannot be both. Ask for one of them, or use a *."),
     "surrogate": lambda: _("The filter holds half of a character, which is no valid text."),
     "number": lambda: _("%(word)s: that is no whole number."),
     "duration": lambda: _("%(name)s: “%(value)s” is no duration. Write 90s, 15m, 2h, 7d or 4w."),

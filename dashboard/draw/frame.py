@@ -16,9 +16,10 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from .markup import element
-from .values import figures
+from .values import dated, figures, moment
 
 AXIS, LABELS = 28, 44
+DAY = 86_400
 _TOP = 8  # room for half the uppermost label
 
 
@@ -127,11 +128,12 @@ def _times(times: Sequence[int], ticks: int, y: int) -> list[SafeString]:
             labels.append(
                 element(
                     "text",
-                    date_format(at, "H:i"),
+                    dated(at, "j M") if ticks >= DAY else date_format(at, "H:i"),
                     x=f"{share * 100:.2f}%",
                     y=y,
                     class_="mid",
                     data_at=at.isoformat(),
+                    data_day=ticks >= DAY,
                 )
             )
         at += timedelta(seconds=ticks)
@@ -170,6 +172,11 @@ def line(points: Iterable[tuple[float, float]]) -> str:
 def at_ms(ms: int) -> datetime:
     """The moment of *ms* since 1970."""
     return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+def beginning(ms: int, ticks: int) -> SafeString:
+    """When a row of the table begins: with the date where the axis has days."""
+    return moment(at_ms(ms), "date" if ticks >= DAY else "clock")
 
 
 def table(

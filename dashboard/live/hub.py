@@ -39,6 +39,7 @@ from .state import (
     Viewer,
     connections_status,
     facts_of,
+    shows_week,
     take,
     wants_of,
 )
@@ -389,7 +390,8 @@ class _Follower:
             reading = await self._inspector.aread(wants)
             if only is None and facts.due()["crews"]:
                 facts.count(await Fleet(self.alias).aprocesses())
-            await self._connection.history.arefresh()
+            week = any(shows_week(ids) for _topic, ids in asked)
+            await self._connection.history.arefresh(quarters=week)
         except QueueCoreError as error:
             self._connection.fail(error)
             return

@@ -18,6 +18,7 @@ PERIODS = {
     "1h": (3_600, 60, 600),
     "6h": (21_600, 300, 3_600),
     "24h": (86_400, 900, 14_400),
+    "7d": (604_800, 3_600, 86_400),
 }
 _SHORTEST, _LEAST = "15m", 120
 _HOUR = (3_600, 120)  # what a sparkline shows once there is that much, and its step

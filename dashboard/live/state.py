@@ -257,6 +257,11 @@ class LiveState:
         return errors[0] if errors and not known else None
 
 
+def shows_week(ids: Iterable[str]) -> bool:
+    """Whether a page with *ids* on screen shows a week of history, which is read for it only."""
+    return any(id in ("period:7d", "table:7d") for id in ids)
+
+
 def good_ids(ids: Any) -> bool:
     """Whether *ids*, from a browser, may stand beside a topic."""
     return (
@@ -437,7 +442,7 @@ def read(topic: Topic, ids: Sequence[str] = ()) -> LiveState:
             reading = Inspector(connection.alias).read(wants)
             if facts.due()["crews"]:
                 facts.count(Fleet(connection.alias).processes())
-            connection.history.refresh()
+            connection.history.refresh(quarters=shows_week(ids))
             take(connection, facts, wants, reading)
             for name, source in sources.items():
                 if source.by_connection:

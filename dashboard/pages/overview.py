@@ -14,7 +14,7 @@ from ..health import Health
 from ..live.fragments import fragments
 from ..live.state import Patch, Topic, read
 from ..rates import age
-from .periods import period_of
+from .periods import asked_for, period_of
 from .shell import shell, show
 
 _ROWS = 10
@@ -25,7 +25,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     """Show every queue the viewer may see, the ten that need it most as rows."""
     seen = request.viewer  # type: ignore[attr-defined]
     topic = Topic("overview")
-    state = read(topic)
+    state = read(topic, asked_for(request))
     queues = sorted(health.all_health(state, seen.allows), key=lambda queue: queue.rank)
     period = period_of(request, state)
     ids = ["summary", "sparks", period.id, *(f"{q.alias}:{q.name}" for q in queues[:_ROWS])]

@@ -13,7 +13,7 @@ from ..live.state import LiveState
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """A choice: ``key`` 15m, 1h, 6h or 24h."""
+    """A choice: ``key`` 15m, 1h, 6h, 24h or 7d."""
 
     key: str
     table: bool
@@ -26,8 +26,20 @@ class Period:
     @property
     def choices(self) -> list[tuple[str, str, bool]]:
         """(key, word, is it this one) of all periods."""
-        words = {"15m": _("15 m"), "1h": _("1 h"), "6h": _("6 h"), "24h": _("24 h")}
+        words = {
+            "15m": _("15 m"),
+            "1h": _("1 h"),
+            "6h": _("6 h"),
+            "24h": _("24 h"),
+            "7d": _("7 d"),
+        }
         return [(key, words[key], key == self.key) for key in PERIODS]
+
+
+def asked_for(request: HttpRequest) -> list[str]:
+    """What must be read for the chart, as ids on screen: of the default period nothing special."""
+    key = request.GET.get("period", "")
+    return [Period(key, request.GET.get("table") == "1").id] if key in PERIODS else []
 
 
 def period_of(request: HttpRequest, state: LiveState) -> Period:

@@ -18,7 +18,7 @@ from ..draw.states import STATES
 from ..guard import guarded, mount
 from ..live.fragments import fragments
 from ..live.state import LiveState, Patch, Topic, read
-from .periods import period_of
+from .periods import asked_for, period_of
 from .shell import shell, show
 
 _PANELS = ("queue-errors", "queue-names", "queue-names-of", "queue-schedulers", "queue-kept")
@@ -29,7 +29,7 @@ def queue(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> HttpR
     """Show one queue."""
     seen = request.viewer  # type: ignore[attr-defined]
     topic = Topic("queue", alias, queue)
-    state = read(topic, [PANELS])
+    state = read(topic, [PANELS, *asked_for(request)])
     found = judged(state, alias, queue)
     period = period_of(request, state)
     live = fragments(state, topic, seen, [PANELS, period.id])

@@ -1,4 +1,4 @@
-"""What happened in the last quarter of an hour and the last day, for charts and alerts.
+"""What happened in the last quarter of an hour, day and week, for charts and alerts.
 
 ``Collector`` counts every queue once a second, in one process; ``History`` is the copy that a
 process reads from. ``register`` adds a function that the collector calls after each second.

@@ -20,10 +20,10 @@ from inspect import isawaitable
 from ..census import Census
 from ..errors import QueueCoreError
 from ..inspect import Inspector, QueueSnapshot, Wants
-from ..wire.calls.keeping import keep_history
+from ..wire.calls.keeping import get_history, keep_history
 from ..wire.connections import aliases, get_connection
 from .history import History
-from .record import LONGEST, Figures, Record
+from .record import LONGEST, QUARTER, Figures, Record
 
 logger = logging.getLogger("queuecore.history")
 
@@ -74,6 +74,8 @@ class Collector:
         self._waited_on: set[str] = set()
         self._census = Census(alias, self._inspector.connection.prefix, CENSUS_S)
         self._last: dict[str, QueueSnapshot] = {}
+        # When the newest quarter that is written down ended; asked on taking the lead.
+        self._last_quarter = 0
 
     async def run(self) -> None:
         """Collect until cancelled; an outage of the server is waited out."""
@@ -119,6 +121,7 @@ class Collector:
             self._last = {}
             self._census.forget()
             await self.history.arefresh()
+            self._last_quarter = await self._newest_quarter()
         now = asyncio.get_running_loop().time()
         if now >= self._names_until:
             self._names = await self._discover(now)
@@ -131,8 +134,12 @@ class Collector:
         if second is None:
             return
         minute = self._minute(second)
-        self.leads = await self._keep(second, minute)
+        # From minutes that are written down: whoever leads next makes the same of them.
+        quarter = self.history.next_quarter(self._last_quarter)
+        self.leads = await self._keep(second, minute, quarter)
         if self.leads:
+            if quarter is not None:
+                self._last_quarter = quarter.at
             self.history.add(second, minute)
             self._last = snapshots
             self._census.keep(count)
@@ -205,7 +212,18 @@ class Collector:
         full = end // 60 % FULL_MINUTES == 0 or before.keys() != figures.keys()
         return Record(end, 60, full, figures if full else _changed(figures, before))
 
-    async def _keep(self, second: Record | None = None, minute: Record | None = None) -> bool:
+    async def _newest_quarter(self) -> int:
+        connection = self._inspector.connection
+        found = await connection.arun(get_history(connection.prefix, "quarters", 1))
+        records = [Record.decode(text, QUARTER) for text in found]
+        return max((one.at for one in records if one is not None), default=0)
+
+    async def _keep(
+        self,
+        second: Record | None = None,
+        minute: Record | None = None,
+        quarter: Record | None = None,
+    ) -> bool:
         return await self._inspector.connection.arun(
             keep_history(
                 self._inspector.connection.prefix,
@@ -213,6 +231,7 @@ class Collector:
                 LEASE_MS,
                 second.encode() if second else "",
                 minute.encode() if minute else "",
+                quarter.encode() if quarter else "",
             )
         )
 

@@ -1,12 +1,13 @@
-"""The last quarter of an hour by the second and the last day by the minute, in memory.
+"""The last quarter of an hour by the second, the last day by the minute, the last week: in memory.
 
 One collector writes it to Redis (:mod:`queuecore.history.collector`); every process that shows it
-keeps a copy, which costs one small read a second. What is asked of it is computed here, without
-the server.
+keeps a copy, which costs one small read a second. The week, by the quarter of an hour, is read
+where somebody asks for it, and no sooner. What is asked of it is computed here, without the server.
 """
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections import defaultdict, deque
@@ -16,9 +17,10 @@ from itertools import islice, takewhile
 from typing import TypeVar, cast
 
 from ..wire.calls.base import NOW, Operation
-from ..wire.calls.keeping import MINUTES, SECONDS, get_history
+from ..wire.calls.keeping import MINUTES, QUARTERS, SECONDS, get_history
 from ..wire.connections import get_connection
-from .record import Figures, Record
+from .quarters import next_quarter
+from .record import QUARTER, Figures, Record
 
 T = TypeVar("T")
 
@@ -28,6 +30,8 @@ _FIELD = {"done_rate": "done", "failed_rate": "lost"}
 ANSWERS = 2_000
 # So many records are read at first when the copy is only a little behind.
 _A_FEW = 8
+# A quarter is written this long after it is over; while it is not there, it is asked for so often.
+_QUARTER_LATE_S, _QUARTERS_S = 2, 10.0
 
 
 class _Sum:
@@ -144,7 +148,8 @@ class History:
         self._lock = threading.RLock()
         self._seconds = _Track(SECONDS)
         self._minutes = _Track(MINUTES)
-        self._asked = float("-inf")
+        self._quarters = _Track(QUARTERS)
+        self._asked = self._asked_quarters = float("-inf")
         # Many viewers ask the same between two records.
         self._made: dict[tuple[str, int], tuple[object, object]] = {}
         self._answers: dict[object, tuple[object, list[float | None]]] = {}
@@ -154,7 +159,7 @@ class History:
 
     @property
     def started_at(self) -> datetime | None:
-        """The time of the oldest record; None while there is none."""
+        """The time of the oldest second or minute; None while there is none."""
         with self._lock:
             firsts = [track.records[0] for track in (self._minutes, self._seconds) if track.records]
         times = [record.at - record.seconds for record in firsts]
@@ -186,19 +191,28 @@ class History:
         """The figures of each queue in the newest minute that names it."""
         return self._minutes.now.held
 
-    def refresh(self) -> None:
+    def refresh(self, quarters: bool = False) -> None:
         """Read what is new; at most once a second, otherwise it does nothing.
+
+        Args:
+            quarters: the week, too: at first all of it, then what is new every quarter of an hour.
 
         Raises:
             ServerUnavailable: the copy stays as it was.
         """
         if self._due():
             self.connection.run(self._refresh())
+        if quarters and self._quarters_due():
+            self._take_quarters(self.connection.run(self._read_quarters()))
 
-    async def arefresh(self) -> None:
+    async def arefresh(self, quarters: bool = False) -> None:
         """See :meth:`refresh`."""
         if self._due():
             await self.connection.arun(self._refresh())
+        if quarters and self._quarters_due():
+            texts = await self.connection.arun(self._read_quarters())
+            # A week of many busy queues takes a while to decode.
+            await asyncio.to_thread(self._take_quarters, texts)
 
     def add(self, second: Record, minute: Record | None = None) -> None:
         """Take what the collector of this process has just counted."""
@@ -239,6 +253,13 @@ class History:
             for name, one in figures.items()
         }
 
+    def next_quarter(self, last: int) -> Record | None:
+        """The oldest quarter of an hour after *last* that can be made of whole minutes, if any."""
+        with self._lock:
+            track = self._minutes
+            before, whole = track.before.held, track.before.whole
+            return next_quarter(track.records, MINUTES, before, whole, last)
+
     def series(
         self,
         metric: str,
@@ -250,23 +271,23 @@ class History:
         """*metric* of the last *seconds*, one value each *step* seconds, oldest first.
 
         Of *queue*, or of the sum of *names*, or of all queues. None where nobody measured. The last
-        value belongs to the step that is not over. Over 900 seconds the minutes are used; *step*
-        then must be a multiple of 60.
+        value belongs to the step that is not over. Over 900 seconds the minutes are used, over a
+        day the quarters of an hour (see :meth:`refresh`); *step* must then be a multiple of theirs.
 
         Raises:
             ValueError: there is no such metric, or the step does not fit.
         """
         if metric not in METRICS:
             raise ValueError(f"{metric!r} is no metric of the history: {', '.join(METRICS)}")
-        by_minutes = seconds > SECONDS
-        if step < 1 or seconds % step or (by_minutes and step % 60):
+        finest = QUARTER if seconds > MINUTES * 60 else 60 if seconds > SECONDS else 1
+        if step < 1 or seconds % step or step % finest:
             raise ValueError(f"{seconds} seconds cannot be cut into steps of {step}")
         wanted = (queue,) if queue is not None else None if names is None else frozenset(names)
         key = (metric, wanted, seconds, step)
         with self._lock:
             of = (self.version, self._first(seconds, step))
             if self._answers.get(key, (None, []))[0] != of:
-                values = self._series(metric, wanted, seconds, step, by_minutes)
+                values = self._series(metric, wanted, seconds, step, finest)
                 self._answers[key] = (of, values)
                 while len(self._answers) > ANSWERS:
                     del self._answers[next(iter(self._answers))]
@@ -351,7 +372,7 @@ class History:
         names: Collection[str] | None,
         seconds: int,
         step: int,
-        by_minutes: bool,
+        finest: int,
     ) -> list[float | None]:
         field = _FIELD.get(metric, metric)
         rate = metric in _FIELD
@@ -363,11 +384,14 @@ class History:
             if 0 <= index < len(values):
                 values[index] = (values[index] or 0) + share if rate else share
 
-        stop = self._minutes.last if by_minutes else 0
-        if by_minutes:
-            for record, figures in self._minutes.walk(names, first):
-                if figures is not None:
-                    put(record.at - 60, getattr(figures, field))
+        # The coarse ones as far as they go, then the finer ones.
+        stop = 0
+        for track, length in ((self._quarters, QUARTER), (self._minutes, 60)):
+            if length <= finest:
+                for record, figures in track.walk(names, max(first, stop)):
+                    if figures is not None:
+                        put(record.at - length, getattr(figures, field))
+                stop = max(stop, track.last)
         for record, figures in self._seconds.walk(names, max(first, stop)):
             if figures is None:
                 continue
@@ -392,6 +416,28 @@ class History:
             return False
         self._asked = time.monotonic()
         return True
+
+    def _quarters_due(self) -> bool:
+        behind = self.connection.clock.now_ms() // 1000 - self._quarters.last
+        asked = time.monotonic() - self._asked_quarters
+        return behind >= QUARTER + _QUARTER_LATE_S and asked >= _QUARTERS_S
+
+    def _read_quarters(self) -> Operation[list[bytes]]:
+        behind = (yield NOW) // 1000 - self._quarters.last
+        count = min(behind // QUARTER, QUARTERS)
+        (texts,) = yield [get_history(self.connection.prefix, "quarters", count)]
+        return cast(list[bytes], texts)
+
+    def _take_quarters(self, texts: list[bytes]) -> None:
+        records = [Record.decode(text, QUARTER) for text in reversed(texts)]
+        with self._lock:
+            self._asked_quarters = time.monotonic()
+            before = self._quarters.last
+            for record in records:
+                if record is not None:
+                    self._quarters.add(record)
+            if self._quarters.last != before:
+                self.version += 1
 
     def _refresh(self) -> Operation[None]:
         now = (yield NOW) // 1000

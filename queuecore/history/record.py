@@ -1,4 +1,4 @@
-"""One stretch of history: what was counted in a second (or a minute) of every queue.
+"""One stretch of history: what was counted in a second (a minute, a quarter) of every queue.
 
 In Redis it is one JSON text for all queues of a connection. Most queues do not change in most
 seconds, so a record names only those that did; every so often one names all. Whoever reads must
@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 #: A record of this many seconds, at most, is believed: after a longer silence nobody knows.
 LONGEST = 60
+#: The seconds of a quarter of an hour.
+QUARTER = 900
 
 
 class Figures(NamedTuple):
@@ -54,7 +56,7 @@ class Record:
         )
 
     @classmethod
-    def decode(cls, text: bytes | str) -> Record | None:
+    def decode(cls, text: bytes | str, longest: int = LONGEST) -> Record | None:
         """Read such a text; None for anything else that lies there."""
         try:
             raw = json.loads(text)
@@ -65,4 +67,4 @@ class Record:
             record = cls(int(raw["t"]), int(raw["n"]), bool(raw["f"]), queues)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
             return None
-        return record if 0 < record.seconds <= LONGEST and record.at > 0 else None
+        return record if 0 < record.seconds <= longest and record.at > 0 else None

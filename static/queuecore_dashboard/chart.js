@@ -14,8 +14,9 @@ function draw(name, attributes, parent) {
 
 const root = document.documentElement;
 
-function clock(ms, seconds) {
+function clock(ms, seconds, day) {
   return new Date(ms).toLocaleTimeString(root.lang, {
+    ...(day ? { day: "numeric", month: "short" } : {}),
     hour: "2-digit",
     minute: "2-digit",
     hourCycle: "h23",
@@ -68,7 +69,8 @@ function show(target, clientX) {
   tip.className = "tip";
   const time = document.createElement("div");
   time.className = "tip-time";
-  time.textContent = `${clock(at, step < 60)} – ${clock(at + step * 1000, step < 60)}`;
+  const days = "days" in chart.dataset;
+  time.textContent = `${clock(at, step < 60, days)} – ${clock(at + step * 1000, step < 60)}`;
   tip.append(
     time,
     row("tip-done", chart.dataset.wordCompleted, number(done)),

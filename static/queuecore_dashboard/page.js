@@ -47,7 +47,7 @@ function axisTimes() {
     const seconds = "seconds" in text.dataset;
     const at = new Date(text.dataset.at);
     const zone = root.dataset.zone === "utc" ? { timeZone: "UTC" } : {};
-    if ("day" in text.dataset && !("clock" in text.dataset)) {
+    if ("day" in text.dataset) {
       text.textContent = at.toLocaleDateString(root.lang, { day: "numeric", month: "short", ...zone });
     } else {
       text.textContent = at.toLocaleTimeString(root.lang, {

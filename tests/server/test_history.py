@@ -164,6 +164,126 @@ async def test_minutes_add_up(collector, clock, redis_client):
     assert past.series("done_rate", seconds=3600, step=300)[-2:] == [None, 360]
 
 
+async def test_quarters_are_made_of_the_minutes_whoever_leads(collector, clock, redis_client):
+    async def pass_quarter(who):
+        for _ in range(30):
+            finish(redis_client, 10)
+            clock.advance(30)
+            await who.tick()
+
+    finish(redis_client, 0)
+    await collector.tick()
+    await pass_quarter(collector)
+    assert collector.history.last_minute == MINUTE + 900
+    assert records(redis_client, "quarters") == []
+    redis_client.delete("qc:bull::collector")  # it died before it came to the quarter
+    other = Collector(history=History())
+    clock.advance(1)
+    await other.tick()
+    await collector.tick()
+    assert (collector.leads, other.leads) == (False, True)
+    clock.advance(1)
+    other._last_quarter = 0  # as if the answer to the call that stored it had been lost
+    await other.tick()
+    assert other.leads
+    (quarter,) = records(redis_client, "quarters")
+    assert (quarter["t"], quarter["n"], quarter["f"]) == (MINUTE + 900, 900, 1)
+    # The last second before its end belongs to the next one.
+    assert quarter["q"] == {"emails": [0, 0, 0, 0, 300, 0, -1, -1]}
+
+    await pass_quarter(other)
+    clock.advance(2 * 900)  # nobody counts
+    for _ in range(2):
+        await pass_quarter(other)
+    ends = [one["t"] for one in records(redis_client, "quarters")]
+    assert ends == [MINUTE + 900 * number for number in (5, 2, 1)]
+    assert 690_000 < redis_client.ttl("qc:bull::quarters") <= 691_200
+    past = History()
+    await past.arefresh(quarters=True)
+    week = past.series("done_rate", "emails", seconds=604_800, step=900)
+    assert week[:-7] == [None] * (672 - 7)
+    assert [value is None for value in week[-7:]] == [False, False, True, True, False, False, False]
+    assert sum(value or 0 for value in week) == sum(
+        value or 0 for value in past.series("done_rate", seconds=86_400, step=900)
+    )
+    assert past.times(604_800, 3_600)[-1] // 1000 == past._now() // 3_600 * 3_600
+
+
+async def test_the_week_is_read_only_when_asked_for_and_then_what_is_new(
+    collector, clock, redis_client, monkeypatch
+):
+    from queuecore.wire.calls import keeping
+
+    async def quarter(number):
+        figures = {"emails": Figures(number, done=number)}
+        text = Record(MINUTE + 900 * number, 900, True, figures).encode()
+        await get_connection().arun(keeping.keep_history("bull", "me", 9_000, quarter=text))
+
+    def read():
+        found = redis_client.info("commandstats").get("cmdstat_lrange", {"calls": 0})["calls"]
+        redis_client.config_resetstat()
+        return found
+
+    monkeypatch.setattr(keeping, "QUARTERS", 3)
+    for number in (1, 2, 3, 4, 4, 3):
+        await quarter(number)
+    assert [one["t"] for one in records(redis_client, "quarters")] == [
+        MINUTE + 900 * number for number in (4, 3, 2)
+    ]
+    clock.advance(4 * 900 + 5)
+    past = History()
+    read()
+    await past.arefresh()
+    assert read() == 2
+    assert past.series("waiting", seconds=604_800, step=900) == [None] * 672
+    for _ in range(3):
+        await past.arefresh(quarters=True)
+    assert read() == 1
+    assert past.series("waiting", seconds=604_800, step=900)[-5:] == [None, 2, 3, 4, None]
+    await quarter(5)
+    clock.advance(900)
+    past._asked_quarters = float("-inf")
+    await past.arefresh(quarters=True)
+    assert past.series("done_rate", seconds=604_800, step=900)[-5:] == [2, 3, 4, 5, None]
+    redis_client.delete("qc:bull::quarters")
+    redis_client.lpush("qc:bull::quarters", "x", '{"t":"x","n":900,"f":1,"q":{}}')
+    copy = History()
+    await copy.arefresh(quarters=True)
+    assert copy.series("waiting", seconds=604_800, step=900) == [None] * 672
+
+
+async def test_quarters_say_what_the_minutes_say(clock, server):
+    luck = random.Random(3)
+    past, shown = History(), {name: [] for name in ("a", "b", "c", "still")}
+    held = {}
+    for number in range(1, 24 * 60):
+        full, at = number % 30 == 1, MINUTE + 60 * number
+        named = {name for name in shown if full or (name != "still" and luck.random() < 0.05)}
+        if number > 700:
+            named.discard("c")
+        figures = {name: Figures(luck.randint(0, 9), done=luck.randint(0, 1)) for name in named}
+        held = figures if full else held | figures
+        past._minutes.add(Record(at, 60, full, figures))
+        for name, values in shown.items():
+            done = figures[name].done if name in figures else 0
+            values.append((held.get(name, Figures()).waiting, done))
+    copy, last, lengths = History(), MINUTE, []
+    while record := past.next_quarter(last):
+        assert record.at == last + 900
+        last = record.at
+        copy._quarters.add(record)
+        lengths.append(len(record.queues))
+    assert last == MINUTE + 95 * 900
+    assert min(lengths) < 3, "a queue in which nothing changed is named"
+    clock.advance(last - START + 1)
+    for name, values in shown.items():
+        quarters = [values[15 * index : 15 * index + 15] for index in range(95)]
+        waiting = copy.series("waiting", name, seconds=604_800, step=900)
+        assert waiting[-96:-1] == [minutes[-1][0] for minutes in quarters]
+        done = copy.series("done_rate", name, seconds=604_800, step=900)
+        assert done[-96:-1] == [sum(one[1] for one in minutes) for minutes in quarters]
+
+
 async def test_the_minute_that_is_not_over_comes_from_the_seconds(collector, clock, redis_client):
     finish(redis_client, 0)
     await collector.tick()
@@ -454,6 +574,7 @@ async def test_garbage_in_the_lists_is_passed_over(collector, clock, redis_clien
         {"metric": "waiting", "step": 7},
         {"metric": "waiting", "seconds": 3600, "step": 30},
         {"metric": "waiting", "step": 0},
+        {"metric": "waiting", "seconds": 604_800, "step": 60},
     ],
 )
 def test_a_wrong_question_is_an_error(server, asked):

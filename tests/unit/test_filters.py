@@ -111,3 +111,17 @@ def test_what_scores_say_is_not_read_from_each_job():
 def test_only_what_an_error_says_reveals_payloads():
     assert Filter.parse("failed", "error:x").reveals
     assert not Filter.parse("failed", "name:x attempts>2").reveals
+
+
+@pytest.mark.parametrize(
+    "text", ["name:a name:b", "id:1 id:2", "attempts>2 attempts>4", "age>1h age>2h", "send mail"]
+)
+def test_words_that_one_job_cannot_both_fit_are_refused(text: str) -> None:
+    """An action on all that match must not quietly mean only one of them."""
+    with pytest.raises(InvalidFilter, match="one job cannot be both"):
+        Filter.parse("failed", text)
+
+
+def test_bounds_and_repetitions_go_together() -> None:
+    filter = Filter.parse("failed", "attempts>2 attempts<9 name:a name:a")
+    assert (filter.attempts_least, filter.attempts_most, filter.name) == (3, 8, "a")
