@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from ..guard import came_from, guarded, mount
 from ..languages import AUTOMATIC, LANGUAGES, chosen
 from ..rendering import render
-from .shell import INTERVALS, shell, show
+from .shell import intervals, shell, show
 from .shell import preferences as kept
 
 
@@ -33,7 +33,7 @@ def preferences(request: HttpRequest) -> HttpResponse:
         "dialog": dialog,
         "mount": mount(),
         "back": came_from(request),
-        "intervals": INTERVALS,
+        "intervals": intervals(),
         "groups": [(name, word, choices, now[name]) for name, word, choices in groups],
         "languages": [(AUTOMATIC, _("As the browser says")), *LANGUAGES]
         if settings.USE_I18N

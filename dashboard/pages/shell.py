@@ -9,7 +9,8 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 
 from queuecore import __version__, access
 from queuecore.errors import ServerUnavailable
@@ -41,14 +42,16 @@ ACTIONS = (
 )
 
 
-#: Seconds between two updates of a page, as they are offered.
-INTERVALS = (
-    (0, gettext_lazy("As it happens")),
-    (1, gettext_lazy("Every second")),
-    (5, gettext_lazy("Every 5 seconds")),
-    (15, gettext_lazy("Every 15 seconds")),
-    (60, gettext_lazy("Every minute")),
-)
+def intervals() -> tuple[tuple[int, str], ...]:
+    """Seconds between two updates of a page, as they are offered."""
+    # Those of one have a plural: languages with a single form say its number, too.
+    return (
+        (0, _("As it happens")),
+        (1, ngettext("Every second", "Every %(count)s seconds", 1) % {"count": 1}),
+        (5, _("Every 5 seconds")),
+        (15, _("Every 15 seconds")),
+        (60, ngettext("Every minute", "Every %(count)s minutes", 1) % {"count": 1}),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +142,7 @@ def shell(
         "now": timezone.now(),
         "live_socket": f"{at}ws/" if asgi.active() else "",
         "live_poll": f"{at}live/poll/",
-        "intervals": INTERVALS,
+        "intervals": intervals(),
         "login_url": login_url(),
         "user_name": name,
         "user_initials": initials(name),

@@ -61,6 +61,13 @@ def spoken(client: Client, paths: list[str]) -> str:
     return " ".join(" ".join(texts).split())
 
 
+def test_a_language_with_one_form_names_the_number_in_it(admin: Client) -> None:
+    admin.post("/preferences/keep/", {"language": "ja"})
+    page = admin.get("/preferences/").content.decode()
+    assert "1 秒ごと" in page
+    assert "%(" not in page
+
+
 # Two of them in the quick tier, all in the long one: they show the same pages.
 @pytest.mark.parametrize(
     "language",
