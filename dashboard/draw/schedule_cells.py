@@ -357,11 +357,11 @@ def _outcomes(shown: Sequence[tuple[int, Run | None]]) -> str:
         return _("No run is kept")
     failed = sum(1 for _at, run in shown if run is not None and run.state == "failed")
     missed = sum(1 for _at, run in shown if run is None)
-    text = _("The last %(count)s runs: %(failed)s failed, %(missed)s missed") % {
-        "count": len(shown),
-        "failed": failed,
-        "missed": missed,
-    }
+    text = ngettext(
+        "The last run: %(failed)s failed, %(missed)s missed",
+        "The last %(count)s runs: %(failed)s failed, %(missed)s missed",
+        len(shown),
+    ) % {"count": len(shown), "failed": failed, "missed": missed}
     latest = shown[-1][1]
     lasted = latest.lasted(0) if latest is not None and latest.finished else None
     if lasted is None:
