@@ -57,6 +57,7 @@ PAGES = {
     "duplicate": "/queues/emails/jobs/failed-1/confirm/duplicate/",
     "operations": "/operations/",
     "operation": "/operations/{operation}/",
+    "pause queues": "/bulk/queues/confirm/pause/?id=default/emails",
     "retry all": "/queues/emails/operations/confirm/?action=retry&state=failed",
     "schedulers": "/schedulers/",
     "scheduler": "/schedulers/emails/nightly/",

@@ -11,7 +11,7 @@ from django.contrib.auth.models import Group, Permission
 from django.test import Client
 
 from dashboard.live import state
-from queuecore import Queue, history
+from queuecore import Queue, history, operations
 from queuecore.models import QueueScope
 from queuecore.wire import connections
 from tests.dashboard import fleet
@@ -33,6 +33,7 @@ def _nothing_known() -> Iterator[None]:
         one.absence.over()
     yield
     history.stop()
+    operations.stop()
 
 
 @pytest.fixture
