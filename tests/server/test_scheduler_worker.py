@@ -267,6 +267,13 @@ def test_a_storm_of_upserts(server: Server, redis_client: redis.Redis) -> None:
                 await asyncio.gather(*(loop.run_in_executor(pool, upsert, n) for n in range(4)))
             await Queue("q").aupsert_job_scheduler("s", every=3600, data={"last": True})
 
+            async def idle() -> bool:
+                counts = await Queue("q").aget_job_counts("waiting", "prioritized", "active")
+                return not any(counts.values())
+
+            # A run that is claimed just as the worker closes is handed back beside its successor.
+            await until(idle)
+
     asyncio.run(storm())
     pending = [
         id
