@@ -22,7 +22,14 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from ..errors import QueueCoreError
-from ..wire.attendance import MOST_ANSWERS, MOST_JOBS, MOST_MINUTES, MOST_WORKERS, Order
+from ..wire.attendance import (
+    MOST_ANSWERS,
+    MOST_JOBS,
+    MOST_MINUTES,
+    MOST_WORKERS,
+    FleetPlace,
+    Order,
+)
 from ..wire.calls import attending
 from ..wire.calls.base import NOW, Operation
 from ..wire.codec import dumps
@@ -30,7 +37,6 @@ from ..wire.connections import Connection
 
 if TYPE_CHECKING:
     from .execute import Run
-    from .supervisor import Place
     from .worker import Worker
 
 logger = logging.getLogger("queuecore.worker")
@@ -297,7 +303,7 @@ _WORDS = {
     "cancel": "to cancel a job",
 }
 #: The place of this process in a fleet with a supervisor.
-place: Place | None = None
+place: FleetPlace | None = None
 _tasks: set[asyncio.Task[None]] = set()
 _presences: dict[tuple[str, str, str], Presence] = {}
 _lock = threading.Lock()

@@ -18,12 +18,12 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
 from ..errors import QueueCoreError
 from ..queue import Queue
+from ..wire.attendance import FleetPlace
 from ..wire.calls.working import recover_worker
 from ..wire.connections import Connection
 from .demand import LANES
@@ -39,23 +39,6 @@ _FIRST_PAUSE, _LONGEST_PAUSE, _WELL = 0.5, 30.0, 30.0
 # How often the jobs of a dead child are tried to be given back while the server is away, seconds.
 _TRIES, _BETWEEN = 20, 0.5
 _PR_SET_PDEATHSIG = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """The place of a process in its fleet, as dashboards show it.
-
-    ``fleet``: the id of all its processes; ``pid``: the supervisor's; ``number``: 1 to ``size``.
-    ``restarts``, ``recycles``: how often the fleet has replaced a process that died, or one that
-    had worked enough, when this one was started.
-    """
-
-    fleet: str
-    pid: int
-    number: int
-    size: int
-    restarts: int
-    recycles: int
 
 
 class Supervisor:
@@ -139,7 +122,9 @@ class Supervisor:
             await asyncio.wait(recycling)
 
     def _start(self, number: int) -> _Child:
-        place = Place(self._fleet, os.getpid(), number, self._size, self._restarts, self._recycles)
+        place = FleetPlace(
+            self._fleet, os.getpid(), number, self._size, self._restarts, self._recycles
+        )
         child = _Child(self._command, place)
         self._children.add(child)
         return child
@@ -172,7 +157,7 @@ class Supervisor:
 class _Child:
     """One process. ``worn`` is set when it wants to be replaced, ``ended`` with its exit code."""
 
-    def __init__(self, command: Sequence[str], place: Place) -> None:
+    def __init__(self, command: Sequence[str], place: FleetPlace) -> None:
         self._loop = asyncio.get_running_loop()
         self.workers: list[tuple[str, str, str]] = []
         self.worn: asyncio.Future[None] = self._loop.create_future()
@@ -228,13 +213,13 @@ class _Child:
         self.ended.set_result(code)
 
 
-_PLACE = tuple(Place.__dataclass_fields__)
+_PLACE = tuple(FleetPlace.__dataclass_fields__)
 
 
 class Supervised:
     """What a child knows of its supervisor: its ``place``, and the pipe to it."""
 
-    def __init__(self, pipe: int, place: Place) -> None:
+    def __init__(self, pipe: int, place: FleetPlace) -> None:
         self.place = place
         self._pipe = pipe
         os.set_inheritable(pipe, False)  # not for what the jobs start
@@ -246,7 +231,7 @@ class Supervised:
         if told is None:
             return None
         value = json.loads(told)
-        return cls(value["pipe"], Place(*value["place"]))
+        return cls(value["pipe"], FleetPlace(*value["place"]))
 
     def begin(self, workers: Sequence[tuple[str, str, str]]) -> None:
         """Say which workers this process has: (alias, queue, id); end when the supervisor does."""
