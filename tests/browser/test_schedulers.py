@@ -15,6 +15,8 @@ from tests.server.hands import Hands
 PATHS = (
     "/schedulers/",
     "/schedulers/emails/often/",
+    "/schedulers/emails/monday-morning-report-for-the-whole-company/",
+    "/schedulers/emails/yearly/",  # whose dates name another year
     "/schedulers/emails/often/edit/",
     "/schedulers/new/?queue=default:emails",
     "/schedulers/emails/often/confirm/remove/",
@@ -23,11 +25,12 @@ PATHS = (
 
 @pytest.fixture
 def scheduled(emails: Queue) -> Queue:
-    """Three schedulers, one of which has run and one of which is paused."""
+    """Four schedulers, one of which has run and one of which is paused."""
     emails.upsert_job_scheduler("often", every=600, data={"kind": "sweep"})
     emails.upsert_job_scheduler(
         "monday-morning-report-for-the-whole-company", pattern="30 8 * * 1", tz="Asia/Tokyo"
     )
+    emails.upsert_job_scheduler("yearly", pattern="0 23 28 11 *")
     emails.upsert_job_scheduler("aside", pattern="0 0 1 1 *")
     emails.pause_job_scheduler("aside")
     hands = Hands(emails, "mail-3")
