@@ -59,6 +59,8 @@ class WorkerSettings:
     ``remove_on_complete``, ``remove_on_fail``: retention of jobs that name none of their own.
     ``heartbeat``: how often a process says which workers it has and how they are, and hears what it
     is told from afar, at most every 30 s; None switches that off.
+    ``statistics``: how often a worker tells what it has counted of its jobs (times, outcomes, kinds
+    of failures), at most every minute; None counts nothing.
     ``sandbox_grace``: what a job in a sandbox gets to end by itself before it is killed.
     ``sandbox_max_jobs``: after so many jobs a sandbox is replaced; None keeps it.
     ``sandbox_memory``: bytes that the process of a sandbox may take; None is without limit.
@@ -84,6 +86,7 @@ class WorkerSettings:
     remove_on_complete: Any = None
     remove_on_fail: Any = None
     heartbeat: float | None = 2.0
+    statistics: float | None = 5.0
     sandbox_grace: float = 1.0
     sandbox_max_jobs: int | None = None
     sandbox_memory: int | None = None
@@ -103,6 +106,8 @@ class WorkerSettings:
             object.__setattr__(self, name, _seconds(name, getattr(self, name), shortest))
         if self.heartbeat is not None and self.heartbeat > 30:
             raise ConfigurationError(f"heartbeat must be at most 30 s, not {self.heartbeat:g}")
+        if self.statistics is not None and self.statistics > 60:
+            raise ConfigurationError(f"statistics must be at most 60 s, not {self.statistics:g}")
         if self.renew_after > self.lock_duration / 2:
             raise ConfigurationError(
                 "lock_renew_time must be at most half of lock_duration, so that a lock is renewed "
@@ -142,6 +147,7 @@ _SECONDS = {
     "maximum_rate_limit_delay": 0.01,
     "shutdown_timeout": 0,
     "heartbeat": 0.1,
+    "statistics": 0.1,
     "sandbox_grace": 0.1,
     "unknown_job_delay": 0,
 }
@@ -149,6 +155,7 @@ _OPTIONAL = (
     "max_started_attempts",
     "lock_renew_time",
     "heartbeat",
+    "statistics",
     "sandbox_max_jobs",
     "sandbox_memory",
 )

@@ -13,6 +13,7 @@ from .errors import InvalidOption
 from .job import Job
 from .options import epoch_ms
 from .reading import Reading, checked_states, places
+from .statistics import Statistics, prometheus
 from .wire.calls import inspecting, reading
 from .wire.calls.base import Operation
 from .wire.readings import WorkerInfo
@@ -177,22 +178,26 @@ class Getters(Reading):
         found = await self._arun(self._get_workers())
         return None if found is None else len(found)
 
-    def export_prometheus_metrics(self, global_variables: Mapping[str, str] | None = None) -> str:
+    def export_prometheus_metrics(
+        self, global_variables: Mapping[str, str] | None = None, *, statistics: bool = False
+    ) -> str:
         """The queue's counts as Prometheus reads them (BullMQ ``exportPrometheusMetrics``).
 
         Args:
             global_variables: further labels of every row.
+            statistics: add how long jobs waited and ran, and how runs ended, by job name, as our
+                workers have counted it.
 
         Raises:
             InvalidOption: a label's name is none.
         """
-        return self._run(self._export(global_variables))
+        return self._run(self._export(global_variables, statistics))
 
     async def aexport_prometheus_metrics(
-        self, global_variables: Mapping[str, str] | None = None
+        self, global_variables: Mapping[str, str] | None = None, *, statistics: bool = False
     ) -> str:
         """See :meth:`export_prometheus_metrics`."""
-        return await self._arun(self._export(global_variables))
+        return await self._arun(self._export(global_variables, statistics))
 
     def _count(self, *states: str) -> Operation[int]:
         counts = yield reading.get_counts(self.keys, checked_states(states or None))
@@ -207,7 +212,7 @@ class Getters(Reading):
         found = yield inspecting.get_workers(self.keys.prefix)
         return None if found is None else [one for one in found if one.queue == self.name]
 
-    def _export(self, variables: Mapping[str, str] | None) -> Operation[str]:
+    def _export(self, variables: Mapping[str, str] | None, statistics: bool) -> Operation[str]:
         more = ""
         for name, value in (variables or {}).items():
             if not _LABEL.fullmatch(name):
@@ -229,6 +234,9 @@ class Getters(Reading):
                 f"# TYPE {name} counter",
                 f"{name}{{{queue}{more}}} {metrics.count}",
             ]
+        if statistics:
+            totals = yield from Statistics(self.name, self.alias)._totals()
+            lines += prometheus(totals, f"{queue}{more}", _escaped)
         return "\n".join(lines)
 
 

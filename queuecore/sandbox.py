@@ -155,6 +155,7 @@ def _queue(name: str, alias: str) -> Queue:
 def _told(error: BaseException) -> dict[str, Any]:
     from . import errors
     from .worker import finish
+    from .worker.fingerprints import frame_of
 
     control = next(
         (
@@ -176,6 +177,7 @@ def _told(error: BaseException) -> dict[str, Any]:
         "type": type(error).__name__,
         "reason": finish.reason(error),
         "trace": finish.trace(error),
+        "frame": frame_of(error),
     }
 
 

@@ -34,6 +34,7 @@ class Run:
     run. ``claimed``: monotonic seconds. ``ended``: its outcome is known. ``lost``: another worker
     has the job; its outcome is void. ``timeout``: the seconds its processor may take; ``late``: it
     took longer. ``batch``: the runs that are worked with it by one call, itself among them.
+    ``began``: when its processor was called, monotonic; ``took``: the seconds until its end.
     """
 
     job: Job
@@ -50,6 +51,8 @@ class Run:
     timer: asyncio.TimerHandle | None = None
     late: bool = False
     batch: list[Run] | None = None
+    began: float = 0.0
+    took: float = 0.0
 
 
 Ended = Callable[[Run, Any, BaseException | None], None]

@@ -38,6 +38,7 @@ from .demand import BATCH, Demand
 from .execute import Executor, Run
 from .hooks import Hooks
 from .pace import Pace
+from .statistics import Statistics
 from .tasks import call_in
 
 logger = logging.getLogger("queuecore.worker")
@@ -89,6 +90,7 @@ class Runs:
         demand: Demand,
         complaints: Complaints,
         tell: Callable[..., None],
+        statistics: Statistics | None = None,
     ) -> None:
         self._queue = queue
         self._worker = worker
@@ -99,6 +101,7 @@ class Runs:
         self._demand = demand
         self._complaints = complaints
         self._tell = tell
+        self._statistics = statistics
         self._executor: Executor | None = None
         self._held: dict[str, Run] = {}
         self._outcomes: deque[Report] = deque()
@@ -203,6 +206,7 @@ class Runs:
         run.timeout = self._timeout(run)
         entry = run.entry
         if entry is None or entry.batch is None:
+            run.began = time.monotonic()
             self._tell_started(run)
             self._executor.start(run)
         elif self._demand.suspect is run:
@@ -215,7 +219,7 @@ class Runs:
     def _launch_batch(self, runs: list[Run]) -> None:
         assert self._executor is not None
         for run in runs:
-            run.batch = runs
+            run.batch, run.began = runs, time.monotonic()
             self._tell_started(run)
         self._executor.start(runs[0])
 
@@ -309,6 +313,8 @@ class Runs:
         """Turn what the processor returned or raised into an outcome; called once a run."""
         if run.timer is not None:
             run.timer.cancel()
+        if run.began:
+            run.took = time.monotonic() - run.began
         if run.lost or run.abandoned:
             self._drop(run)
             return
@@ -401,6 +407,8 @@ class Runs:
                 self.completed += 1
             elif outcome.kind == "f":
                 self.failed += 1
+            if self._statistics is not None:
+                self._statistics.ended(run, outcome, value)
             if isinstance(value, BaseException):
                 _log(run, outcome, value)
             if run.entry is not None:

@@ -42,6 +42,7 @@ from .locks import LockRenewer
 from .manual import Manual
 from .runs import Runs
 from .sandbox import Pool, Spec
+from .statistics import Statistics
 from .tasks import call_in, end
 
 
@@ -138,6 +139,8 @@ class Worker(Control):
         self._listeners: dict[str, list[Callable[..., Any]]] = {}
         self._complaints = Complaints(self.queue, lambda error: self._emit("error", error))
         self._demand = Demand(replace(base, concurrency=concurrency).concurrency)  # checks it, too
+        every = self.settings.statistics
+        self._statistics = Statistics(self.queue, self.id, every) if every is not None else None
         self._runs = Runs(
             self.queue,
             self.id,
@@ -148,6 +151,7 @@ class Worker(Control):
             self._demand,
             self._complaints,
             self._emit,
+            self._statistics,
         )
         self._executor: Executor | None = None
         self._begun = False
@@ -252,6 +256,8 @@ class Worker(Control):
                 lambda id: self._emit("stalled", id),
             )
             helpers.append(asyncio.create_task(checks))
+        if self._statistics is not None:
+            helpers.append(asyncio.create_task(self._statistics.run()))
         if self._letters is not None:
             helpers.append(asyncio.create_task(self._introduce(self._letters)))
         self._emit("ready")
@@ -274,6 +280,8 @@ class Worker(Control):
                 await self._marker.close()
                 self._demand.closing = True
                 await lanes.hand_back(await runs.abandon())
+                if self._statistics is not None:
+                    await self._statistics.close()
             finally:
                 await renewer.close()
                 await self._executor.close()

@@ -9,6 +9,7 @@ import pytest
 
 from queuecore.wire.calls import (
     adding,
+    counting,
     flows,
     inspecting,
     jobs,
@@ -472,6 +473,24 @@ SAMPLES: list[tuple[Call[Any], dict[str, Any]]] = [
     (
         mending.mend_locks(K, ["7"], False),
         {"dry": 0, "longest": mending.STEPS, "ids...": ["7"]},
+    ),
+    (
+        counting.count_runs(
+            K, "w", 9, 61, 1000, {"a": {"n": 1, "c": 1}}, [("f1", 2, 900, 950, b"{}")]
+        ),
+        {
+            "receipt": K.qc("counted:w"),
+            "minute": K.qc("minute:61"),
+            "hour": K.qc("hour:1"),
+            "totals": K.qc("totals"),
+            "errors": K.qc("errors"),
+            "sightings": K.qc("sightings"),
+            "number": 9,
+            "now": 1000,
+            "names": 1,
+            "errors_told": 1,
+            "records...": ["a", 2, "n", 1, "c", 1, "f1", 2, 900, 950, b"{}"],
+        },
     ),
     (mending.mend_stalled(K, ["7"]), {"longest": mending.STEPS, "ids...": ["7"]}),
     (mending.mend_markers(K, 1000, True), {"now": 1000, "dry": 1, "late": mending.LATE_MS}),

@@ -340,5 +340,6 @@ def _error(said: dict[str, Any]) -> BaseException:
     error = kind(reason) if kind is not None else SandboxedError(reason, str(said.get("type")))
     if isinstance(trace := said.get("trace"), str):
         error.sandbox_trace = trace  # type: ignore[attr-defined]
+        error.sandbox_frame = str(said.get("frame", ""))  # type: ignore[attr-defined]
         error.add_note(f"In the sandbox:\n{trace}")
     return error
