@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, Unpack
 from uuid import uuid4
@@ -12,6 +13,7 @@ from .handle import WIRE_VERSION, known_id
 from .job import Job
 from .options import JobOptions, checked_queue_name, checked_whole
 from .queue import Queue
+from .telemetry import Adding, Telemetry, get_telemetry
 from .wire.calls import flows
 from .wire.calls.base import NOW, Call, Command, Operation
 from .wire.calls.reading import get_job
@@ -111,25 +113,47 @@ class FlowProducer:
             ParentNotFound, ParentConflict: nothing was added.
             ServerUnavailable: the server was not reached within about a second.
         """
-        return self._run(self._add([flow], queues_options))[0]
+        if (telemetry := get_telemetry()) is None:
+            return self._run(self._add([flow], queues_options))[0]
+        with _adding(telemetry, "addFlow", [flow]) as span:
+            nodes = self._run(self._add([flow], queues_options, span.metadata))
+            span.added([nodes[0].job.id])
+        return nodes[0]
 
     async def aadd(
         self, flow: FlowJob, *, queues_options: Mapping[str, JobOptions] | None = None
     ) -> JobNode:
         """See :meth:`add`."""
-        return (await self._arun(self._add([flow], queues_options)))[0]
+        if (telemetry := get_telemetry()) is None:
+            return (await self._arun(self._add([flow], queues_options)))[0]
+        with _adding(telemetry, "addFlow", [flow]) as span:
+            nodes = await self._arun(self._add([flow], queues_options, span.metadata))
+            span.added([nodes[0].job.id])
+        return nodes[0]
 
     def add_bulk(
         self, flows: Iterable[FlowJob], *, queues_options: Mapping[str, JobOptions] | None = None
     ) -> list[JobNode]:
         """Add several flows, all of them or nothing (BullMQ ``FlowProducer.addBulk``)."""
-        return self._run(self._add(_listed(flows), queues_options))
+        if (telemetry := get_telemetry()) is None:
+            return self._run(self._add(_listed(flows), queues_options))
+        listed = _listed(flows)
+        with _adding(telemetry, "addBulkFlows", listed) as span:
+            nodes = self._run(self._add(listed, queues_options, span.metadata))
+            span.added([node.job.id for node in nodes])
+        return nodes
 
     async def aadd_bulk(
         self, flows: Iterable[FlowJob], *, queues_options: Mapping[str, JobOptions] | None = None
     ) -> list[JobNode]:
         """See :meth:`add_bulk`."""
-        return await self._arun(self._add(_listed(flows), queues_options))
+        if (telemetry := get_telemetry()) is None:
+            return await self._arun(self._add(_listed(flows), queues_options))
+        listed = _listed(flows)
+        with _adding(telemetry, "addBulkFlows", listed) as span:
+            nodes = await self._arun(self._add(listed, queues_options, span.metadata))
+            span.added([node.job.id for node in nodes])
+        return nodes
 
     def get_flow(
         self, job_id: str, queue: str, *, depth: int = 10, max_children: int = 20
@@ -159,10 +183,13 @@ class FlowProducer:
     # Adding
 
     def _add(
-        self, roots: Sequence[FlowJob], queues_options: Mapping[str, JobOptions] | None
+        self,
+        roots: Sequence[FlowJob],
+        queues_options: Mapping[str, JobOptions] | None,
+        metadata: str | None = None,
     ) -> Operation[list[JobNode]]:
         options = _by_queue(queues_options)
-        planned, all_of_them = self._plan(roots, options)
+        planned, all_of_them = self._plan(roots, options, metadata)
         names = {one.queue.name for one in all_of_them}
         if strange := [name for name in options if name not in names]:
             raise InvalidOption(
@@ -193,7 +220,10 @@ class FlowProducer:
         return _nodes(planned, all_of_them)
 
     def _plan(
-        self, roots: Sequence[FlowJob], queues_options: Mapping[str, JobOptions]
+        self,
+        roots: Sequence[FlowJob],
+        queues_options: Mapping[str, JobOptions],
+        metadata: str | None,
     ) -> tuple[list[_Planned], list[_Planned]]:
         """Check and encode every job; gives the roots, and all, generation by generation."""
         found: list[_Planned] = []
@@ -213,7 +243,7 @@ class FlowProducer:
                 if id(job) in above:
                     raise InvalidOption(f"{place}: {job!r} stands below itself")
                 try:
-                    one = self._prepare(job, parent, queues_options)
+                    one = self._prepare(job, parent, queues_options, metadata)
                 except ValueError as error:
                     raise type(error)(f"{place}, job {job.name!r}: {error}") from error
                 key = one.queue.keys.job(one.node.job.id)
@@ -242,7 +272,11 @@ class FlowProducer:
         return found[: len(roots)], found
 
     def _prepare(
-        self, job: FlowJob, parent: _Planned | None, queues_options: Mapping[str, JobOptions]
+        self,
+        job: FlowJob,
+        parent: _Planned | None,
+        queues_options: Mapping[str, JobOptions],
+        metadata: str | None,
     ) -> _Planned:
         defaults = queues_options.get(checked_queue_name(job.queue), {})
         options: JobOptions = {**defaults, **job.options}
@@ -259,7 +293,7 @@ class FlowProducer:
                 "of this flow; give a job_id instead"
             )
         queue = self._queue(job.queue, job.connection or self.alias)
-        new = queue._prepare(job.name, job.data, options)
+        new = queue._prepare(job.name, job.data, options, metadata)
         new.id = new.id or str(uuid4())
         return _Planned(queue, flows.Node(queue.keys, new, bool(job.children)))
 
@@ -309,6 +343,14 @@ class FlowProducer:
                             below.append((*owner._sibling(key), node.children))
             wanted = below
         return root[0] if root else None
+
+
+def _adding(
+    telemetry: Telemetry, operation: str, roots: Sequence[Any]
+) -> AbstractContextManager[Adding]:
+    queue = str(getattr(roots[0], "queue", "")) if len(roots) == 1 else ""
+    names = [str(getattr(root, "name", "")) for root in roots]
+    return telemetry.adding(operation, queue, queue, names)
 
 
 def _by_queue(options: Any) -> Mapping[str, JobOptions]:

@@ -223,6 +223,17 @@ class Batch:
         return 0 if self.timeout is None else milliseconds(self.timeout, "timeout") / 1000
 
 
+class TelemetryOptions(TypedDict, total=False):
+    """What a job carries of a trace, where the setting ``TELEMETRY`` has a say.
+
+    ``metadata``: this text instead of that of the present span. ``omit_context``: nothing, so that
+    the job's run begins a trace of its own.
+    """
+
+    metadata: str
+    omit_context: bool
+
+
 class JobOptions(TypedDict, total=False):
     """The keyword arguments of ``Queue.add`` and :class:`JobSpec`.
 
@@ -234,7 +245,8 @@ class JobOptions(TypedDict, total=False):
     ``size_limit``: the most bytes the data may have as JSON. ``timestamp``: the time of creation.
     ``timeout``: how long a try may run, instead of what its processor says; Node's workers do not
     know it. ``expires``: after so long, counted from when it may run, it fails instead of being
-    started; what was started goes on. ``deduplication``: one job for many adds.
+    started; what was started goes on. ``deduplication``: one job for many adds. ``telemetry``:
+    what the job carries of a trace, see :class:`TelemetryOptions`.
     ``parent``: the job that waits for this one, or its
     ``{"id": ..., "queue": "<prefix>:<queue>"}``. ``fail_parent_on_failure``,
     ``continue_parent_on_failure``, ``ignore_dependency_on_failure``,
@@ -256,6 +268,7 @@ class JobOptions(TypedDict, total=False):
     timestamp: datetime
     timeout: Seconds
     expires: Seconds
+    telemetry: TelemetryOptions
     deduplication: Deduplication | None
     parent: ParentJob | Mapping[str, str] | None
     fail_parent_on_failure: bool
@@ -375,6 +388,8 @@ def wire_options(options: Mapping[str, Any], reserved: frozenset[str]) -> WireOp
                     f"{name} must be at least a millisecond; leave it out for a job without one"
                 )
             json[name] = some
+        elif name == "telemetry":
+            json |= _checked_telemetry(value)
         elif name == "deduplication":
             if value is not None:
                 if not isinstance(value, Deduplication):
@@ -418,6 +433,25 @@ def wire_options(options: Mapping[str, Any], reserved: frozenset[str]) -> WireOp
 
 def _dumps(value: Any) -> str:
     return dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _checked_telemetry(value: Any) -> dict[str, Any]:
+    """Check the option ``telemetry``, and give BullMQ's ``tm`` and ``omc``."""
+    known = TelemetryOptions.__annotations__
+    if not isinstance(value, Mapping) or not set(value) <= set(known):
+        raise InvalidOption(f"telemetry is a dict of {' and '.join(known)}, not {value!r}")
+    found: dict[str, Any] = {}
+    if (metadata := value.get("metadata")) is not None:
+        if not isinstance(metadata, str):
+            raise InvalidOption(f"metadata of telemetry must be a text, not {metadata!r}")
+        _no_surrogates(metadata, "metadata of telemetry")
+        found["tm"] = metadata
+    if (omit := value.get("omit_context")) is not None:
+        if not isinstance(omit, bool):
+            raise InvalidOption(f"omit_context of telemetry is True or False, not {omit!r}")
+        if omit:
+            found["omc"] = True
+    return found
 
 
 def checked_parent(value: Any) -> dict[str, str]:

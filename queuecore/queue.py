@@ -7,7 +7,7 @@ A queue is a connection alias and a name. Every method that talks to the server 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Unpack
 from weakref import WeakKeyDictionary
 
@@ -25,6 +25,7 @@ from .options import (
 )
 from .schedulers import Schedulers
 from .steering import Steering
+from .telemetry import carrying, get_telemetry
 from .wire import codec
 from .wire.calls.adding import BATCH, NewJob, add_jobs
 from .wire.calls.base import NOW, Operation
@@ -108,11 +109,23 @@ class Queue(Steering, Getters, Schedulers):
             ParentNotFound, ParentConflict: nothing was added.
             ServerUnavailable: the server was not reached within about a second.
         """
-        return self._run(self._add([self._prepare(name, data, options)]))[0]
+        if (telemetry := get_telemetry()) is None:
+            return self._run(self._add([self._prepare(name, data, options)]))[0]
+        with telemetry.adding("add", self.name, f"{self.name}.{name}", [name]) as span:
+            (job,) = self._run(self._add([self._prepare(name, data, options, span.metadata)]))
+            span.added([job.id])
+        return job
 
     async def aadd(self, name: str, data: Any = None, **options: Unpack[JobOptions]) -> Job:
         """Add one job; concurrent calls of one event loop share calls to the server."""
-        prepared = self._prepare(name, data, options)
+        if (telemetry := get_telemetry()) is None:
+            return await self._aadd(self._prepare(name, data, options))
+        with telemetry.adding("add", self.name, f"{self.name}.{name}", [name]) as span:
+            job = await self._aadd(self._prepare(name, data, options, span.metadata))
+            span.added([job.id])
+        return job
+
+    async def _aadd(self, prepared: NewJob) -> Job:
         if prepared.parent is not None:
             # A parent that is gone is an error of this add alone.
             return (await self._arun(self._add([prepared])))[0]
@@ -131,11 +144,23 @@ class Queue(Steering, Getters, Schedulers):
             InvalidOption, NotSerializable: naming the job by its index; nothing was sent.
             ServerUnavailable: earlier batches may have been added.
         """
-        return self._run(self._add(self._prepare_bulk(jobs)))
+        if (telemetry := get_telemetry()) is None:
+            return self._run(self._add(self._prepare_bulk(jobs)))
+        jobs = _specs(jobs)
+        with telemetry.adding("addBulk", self.name, self.name, _names(jobs)) as span:
+            added = self._run(self._add(self._prepare_bulk(jobs, span.metadata)))
+            span.added([job.id for job in added])
+        return added
 
     async def aadd_bulk(self, jobs: Iterable[JobSpec]) -> list[Job]:
         """Add many jobs; see :meth:`add_bulk`."""
-        return await self._arun(self._add(self._prepare_bulk(jobs)))
+        if (telemetry := get_telemetry()) is None:
+            return await self._arun(self._add(self._prepare_bulk(jobs)))
+        jobs = _specs(jobs)
+        with telemetry.adding("addBulk", self.name, self.name, _names(jobs)) as span:
+            added = await self._arun(self._add(self._prepare_bulk(jobs, span.metadata)))
+            span.added([job.id for job in added])
+        return added
 
     def add_on_commit(
         self,
@@ -160,33 +185,39 @@ class Queue(Steering, Getters, Schedulers):
                 "add_on_commit() belongs to the thread of the transaction: call it within the "
                 "function that you give to sync_to_async(); outside of transactions await aadd()"
             )
-        prepared = self._prepare(name, data, options)
+        if (telemetry := get_telemetry()) is None:
+            prepared = self._prepare(name, data, options)
+        else:
+            # Of now: the span of who asks for the job may have ended at the commit.
+            with telemetry.adding("add", self.name, f"{self.name}.{name}", [name]) as span:
+                prepared = self._prepare(name, data, options, span.metadata)
         transactions.on_commit(lambda: self._run(self._add([prepared])), using=using)
 
-    def _prepare_bulk(self, jobs: Iterable[JobSpec]) -> list[NewJob]:
-        if not isinstance(jobs, Iterable):
-            raise InvalidOption(
-                f"the jobs to add are a list of JobSpec(name, data, **options), not {jobs!r}"
-            )
+    def _prepare_bulk(self, jobs: Iterable[JobSpec], metadata: str | None = None) -> list[NewJob]:
         prepared = []
-        for index, job in enumerate(jobs):
+        for index, job in enumerate(_specs(jobs)):
             if not isinstance(job, JobSpec):
                 raise InvalidOption(
                     f"job {index} of {self.name!r} is of type {type(job).__name__}; "
                     "give JobSpec(name, data, **options)"
                 )
             try:
-                prepared.append(self._prepare(job.name, job.data, job.options))
+                prepared.append(self._prepare(job.name, job.data, job.options, metadata))
             except ValueError as error:
                 raise type(error)(f"job {index} of {self.name!r}: {error}") from error
         return prepared
 
-    def _prepare(self, name: str, data: Any, options: JobOptions) -> NewJob:
+    def _prepare(
+        self, name: str, data: Any, options: JobOptions, metadata: str | None = None
+    ) -> NewJob:
         """Check one job and encode it; everything that can be wrong is found here."""
         defaults = conf.get_settings().default_job_options
         if (parent := options.get("parent")) is not None:
             self._same_server(parent)
-        checked = wire_options({**defaults, **options} if defaults else options, SUFFIXES)
+        merged: Mapping[str, Any] = {**defaults, **options} if defaults else options
+        if metadata is not None:
+            merged = carrying(merged, metadata)
+        checked = wire_options(merged, SUFFIXES)
         encoded = codec.dumps({} if data is None else data)
         if checked.size_limit is not None and len(encoded) > checked.size_limit:
             raise InvalidOption(
@@ -231,6 +262,18 @@ class Queue(Steering, Getters, Schedulers):
                 self._lanes.give(lane)
             jobs += [Job(self, id, one.fields()) for id, one in zip(ids, batch, strict=True)]
         return jobs
+
+
+def _specs(jobs: Any) -> list[Any]:
+    if not isinstance(jobs, Iterable):
+        raise InvalidOption(
+            f"the jobs to add are a list of JobSpec(name, data, **options), not {jobs!r}"
+        )
+    return list(jobs)
+
+
+def _names(jobs: Iterable[Any]) -> list[str]:
+    return [str(getattr(job, "name", "")) for job in jobs]
 
 
 class _Adder:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import ctypes
 import os
 import signal
@@ -94,7 +95,8 @@ class Sandbox:
         self._key = (job.token, job.id)
         try:
             # Written here, so that what JSON cannot say is refused with its own type.
-            frame = frames.pack("done", value=finish.encoded(self._call(job)).decode())
+            with _within(order.get("trace")):
+                frame = frames.pack("done", value=finish.encoded(self._call(job)).decode())
         except BaseException as error:
             frame = frames.pack("failed", **_told(error))
         self._key = None
@@ -123,7 +125,7 @@ class Sandbox:
             finally:
                 self._running = None
 
-        return self._runner.run(work())
+        return self._runner.run(work(), context=contextvars.copy_context())
 
     def _say(self, kind: str, **values: Any) -> None:
         frame = frames.pack(kind, **values)
@@ -144,6 +146,14 @@ def _found(alias: str, queue: str, target: str | None) -> QueueProcessors:
     module, _, name = target.partition(":")
     entry = entry_for(getattr(import_module(module), name))
     return QueueProcessors(alias, queue, default=entry)
+
+
+def _within(trace: str | None) -> contextlib.AbstractContextManager[None]:
+    """The context of the run's span, which the worker has begun."""
+    from ...telemetry import get_telemetry
+
+    telemetry = get_telemetry() if trace else None
+    return contextlib.nullcontext() if telemetry is None else telemetry.within(str(trace))
 
 
 def _queue(name: str, alias: str) -> Queue:

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from ..errors import UnrecoverableError
 from ..job import Job
 from ..processors import Entry
+from ..telemetry import Processing
 from . import database
 
 # What idle threads get to close their database connections when the worker ends.
@@ -35,6 +36,7 @@ class Run:
     has the job; its outcome is void. ``timeout``: the seconds its processor may take; ``late``: it
     took longer. ``batch``: the runs that are worked with it by one call, itself among them.
     ``began``: when its processor was called, monotonic; ``took``: the seconds until its end.
+    ``span``: that of its telemetry, if there is any.
     """
 
     job: Job
@@ -53,6 +55,7 @@ class Run:
     batch: list[Run] | None = None
     began: float = 0.0
     took: float = 0.0
+    span: Processing | None = None
 
 
 Ended = Callable[[Run, Any, BaseException | None], None]
@@ -106,7 +109,9 @@ class Executor:
             self._time(run)
         if entry.is_async:
             # Not by the loop's factory: this coroutine lets no exit through.
-            run.task = asyncio.Task(self._coroutine(run, entry), loop=self._loop)
+            run.task = asyncio.Task(
+                self._coroutine(run, entry), loop=self._loop, context=_context(run)
+            )
             for one in run.batch or ():
                 one.task = run.task
         else:
@@ -196,7 +201,8 @@ class Executor:
             assert entry is not None
             try:
                 # A context of its own, so that one job's variables do not leak into the next.
-                value = contextvars.Context().run(database.run_clean, entry.function, _given(run))
+                context = _context(run) or contextvars.Context()
+                value = context.run(database.run_clean, entry.function, _given(run))
             except BaseException as raised:
                 error = raised
             self._results.append((run, value, error))
@@ -217,6 +223,15 @@ class Executor:
         while self._results:
             self._given -= 1
             self._ended(*self._results.popleft())
+
+
+def _context(run: Run) -> contextvars.Context | None:
+    """The context of a run that has a span: nothing but that; None if it has none."""
+    if run.span is None:
+        return None
+    context = contextvars.Context()
+    context.run(run.span.enter)
+    return context
 
 
 def _given(run: Run) -> Any:

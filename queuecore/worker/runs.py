@@ -29,6 +29,7 @@ from ..errors import (
 from ..job import Job
 from ..processors import QueueProcessors
 from ..queue import Queue
+from ..telemetry import get_telemetry
 from ..wire.calls.working import Claim, Claimed, Outcome, count_unknown
 from . import finish
 from .advance import advance
@@ -102,6 +103,7 @@ class Runs:
         self._complaints = complaints
         self._tell = tell
         self._statistics = statistics
+        self._telemetry = get_telemetry()
         self._executor: Executor | None = None
         self._held: dict[str, Run] = {}
         self._outcomes: deque[Report] = deque()
@@ -207,6 +209,7 @@ class Runs:
         entry = run.entry
         if entry is None or entry.batch is None:
             run.began = time.monotonic()
+            self._trace(run)
             self._tell_started(run)
             self._executor.start(run)
         elif self._demand.suspect is run:
@@ -220,8 +223,15 @@ class Runs:
         assert self._executor is not None
         for run in runs:
             run.batch, run.began = runs, time.monotonic()
+            self._trace(run)
             self._tell_started(run)
         self._executor.start(runs[0])
+
+    def _trace(self, run: Run) -> None:
+        if self._telemetry is not None:
+            run.span = self._telemetry.processing(
+                self._queue.name, run.job, self._worker, self._settings.name
+            )
 
     def _tell_started(self, run: Run) -> None:
         if self._hooks.listeners or (run.entry is not None and run.entry.instance is not None):
@@ -344,12 +354,16 @@ class Runs:
         """Queue an outcome for the next call; its slot is free, its lock is still renewed."""
         self._demand.busy -= 1
         run.ended = True
+        if run.span is not None:
+            run.span.end(outcome.kind, value if isinstance(value, BaseException) else None)
         self._outcomes.append((run, outcome, value))
         self._demand.touch()
 
     def _drop(self, run: Run) -> None:
         """Forget a run whose job is no longer ours."""
         self._demand.busy -= 1
+        if run.span is not None:
+            run.span.end("", None)
         self._forget(run)
         self._demand.touch()
 

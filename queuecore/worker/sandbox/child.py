@@ -164,7 +164,8 @@ class Child:
         job = run.job
         flat = [one.decode("latin-1") for pair in job._fields.items() for one in pair]
         try:
-            self._send("run", id=job.id, token=job.token, fields=flat)
+            trace = run.span.metadata if run.span is not None else None
+            self._send("run", id=job.id, token=job.token, fields=flat, trace=trace)
             try:
                 return await asyncio.shield(answer)
             except asyncio.CancelledError:

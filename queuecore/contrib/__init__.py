@@ -1,0 +1,1 @@
+"""What connects QueueCore with other packages; each module needs its own extra."""
