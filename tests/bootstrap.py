@@ -267,6 +267,7 @@ def peers():
     """Every peer of the tests: BullMQ for Node, two versions, and for Python, and Bull Board."""
     npm("tests/peers/bullmq-6")
     npm("tests/peers/bullmq-5")
+    npm("tests/peers/bullmq-otel")
     npm("tests/peers/bull-board")
     install(os.path.join(TOOLS, "bullmq-python"), "tests/peers/bullmq-python/requirements.txt")
 

@@ -58,3 +58,5 @@ QUEUECORE = QUEUECORE | {
     # No request of a test may leave a thread behind that counts queues once a second.
     "DASHBOARD": {"COLLECT": False},
 }
+if _telemetry := os.environ.get("QUEUECORE_TEST_TELEMETRY"):
+    QUEUECORE["TELEMETRY"] = _telemetry
