@@ -26,6 +26,7 @@ PAGES = [
     "docs/howto/producers.md",
     "docs/howto/production.md",
     "docs/howto/schedulers.md",
+    "docs/howto/telemetry.md",
     "docs/howto/with-node-bullmq.md",
     "docs/howto/dead-letters.md",
     "docs/howto/sandboxes.md",
@@ -49,7 +50,7 @@ def test_deduplication(shop: Site) -> None:
     play(shop, "docs/howto/deduplication.md")
 
 
-@pytest.mark.parametrize("page", ["events", "worker-control", "metrics"])
+@pytest.mark.parametrize("page", ["events", "worker-control", "metrics", "telemetry"])
 def test_events_and_one_worker(shop: Site, page: str) -> None:
     play(shop, f"docs/howto/{page}.md")
 

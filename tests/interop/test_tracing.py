@@ -197,7 +197,6 @@ async def opts_of(queue: Queue, id: str) -> dict[str, Any]:
     return job.opts
 
 
-@pytest.mark.parity("FlowProducer(telemetry)")
 async def test_what_our_adds_carry(traced: Collector, redis_client: redis.Redis) -> None:
     queue = Queue("q")
     tracer = trace.get_tracer("test")
