@@ -399,6 +399,7 @@ class Runs:
                 "queue %s: a call of this worker was overtaken; its %d jobs run elsewhere",
                 self._queue.name, len(outcomes),
             )  # fmt: skip
+        now = self._queue.connection.clock.now_ms() if self._statistics is not None else 0
         for index, (run, outcome, value) in enumerate(outcomes):
             code = claim.codes.get(index, -2 if claim.late else 0)
             if code in (-4, -9):
@@ -422,7 +423,7 @@ class Runs:
             elif outcome.kind == "f":
                 self.failed += 1
             if self._statistics is not None:
-                self._statistics.ended(run, outcome, value)
+                self._statistics.ended(run, outcome, value, now)
             if isinstance(value, BaseException):
                 _log(run, outcome, value)
             if run.entry is not None:

@@ -12,10 +12,12 @@ import contextlib
 import logging
 import time
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from ..errors import QueueCoreError, ScriptError
 from ..histogram import bucket
+from ..job import Job
 from ..queue import Queue
 from ..wire.calls import counting
 from ..wire.calls.base import Call, Operation
@@ -29,6 +31,10 @@ logger = logging.getLogger("queuecore.worker")
 MOST_NAMES = 50
 #: Minutes and kinds of failures that are kept while the server is away.
 MOST_MINUTES, MOST_ERRORS = 60, 100
+# Three years of ms: what waits longer was not added when it says.
+_LONGEST = 10**11
+# Waits are whole ms, and many are alike.
+_bucket_of = lru_cache(4096)(bucket)
 # How often what a script refuses is tried, and what the last flush gets when the worker ends.
 _TRIES = 3
 _PATIENCE = 1.5
@@ -88,6 +94,9 @@ class Statistics:
         self._every = every
         self._names: dict[bytes, str] = {}
         self._minutes: dict[int, dict[str, _Name]] = {}
+        # Those of the minute that runs, by the name's bytes, and when it is over.
+        self._present: dict[bytes, _Name] = {}
+        self._until = 0
         self._errors: dict[str, _Failure] = {}
         self._sending: list[Call[int]] = []
         self._flushing = asyncio.Lock()
@@ -96,42 +105,52 @@ class Statistics:
 
     # Counting, a job: this is the worker's hot path
 
-    def ended(self, run: Run, outcome: Outcome, value: Any) -> None:
-        """Count a run whose outcome the server has taken."""
+    def ended(self, run: Run, outcome: Outcome, value: Any, now: int) -> None:
+        """Count a run whose outcome the server has taken at *now* (ms)."""
         kind = outcome.kind
         if kind not in "cfrd":
             return  # put back: it was no run
-        now = self._queue.connection.clock.now_ms()
         fields = run.job._fields
         raw = fields.get(b"name", b"")
-        name = self._names.get(raw)
-        if name is None:
-            name = self._known(raw)
-        names = self._minutes.get(now // counting.MINUTE_MS)
-        if names is None:
-            names = self._minute(now // counting.MINUTE_MS)
-        one = names.get(name)
-        if one is None:
-            one = names[name] = _Name()
+        if now >= self._until or (one := self._present.get(raw)) is None:
+            one = self._find(raw, now)
         if kind == "c":
             one.completed += 1
         elif kind == "f":
             one.failed += 1
         else:
             one.retried += 1
-        if run.took:
-            one.ran += int(run.took * 1_000_000)
-            number = bucket(run.took * 1000)
-            one.runs[number] = one.runs.get(number, 0) + 1
+        if took := run.took:
+            one.ran += int(took * 1_000_000)
+            number = bucket(took * 1000)
+            runs = one.runs
+            runs[number] = runs.get(number, 0) + 1
             if run.starts <= 1:
-                wait = max(_wait(run), 0)
+                wait = _wait(run.job)
                 one.waited += wait * 1000
-                number = bucket(wait)
-                one.waits[number] = one.waits.get(number, 0) + 1
+                waits, number = one.waits, _bucket_of(wait)
+                waits[number] = waits.get(number, 0) + 1
         if kind != "c" and isinstance(value, BaseException):
-            self._failed(run, name, str(outcome.value), value, now)
+            self._failed(run, self._known(raw), str(outcome.value), value, now)
+
+    def _find(self, raw: bytes, now: int) -> _Name:
+        """Where runs of a name are counted now."""
+        minute = now // counting.MINUTE_MS
+        if now >= self._until:
+            self._present, self._until = {}, (minute + 1) * counting.MINUTE_MS
+        names = self._minutes.get(minute)
+        if names is None:
+            names = self._minute(minute)
+        name = self._known(raw)
+        if (one := names.get(name)) is None:
+            one = names[name] = _Name()
+        if name:
+            self._present[raw] = one
+        return one
 
     def _known(self, raw: bytes) -> str:
+        if (known := self._names.get(raw)) is not None:
+            return known
         name = raw.decode("utf-8", "backslashreplace")[:MOST_NAME]
         if len(self._names) >= MOST_NAMES:
             return ""  # of so many names, most are of one job each
@@ -204,7 +223,7 @@ class Statistics:
     def _taken(self) -> list[Call[int]]:
         """What was counted so far as calls, each small enough; it is counted no more here."""
         now = self._queue.connection.clock.now_ms()
-        minutes, self._minutes = self._minutes, {}
+        minutes, self._minutes, self._until = self._minutes, {}, 0
         failures, self._errors = self._errors, {}
         errors = [(id, one.count, one.first, one.last, one.what) for id, one in failures.items()]
         calls: list[Call[int]] = []
@@ -234,12 +253,16 @@ class Statistics:
         return calls
 
 
-def _wait(run: Run) -> int:
+def _wait(job: Job) -> int:
     """The ms from when a job could run first until it was claimed."""
-    job = run.job
-    delay = job.opts.get("delay")
-    ready = job._int(b"timestamp") + (int(delay) if type(delay) is int else 0)
-    return job._int(b"processedOn") - ready
+    fields = job._fields
+    try:
+        wait = int(fields[b"processedOn"]) - int(fields[b"timestamp"])
+    except (KeyError, ValueError):  # whoever added it may have written anything
+        return 0
+    if type(delay := job.opts.get("delay")) is int:
+        wait -= delay
+    return min(max(wait, 0), _LONGEST)
 
 
 def _merge(names: dict[str, _Name], others: dict[str, _Name]) -> None:

@@ -432,3 +432,17 @@ async def test_threads_and_sandboxes_are_counted_too(
     (one,) = await Statistics("q").afailures()
     assert one.count == 1
     assert one.frame.rpartition(":")[2].endswith("fail")
+
+
+@pytest.mark.parametrize("timestamp", ["", "x", "-" + "9" * 300, "9" * 300, "1e5", "9" * 5000])
+async def test_a_job_may_say_anything_of_its_times(
+    queue: Queue, redis_client: redis.Redis, timestamp: str
+) -> None:
+    job = await queue.aadd("quick")
+    redis_client.hset(f"bull:q:{job.id}", mapping={"timestamp": timestamp})
+    await queue.aadd("quick")
+    async with working(work):
+        await finished(queue, 2)
+    (one,) = (await Statistics("q").atotals()).values()
+    assert (one.completed, one.wait.count) == (2, 2)
+    assert 0 <= one.wait.total <= 10**8 + 10
