@@ -5,6 +5,7 @@ These are the public names; everything else may change.
 
 from .errors import (
     DelayedError,
+    GroupMaxSizeExceeded,
     JobCancelled,
     JobFailed,
     QueueCoreError,
@@ -16,7 +17,7 @@ from .errors import (
 from .events import Event, QueueEvents, QueueEventsProducer
 from .flow import FlowJob, FlowProducer
 from .job import Job
-from .options import Backoff, Batch, Deduplication, JobSpec, Keep, RateLimit
+from .options import Backoff, Batch, Deduplication, Group, GroupLimits, JobSpec, Keep, RateLimit
 from .processors import Processor, processor
 from .queue import Queue
 from .worker import Worker
@@ -31,6 +32,9 @@ __all__ = [
     "Event",
     "FlowJob",
     "FlowProducer",
+    "Group",
+    "GroupLimits",
+    "GroupMaxSizeExceeded",
     "Job",
     "JobCancelled",
     "JobFailed",

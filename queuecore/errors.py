@@ -102,6 +102,10 @@ class ParentConflict(QueueCoreError):
     waits for the parent itself; nothing was added."""
 
 
+class GroupMaxSizeExceeded(QueueCoreError):
+    """As many jobs wait in the group as its ``max_size`` allows; nothing was added."""
+
+
 class PendingSchedulerRun(QueueCoreError):
     """The job is a scheduler's next run; remove or change the scheduler (BullMQ's code -8)."""
 

@@ -292,8 +292,15 @@ class FlowProducer:
                 "a parent or a child has no deduplication: a job that stands for it would not be "
                 "of this flow; give a job_id instead"
             )
+        if options.get("group") is not None and job.children:
+            raise InvalidOption(
+                "a parent has no group: it waits for its children, not for a turn; give the group "
+                "to the children"
+            )
         queue = self._queue(job.queue, job.connection or self.alias)
         new = queue._prepare(job.name, job.data, options, metadata)
+        if new.group is not None and "maxSize" in new.group:
+            raise InvalidOption("a group's max_size is for single adds, not for jobs of a flow")
         new.id = new.id or str(uuid4())
         return _Planned(queue, flows.Node(queue.keys, new, bool(job.children)))
 

@@ -234,6 +234,78 @@ class TelemetryOptions(TypedDict, total=False):
     omit_context: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Lets a job wait in a group of its queue, which workers serve in turn with the other groups.
+
+    Args:
+        id: the group, a tenant's name say; text that is not empty.
+        priority: the job's place inside its group: 0 (runs first) to 2,097,151.
+        max_size: refuse the job if so many wait in the group already; not for ``add_bulk``.
+
+    Raises:
+        InvalidOption: one of them is out of its range.
+
+    Only workers of ours take grouped jobs. Follows BullMQ Pro's ``group``.
+    """
+
+    id: str
+    priority: int = 0
+    max_size: int | None = None
+
+    def __post_init__(self) -> None:
+        checked_group_id(self.id)
+        checked_priority(self.priority)
+        if self.max_size is not None and not checked_whole(self.max_size, "Group(max_size=...)"):
+            raise InvalidOption("Group(max_size=...) must be at least 1")
+
+    def wire(self) -> dict[str, Any]:
+        """BullMQ Pro's ``{id, priority, maxSize}``."""
+        out: dict[str, Any] = {"id": self.id}
+        if self.priority:
+            out["priority"] = self.priority
+        if self.max_size is not None:
+            out["maxSize"] = self.max_size
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class GroupLimits:
+    """What each group of a queue may do at most, over all workers that have it.
+
+    Args:
+        concurrency: jobs of one group that run at once.
+        limit: starts of one group in a time.
+
+    Raises:
+        InvalidOption: both are missing, or one is no limit.
+
+    ``Queue.set_group_concurrency`` and ``set_group_rate_limit`` say otherwise for a single group.
+    Follows BullMQ Pro's ``group`` of a worker.
+    """
+
+    concurrency: int | None = None
+    limit: RateLimit | None = None
+
+    def __post_init__(self) -> None:
+        if self.concurrency is None and self.limit is None:
+            raise InvalidOption("GroupLimits needs a concurrency, a limit, or both")
+        if self.concurrency is not None and not checked_whole(
+            self.concurrency, "GroupLimits(concurrency=...)"
+        ):
+            raise InvalidOption("GroupLimits(concurrency=...) must be at least 1")
+        if self.limit is not None and not isinstance(self.limit, RateLimit):
+            raise InvalidOption(
+                f"GroupLimits(limit=...) must be a RateLimit(max, duration), not {self.limit!r}"
+            )
+
+    def wire(self) -> str:
+        """``concurrency,max,duration`` as the claim takes it; the duration in ms."""
+        limit = self.limit
+        rate = "," if limit is None else f"{limit.max},{milliseconds(limit.duration, 'duration')}"
+        return f"{'' if self.concurrency is None else self.concurrency},{rate}"
+
+
 class JobOptions(TypedDict, total=False):
     """The keyword arguments of ``Queue.add`` and :class:`JobSpec`.
 
@@ -245,7 +317,8 @@ class JobOptions(TypedDict, total=False):
     ``size_limit``: the most bytes the data may have as JSON. ``timestamp``: the time of creation.
     ``timeout``: how long a try may run, instead of what its processor says; Node's workers do not
     know it. ``expires``: after so long, counted from when it may run, it fails instead of being
-    started; what was started goes on. ``deduplication``: one job for many adds. ``telemetry``:
+    started; what was started goes on. ``deduplication``: one job for many adds. ``group``: wait
+    in a group, served in turn with the queue's other groups, by our workers only. ``telemetry``:
     what the job carries of a trace, see :class:`TelemetryOptions`.
     ``parent``: the job that waits for this one, or its
     ``{"id": ..., "queue": "<prefix>:<queue>"}``. ``fail_parent_on_failure``,
@@ -270,6 +343,7 @@ class JobOptions(TypedDict, total=False):
     expires: Seconds
     telemetry: TelemetryOptions
     deduplication: Deduplication | None
+    group: Group | None
     parent: ParentJob | Mapping[str, str] | None
     fail_parent_on_failure: bool
     continue_parent_on_failure: bool
@@ -300,6 +374,7 @@ class WireOptions:
     size_limit: int | None
     deduplication: dict[str, Any] | None = None
     parent: tuple[str, str] | None = None
+    group: dict[str, Any] | None = None
 
 
 class JobSpec:
@@ -340,7 +415,7 @@ def wire_options(options: Mapping[str, Any], reserved: frozenset[str]) -> WireOp
     # Attempts come first and always, as Node writes them.
     json: dict[str, Any] = {"attempts": checked_whole(options.get("attempts", 0), "attempts")}
     job_id, delay, priority, lifo, timestamp, size_limit = "", 0, 0, False, None, None
-    deduplication = parent = None
+    deduplication = parent = group = None
     flags = []
     for name, value in options.items():
         if name == "attempts":
@@ -397,6 +472,11 @@ def wire_options(options: Mapping[str, Any], reserved: frozenset[str]) -> WireOp
                         f"deduplication must be a Deduplication(id, ...), not {value!r}"
                     )
                 deduplication = json["de"] = value.wire()
+        elif name == "group":
+            if value is not None:
+                if not isinstance(value, Group):
+                    raise InvalidOption(f"group must be a Group(id, ...), not {value!r}")
+                group = json["group"] = value.wire()
         elif name == "parent":
             if value is not None:
                 parent = json["parent"] = checked_parent(value)
@@ -420,6 +500,15 @@ def wire_options(options: Mapping[str, Any], reserved: frozenset[str]) -> WireOp
             "deduplication cannot be used together with a parent: a job that stands for this one "
             "would not be the parent's child; give a job_id instead"
         )
+    if group and priority:
+        raise InvalidOption(
+            "priority orders a queue's ungrouped jobs; inside a group give Group(id, priority=...)"
+        )
+    if group and deduplication and ("replace" in deduplication or "reschedule" in deduplication):
+        raise InvalidOption(
+            "Deduplication(replace=True) and reschedule=True change a delayed job, and grouped "
+            "jobs are not among these; leave them out, or the group"
+        )
     link = None
     if parent:
         field: dict[str, Any] = {"id": parent["id"], "queueKey": parent["queue"]}
@@ -427,7 +516,7 @@ def wire_options(options: Mapping[str, Any], reserved: frozenset[str]) -> WireOp
         link = f"{parent['queue']}:{parent['id']}", _dumps(field)
     encoded = _dumps(json).encode()
     return WireOptions(
-        encoded, job_id, delay, priority, lifo, timestamp, size_limit, deduplication, link
+        encoded, job_id, delay, priority, lifo, timestamp, size_limit, deduplication, link, group
     )
 
 
@@ -512,6 +601,14 @@ def checked_deduplication_id(value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise InvalidOption(f"the id of a Deduplication is a text, not empty, not {value!r}")
     _no_surrogates(value, "the id of a Deduplication")
+    return value
+
+
+def checked_group_id(value: Any) -> str:
+    """Check the id of a group: text that is not empty."""
+    if not isinstance(value, str) or not value:
+        raise InvalidOption(f"the id of a group is a text, not empty, not {value!r}")
+    _no_surrogates(value, "the id of a group")
     return value
 
 
@@ -617,6 +714,8 @@ def epoch_ms(value: Any, what: str = "timestamp") -> int:
 __all__ = [
     "Backoff",
     "Deduplication",
+    "Group",
+    "GroupLimits",
     "JobOptions",
     "JobSpec",
     "Keep",
@@ -625,6 +724,7 @@ __all__ = [
     "WireOptions",
     "checked_deduplication_id",
     "checked_finished",
+    "checked_group_id",
     "checked_id",
     "checked_job_name",
     "checked_parent",

@@ -15,7 +15,15 @@ from typing import Any, TypeVar
 
 from .errors import ConfigurationError, InvalidOption
 from .job import Job
-from .options import Batch, RateLimit, Seconds, checked_job_name, checked_queue_name, milliseconds
+from .options import (
+    Batch,
+    GroupLimits,
+    RateLimit,
+    Seconds,
+    checked_job_name,
+    checked_queue_name,
+    milliseconds,
+)
 
 F = TypeVar("F", bound=Callable[..., Any] | type["Processor"])
 
@@ -92,6 +100,8 @@ class QueueProcessors:
     sandbox_at: str = ""
     dead_letter: str | None = None
     dead_letter_at: str = ""
+    group: GroupLimits | None = None
+    group_at: str = ""
 
     def find(self, name: str) -> Entry | None:
         """The processor of jobs called *name*, or None if nobody takes them."""
@@ -118,12 +128,13 @@ class Registry:
         limiter: RateLimit | None = None,
         sandbox: bool | None = None,
         dead_letter: str | None = None,
+        group: GroupLimits | None = None,
     ) -> None:
         """Register *entry*.
 
         Raises:
             ConfigurationError: the queue (and name) has one already, or another concurrency,
-                limiter, sandbox or dead-letter queue.
+                limiter, sandbox, dead-letter queue or limits of groups.
         """
         key = (connection, checked_queue_name(queue))
         found = self.queues.setdefault(key, QueueProcessors(connection, queue))
@@ -164,6 +175,13 @@ class Registry:
                     "belongs to the queue: set it once"
                 )
             found.dead_letter, found.dead_letter_at = dead_letter, entry.where
+        if group is not None:
+            if found.group not in (None, group):
+                raise ConfigurationError(
+                    f"queue {queue!r} has {found.group} at {found.group_at} and {group} at "
+                    f"{entry.where}; it belongs to the queue: set it once"
+                )
+            found.group, found.group_at = group, entry.where
         if name is None:
             found.default = entry
         else:
@@ -184,6 +202,7 @@ def processor(
     sandbox: bool | None = None,
     dead_letter: str | None = None,
     batch: Batch | None = None,
+    group: GroupLimits | None = None,
 ) -> Callable[[F], F]:
     """Register a function, coroutine function or :class:`Processor` class for a queue's jobs.
 
@@ -201,6 +220,7 @@ def processor(
             :mod:`queuecore.dead_letter`; belongs to the queue.
         batch: call it with a list of jobs; it returns None, or a list with the result of each,
             where an exception fails that job alone. What it raises fails all of them.
+        group: what each group of the queue may do at most; belongs to the queue.
 
     Raises:
         ConfigurationError: the place is taken (both files are named), or the object is no
@@ -221,11 +241,14 @@ def processor(
     seconds = checked_timeout(timeout)
     checked_dead_letter(dead_letter, queue)
     checked_batch(batch, sandbox)
+    checked_group(group)
 
     def register(target: F) -> F:
         entry = entry_for(target)
         entry.timeout, entry.batch = seconds, batch
-        registry.add(entry, queue, name, connection, concurrency, limiter, sandbox, dead_letter)
+        registry.add(
+            entry, queue, name, connection, concurrency, limiter, sandbox, dead_letter, group
+        )
         return target
 
     return register
@@ -246,6 +269,17 @@ def checked_timeout(timeout: Seconds | None) -> float | None:
     if not seconds:
         raise ConfigurationError("timeout must be at least a millisecond; leave it out for none")
     return seconds
+
+
+def checked_group(group: GroupLimits | None) -> GroupLimits | None:
+    """The limits of groups.
+
+    Raises:
+        ConfigurationError: they are none.
+    """
+    if group is not None and not isinstance(group, GroupLimits):
+        raise ConfigurationError(f"group must be GroupLimits(concurrency, limit), not {group!r}")
+    return group
 
 
 def checked_batch(batch: Batch | None, sandbox: bool | None) -> Batch | None:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any, Unpack
+from uuid import uuid4
 from weakref import WeakKeyDictionary
 
 from . import conf, transactions
 from .errors import InvalidOption, SynchronousCall
 from .getters import Getters
+from .groups import Groups
 from .handle import WIRE_VERSION, known_name
 from .job import Job
 from .options import (
@@ -34,10 +36,11 @@ from .wire.keys import SUFFIXES, Keys
 from .wire.lanes import Lanes
 
 
-class Queue(Steering, Getters, Schedulers):
+class Queue(Steering, Getters, Schedulers, Groups):
     """One queue on one connection.
 
-    Adding is here, the rest in :class:`Steering`, :class:`Getters` and :class:`Schedulers`.
+    Adding is here, the rest in :class:`Steering`, :class:`Getters`, :class:`Schedulers` and
+    :class:`Groups`.
 
     Args:
         name: the queue's name, not empty and without ``:`` (BullMQ's rule).
@@ -106,7 +109,7 @@ class Queue(Steering, Getters, Schedulers):
 
         Raises:
             InvalidOption, NotSerializable: nothing was sent.
-            ParentNotFound, ParentConflict: nothing was added.
+            ParentNotFound, ParentConflict, GroupMaxSizeExceeded: nothing was added.
             ServerUnavailable: the server was not reached within about a second.
         """
         if (telemetry := get_telemetry()) is None:
@@ -126,8 +129,8 @@ class Queue(Steering, Getters, Schedulers):
         return job
 
     async def _aadd(self, prepared: NewJob) -> Job:
-        if prepared.parent is not None:
-            # A parent that is gone is an error of this add alone.
+        if prepared.parent is not None or (prepared.group and "maxSize" in prepared.group):
+            # A parent that is gone, or a group that is full, is an error of this add alone.
             return (await self._arun(self._add([prepared])))[0]
         loop = asyncio.get_running_loop()
         adder = self._adders.get(loop)
@@ -203,6 +206,11 @@ class Queue(Steering, Getters, Schedulers):
                 )
             try:
                 prepared.append(self._prepare(job.name, job.data, job.options, metadata))
+                if "maxSize" in (prepared[-1].group or {}):
+                    raise InvalidOption(
+                        "a group's max_size is for single adds: what of a bulk is refused would be "
+                        "hard to tell; leave it out"
+                    )
             except ValueError as error:
                 raise type(error)(f"job {index} of {self.name!r}: {error}") from error
         return prepared
@@ -225,7 +233,8 @@ class Queue(Steering, Getters, Schedulers):
                 f"{checked.size_limit}; store it elsewhere and pass its key"
             )
         return NewJob(
-            checked.job_id,
+            # A number of the queue's counter would say nothing about a group's order.
+            checked.job_id or (str(uuid4()) if checked.group else ""),
             checked_job_name(name),
             encoded,
             checked.encoded,
@@ -235,6 +244,7 @@ class Queue(Steering, Getters, Schedulers):
             checked.lifo,
             checked.deduplication,
             checked.parent,
+            checked.group,
         )
 
     def _same_server(self, parent: object) -> None:

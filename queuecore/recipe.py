@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .errors import InvalidOption
-from .options import Backoff, JobOptions, Keep
+from .options import Backoff, Group, JobOptions, Keep
 
 _WHOLE = {
     "attempts": "attempts",
@@ -35,6 +35,9 @@ def options_of(opts: Mapping[str, Any]) -> JobOptions:
         found["lifo"] = True
     if (backoff := _backoff(opts.get("backoff"))) is not None:
         found["backoff"] = backoff
+    if (group := _group(opts.get("group"))) is not None:
+        found["group"] = group
+        found.pop("priority", None)
     for name, ours in _KEPT.items():
         if (kept := _kept(opts.get(name))) is not None:
             found[ours] = kept
@@ -61,6 +64,15 @@ def _backoff(value: Any) -> Backoff | None:
     try:
         return Backoff(value["type"], _seconds(_whole(value.get("delay")) or 0), jitter)
     except InvalidOption:
+        return None
+
+
+def _group(value: Any) -> Group | None:
+    if not isinstance(value, Mapping):
+        return None
+    try:
+        return Group(value["id"], _whole(value.get("priority")) or 0)
+    except (KeyError, InvalidOption):
         return None
 
 

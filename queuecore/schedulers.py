@@ -27,7 +27,7 @@ from .options import (
 )
 from .repeat import OF_A_RUN, Repeat, as_dict, checked_repeat, number, run_opts
 from .wire import codec
-from .wire.calls import scheduling
+from .wire.calls import adding, scheduling
 from .wire.calls.adding import NewJob
 from .wire.calls.base import NOW, Argument, Command, Operation
 from .wire.calls.scheduling import ALL_TAKEN, LEGACY, NextRun, Record
@@ -343,6 +343,8 @@ class Schedulers(Handle):
             raise InvalidOption("end_date must lie in the future")
         yield self._introduction()
         template = run.opts
+        if "group" in template:
+            yield adding.allow_groups(self.keys)
         record = _record(run.name, repeat, template, run.data)
         begin = due if due is not None else repeat.start
         due = None

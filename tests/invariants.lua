@@ -43,6 +43,72 @@ for _, state in ipairs(sets) do
   counts[#counts + 1] = #rows / 2
 end
 
+-- grouped jobs: those that stand in `waiting-children` stand in their group or among the delayed ones
+-- of all, those that run are counted, and a group that has jobs ready is in one place
+local own = 'qc:' .. base
+local in_group, delayed_in_group = {}, {}
+local running, counted = {}, {}
+if call('EXISTS', own .. 'grouped') == 1 then
+  local status = {}
+  local function is_at(group, where)
+    if status[group] then
+      wrong('group', group .. ' is both ' .. status[group] .. ' and ' .. where)
+    end
+    status[group] = where
+  end
+  for _, one in ipairs({ 'groups', 'groups-limited' }) do
+    for _, group in ipairs(call('ZRANGE', own .. one, 0, -1)) do
+      is_at(group, one)
+    end
+  end
+  for _, one in ipairs({ 'groups-maxed', 'groups-paused' }) do
+    for _, group in ipairs(call('SMEMBERS', own .. one)) do
+      is_at(group, one)
+    end
+  end
+  for group, where in pairs(status) do
+    local rows = call('ZRANGE', own .. 'group:' .. group, 0, -1, 'WITHSCORES')
+    for i = 1, #rows, 2 do
+      if state_of[rows[i]] == 'waiting-children' then
+        if in_group[rows[i]] then
+          wrong('group', rows[i] .. ' stands in ' .. in_group[rows[i]] .. ' and in ' .. group)
+        end
+        in_group[rows[i]] = group
+      end
+    end
+    if #rows == 0 and where ~= 'groups-paused' then
+      wrong('group', group .. ' is in ' .. where .. ' without jobs')
+    end
+  end
+  for _, id in ipairs(call('ZRANGE', own .. 'group-delayed', 0, -1)) do
+    if in_group[id] then
+      wrong('group', id .. ' is ready in ' .. in_group[id] .. ' and delayed')
+    end
+    delayed_in_group[id] = true
+  end
+  local kept = call('HGETALL', own .. 'group-active')
+  for i = 1, #kept, 2 do
+    local group = string.match(kept[i + 1], '^%S+ (.*)$')
+    running[kept[i]] = group
+    counted[group] = (counted[group] or 0) + 1
+    if state_of[kept[i]] ~= 'active' then
+      wrong('group', kept[i] .. ' runs as one of ' .. group .. ' but stands in '
+        .. tostring(state_of[kept[i]]))
+    end
+  end
+  local told = call('HGETALL', own .. 'group-running')
+  for i = 1, #told, 2 do
+    if counted[told[i]] ~= tonumber(told[i + 1]) then
+      wrong('group', told[i + 1] .. ' of ' .. told[i] .. ' are said to run, but '
+        .. tostring(counted[told[i]]) .. ' do')
+    end
+    counted[told[i]] = nil
+  end
+  for group, number in pairs(counted) do
+    wrong('group', number .. ' of ' .. group .. ' run uncounted')
+  end
+end
+
 -- each job by itself
 local last_id = tonumber(call('GET', base .. 'id') or 0)
 for id, state in pairs(state_of) do
@@ -104,6 +170,11 @@ for id, state in pairs(state_of) do
     if timestamp and due < timestamp - tolerance then
       wrong('delay', 'the due time' .. at .. ' is before its timestamp')
     end
+  elseif state == 'waiting-children' and (in_group[id] or delayed_in_group[id]) then
+    local opts = cjson.decode(row[3] or '{}')
+    if in_group[id] and (not opts.group or opts.group.id ~= in_group[id]) then
+      wrong('group', in_group[id] .. ' is not the group of the options' .. at)
+    end
   elseif state == 'waiting-children' and call('SCARD', job .. ':dependencies') == 0 then
     wrong('parent', 'no child is left' .. at)
   end
@@ -144,6 +215,14 @@ if idle and active == 0 then
   if call('EXISTS', base .. 'delayed') == 1 and not woken
       and not call('ZSCORE', base .. 'marker', '1') then
     wrong('marker', 'jobs are delayed but nothing wakes a worker')
+  end
+  woken = call('ZSCORE', own .. 'marker', '0')
+  if call('EXISTS', own .. 'groups') == 1 and not meta[1] and not woken then
+    wrong('marker', 'groups have jobs but nothing wakes a worker')
+  end
+  if call('EXISTS', own .. 'group-delayed', own .. 'groups-limited') > 0 and not woken
+      and not call('ZSCORE', own .. 'marker', '1') then
+    wrong('marker', 'grouped jobs are due later but nothing wakes a worker')
   end
 end
 

@@ -56,6 +56,13 @@ class Fields:
         return self._opts
 
     @property
+    def gid(self) -> str | None:
+        """The group that it waits in, None if it has none (BullMQ Pro ``gid``)."""
+        group = self.opts.get("group")
+        id = group.get("id") if isinstance(group, dict) else None
+        return None if id is None else str(id)
+
+    @property
     def timestamp(self) -> datetime | None:
         """When the job was made, by its producer."""
         return self._time(b"timestamp")

@@ -23,6 +23,10 @@
 --- @include "includes/deduplicate"
 --- @include "includes/check_child"
 --- @include "includes/adopt_child"
+--- @include "includes/add_group_marker"
+--- @include "includes/delay_group"
+--- @include "includes/enter_group"
+--- @include "includes/group_of"
 local rcall = redis.call
 local number, now, count = ARGV[1], ARGV[3], tonumber(ARGV[5])
 local first = 6 + tonumber(ARGV[4])
@@ -108,14 +112,26 @@ for i = 1, count do
       rcall('SADD', parent_key .. ':dependencies', job)
     end
     rcall('XADD', events, '*', 'event', 'added', 'jobId', id, 'name', name)
+    local group, rank = group_of(ARGV[at + 4])
+    if group and not queue.grouped then
+      queue.grouped = true
+      rcall('SET', 'qc:' .. base .. 'grouped', '1')
+    end
     if kind == 'parent' then
       rcall('ZADD', base .. 'waiting-children', timestamp, id)
       rcall('XADD', events, '*', 'event', 'waiting-children', 'jobId', id)
     elseif delay ~= '0' then
       local due = tonumber(timestamp) + tonumber(delay)
-      add_delayed(base, id, due)
+      if group then
+        delay_group(base, id, due, timestamp)
+      else
+        add_delayed(base, id, due)
+        queue.delayed = true
+      end
       rcall('XADD', events, '*', 'event', 'delayed', 'jobId', id, 'delay', text(due))
-      queue.delayed = true
+    elseif group then
+      enter_group(base, id, group, rank, kind == 'lifo', nil, timestamp)
+      rcall('XADD', events, '*', 'event', 'waiting', 'jobId', id)
     else
       if priority ~= '0' then
         add_prioritized(base, id, tonumber(priority))
@@ -140,6 +156,9 @@ for _, queue in ipairs(queues) do
   end
   if queue.delayed then
     add_delay_marker(queue.base)
+  end
+  if queue.grouped then
+    add_group_marker(queue.base, queue.blocked)
   end
   rcall('XTRIM', queue.base .. 'events', 'MAXLEN', '~', queue.max_events)
 end

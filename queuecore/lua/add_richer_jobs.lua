@@ -1,14 +1,15 @@
--- Add jobs, some of which are deduplicated or children; the others as add_jobs does.
+-- Add jobs, some of which are deduplicated, grouped or children; the others as add_jobs does.
 --
 -- KEYS: id, wait, paused, active, delayed, prioritized, pc, events, meta, marker, receipt
 -- ARGV: base, number, version, count, jobs... (8 each: id or "", name, data, opts, timestamp,
 --   delay, priority, more)
 -- Returns: {"ok", first} for ids in sequence, {"ok", "", id, ...}, {"late"}, or a reason and the index
---   of the job that cannot be added ("no parent", "other parent", "cycle"): then none is
+--   of the job that cannot be added ("no parent", "other parent", "cycle", "group full"): then none is
 -- Errors: none
 -- Follows: BullMQ addStandardJob, addDelayedJob, addPrioritizedJob
 --
--- more: a JSON object: {lifo, de: the rule of the deduplication, parent: {key, its `parent` field}}. The
+-- more: a JSON object: {lifo, de: the rule of the deduplication, parent: {key, its `parent` field}, group:
+-- {id, priority, maxSize}}. The
 -- id that is returned for a job that was there already, or that another stands for, is that one's. The
 -- receipt is that of add_jobs.
 --- @include "includes/text"
@@ -21,6 +22,9 @@
 --- @include "includes/deduplicate"
 --- @include "includes/check_child"
 --- @include "includes/adopt_child"
+--- @include "includes/add_group_marker"
+--- @include "includes/delay_group"
+--- @include "includes/enter_group"
 local rcall = redis.call
 local base, number, count = ARGV[1], ARGV[2], tonumber(ARGV[4])
 local events, receipt = KEYS[8], KEYS[11]
@@ -43,6 +47,7 @@ rcall('LLEN', KEYS[4])
 rcall('ZCARD', KEYS[5])
 rcall('ZCARD', KEYS[6])
 local above, more = {}, {}
+local own, sizes, grouped = 'qc:' .. base, {}, false
 for i = 0, count - 1 do
   local id = ARGV[5 + i * 8]
   more[i] = cjson.decode(ARGV[12 + i * 8])
@@ -55,6 +60,21 @@ for i = 0, count - 1 do
   if more[i].de then
     rcall('GET', base .. 'de:' .. more[i].de.id)
   end
+  local group = more[i].group
+  if group then
+    grouped = true
+    sizes[group.id] = sizes[group.id] or rcall('ZCARD', own .. 'group:' .. group.id)
+    if rcall('EXISTS', base .. id) == 0 then
+      if group.maxSize and sizes[group.id] >= group.maxSize then
+        return { 'group full', text(i + 1) }
+      end
+      sizes[group.id] = sizes[group.id] + 1
+    end
+  end
+end
+if grouped then
+  rcall('ZCARD', base .. 'waiting-children')
+  rcall('SET', own .. 'grouped', '1')
 end
 local last_id = rcall('INCRBY', KEYS[1], count)
 local first_id = last_id - count + 1
@@ -70,7 +90,7 @@ for i = 0, count - 1 do
   local at = 5 + i * 8
   local id = ARGV[at]
   local name, timestamp, delay, priority = ARGV[at + 1], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6]
-  local rule, parent = more[i].de, more[i].parent
+  local rule, parent, group = more[i].de, more[i].parent, more[i].group
   local fresh, owner = true, nil
   if id == '' then
     id = text(first_id + i)
@@ -98,16 +118,24 @@ for i = 0, count - 1 do
       'timestamp', timestamp, 'delay', delay, 'priority', priority)
     if rule then
       rcall('HSET', base .. id, 'deid', rule.id)
-    elseif parent then
+    end
+    if parent then
       rcall('HSET', base .. id, 'parentKey', parent[1], 'parent', parent[2])
       rcall('SADD', parent[1] .. ':dependencies', base .. id)
     end
     rcall('XADD', events, '*', 'event', 'added', 'jobId', id, 'name', name)
     if delay ~= '0' then
       local due = tonumber(timestamp) + tonumber(delay)
-      add_delayed(base, id, due)
+      if group then
+        delay_group(base, id, due, timestamp)
+      else
+        add_delayed(base, id, due)
+        delayed = true
+      end
       rcall('XADD', events, '*', 'event', 'delayed', 'jobId', id, 'delay', text(due))
-      delayed = true
+    elseif group then
+      enter_group(base, id, group.id, group.priority or 0, more[i].lifo, nil, timestamp)
+      rcall('XADD', events, '*', 'event', 'waiting', 'jobId', id)
     else
       if priority ~= '0' then
         add_prioritized(base, id, tonumber(priority))
@@ -133,6 +161,9 @@ if ready then
 end
 if delayed then
   add_delay_marker(base)
+end
+if grouped then
+  add_group_marker(base, blocked)
 end
 rcall('XTRIM', events, 'MAXLEN', '~', max_events)
 

@@ -8,16 +8,24 @@
 --- @include "includes/get_target"
 --- @include "includes/add_delayed"
 --- @include "includes/add_delay_marker"
+--- @include "includes/add_group_marker"
+--- @include "includes/delay_group"
 local rcall = redis.call
 local base, id = ARGV[1], ARGV[2]
 if rcall('EXISTS', base .. id) == 0 then
   return -1
 end
-if rcall('ZREM', KEYS[1], id) == 0 then
+local grouped = rcall('ZREM', 'qc:' .. base .. 'group-delayed', id) == 1
+if not grouped and rcall('ZREM', KEYS[1], id) == 0 then
   return -3
 end
 rcall('HSET', base .. id, 'delay', ARGV[3])
-add_delayed(base, id, tonumber(ARGV[4]))
+if grouped then
+  delay_group(base, id, tonumber(ARGV[4]))
+  add_group_marker(base, false)
+else
+  add_delayed(base, id, tonumber(ARGV[4]))
+end
 local _, _, _, meta = get_target(base)
 rcall('XADD', KEYS[2], 'MAXLEN', '~', meta[6] or '10000', '*',
   'event', 'delayed', 'jobId', id, 'delay', ARGV[4])

@@ -10,6 +10,7 @@
 -- parent with more than `children` pending children these are not looked at. An id that begins with
 -- `0:` is no job but a marker of BullMQ 4.
 --- @include "includes/count_of"
+--- @include "includes/stands_in_group"
 local rcall = redis.call
 local base, state, kind = ARGV[1], ARGV[2], ARGV[3]
 local first, count = tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -50,7 +51,7 @@ for i = 1, #ids do
       found('stalled', id)
     elseif state ~= 'active' and locked then
       found('lock', id)
-    elseif state == 'waiting-children' then
+    elseif state == 'waiting-children' and not stands_in_group(base, id) then
       local pending = count_of('SCARD', job .. ':dependencies')
       if pending == 0 then
         found('parent', id)

@@ -11,6 +11,7 @@
 -- an active one without a lock (nobody works at it) started, any other was made. `kept` is how many
 -- earlier batches let stand.
 --- @include "includes/drop_job"
+--- @include "includes/forget_grouped"
 --- @include "includes/is_pending_run"
 --- @include "includes/read_batch"
 local rcall = redis.call
@@ -42,6 +43,7 @@ for i = 1, #ids do
       rcall('LREM', KEYS[1], -1, id)
       if state == 'active' then
         rcall('SREM', base .. 'stalled', id)
+        forget_grouped(base, id)
       end
     else
       rcall('ZREM', KEYS[1], id)

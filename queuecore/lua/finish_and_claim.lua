@@ -1,9 +1,9 @@
 -- Finish the jobs that a worker is done with and claim its next ones, in one atomic step.
 --
 -- KEYS: wait, paused, active, prioritized, delayed, completed, failed, stalled, events, meta,
---   marker, pc, limiter, receipt
+--   marker, pc, limiter, receipt, grouped
 -- ARGV: base, number, worker, now, lock_duration, claim, name, limiter_max, limiter_duration,
---   metrics, dead_letter, count, finishes... (7 each: id, claim number, kind, value, stacktrace, rule, attempts)
+--   metrics, dead_letter, group_limits, count, finishes... (7 each: id, claim number, kind, value, stacktrace, rule, attempts)
 -- Returns: {"ok" or "again", codes {index, code, ...}, jobs {id, {field, value, ...}, ...},
 --   limit_ttl, next_due, more}, or {"late"}
 -- Errors: none
@@ -17,6 +17,7 @@
 -- codes: -1 no such job, -2 no lock, -3 not active, -4 unfinished children, -6 another's lock,
 --   -9 failed children; index counts from 1.
 -- dead_letter: the base of the queue that gets a letter of each job that fails, or "".
+-- group_limits: "concurrency,max,duration" (ms) of all groups, each may be empty.
 -- more: 1 if jobs are left that a fair share, a limit or a suspect kept from this claim, 2 if others
 --   use up the global concurrency.
 --
@@ -24,6 +25,9 @@
 -- already seen returns that call's codes and the jobs it claimed, an older one or a closed lane
 -- returns "late", and both write nothing. Writes begin with removals (finishing) so that a full
 -- server still takes results, or with the receipt (claiming only) so that it refuses the claim whole.
+--
+-- A queue that has had grouped jobs (`grouped` exists) gives what room ungrouped ones leave to its
+-- groups; see docs/decisions/0005-groups.md. Others pay nothing for it.
 --
 -- A key of a wrong type is an error before anything is written, where finished jobs would be lost by
 -- it; later ones lose nothing: what is finished stays so, and the repeat of the call returns what was
@@ -44,9 +48,10 @@
 --- @include "includes/finish_deduplication"
 --- @include "includes/unlink_child"
 --- @include "includes/add_dead_letter"
+--- @include "includes/make_groups"
 local rcall = redis.call
 local base, number, worker, now = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local want, count = tonumber(ARGV[6]), tonumber(ARGV[12])
+local want, count = tonumber(ARGV[6]), tonumber(ARGV[13])
 local wait, active, prioritized, delayed = KEYS[1], KEYS[3], KEYS[4], KEYS[5]
 local events, marker, receipt = KEYS[9], KEYS[11], KEYS[14]
 local token = worker .. ':' .. number
@@ -65,8 +70,9 @@ end
 
 local keys = { receipt }
 for i = 1, count do
-  keys[i + 1] = base .. ARGV[6 + i * 7] .. ':lock'
+  keys[i + 1] = base .. ARGV[7 + i * 7] .. ':lock'
 end
+keys[count + 2] = KEYS[15]
 local held = rcall('MGET', unpack(keys))
 local last = held[1]
 if last then
@@ -83,6 +89,15 @@ if last then
   end
 end
 
+local groups = held[count + 2] and make_groups(base)
+if groups then
+  -- Of the right type? Else jobs would be lost between here and there.
+  rcall('ZCARD', base .. 'waiting-children')
+  rcall('HLEN', groups.active)
+  rcall('ZCARD', groups.turns)
+  rcall('ZCARD', groups.delayed)
+end
+
 -- 1. Look at what is to be finished; nothing is written yet, and a key of a wrong type ends it here.
 rcall('XLEN', events)
 local target, blocked, paused, meta = get_target(base)
@@ -91,8 +106,8 @@ local codes, sound, leaving, left = {}, {}, {}, {}
 if count > 0 then
   local children = {}
   for i = 1, count do
-    if ARGV[8 + i * 7] == 'c' then
-      local job = base .. ARGV[6 + i * 7]
+    if ARGV[9 + i * 7] == 'c' then
+      local job = base .. ARGV[7 + i * 7]
       children[#children + 1] = job .. ':dependencies'
       children[#children + 1] = job .. ':unsuccessful'
     end
@@ -100,7 +115,7 @@ if count > 0 then
   local parents = #children > 0 and rcall('EXISTS', unpack(children)) > 0
   local mine, looked = {}, {}
   for i = 1, count do
-    local at = 6 + i * 7
+    local at = 7 + i * 7
     local id = ARGV[at]
     local job = base .. id
     local row = redis.pcall('HMGET', job, 'timestamp', 'parentKey', 'parent', 'deid', 'sa')
@@ -191,7 +206,7 @@ end
 for i = 1, count do
   local row = sound[i]
   if row then
-    local at = 6 + i * 7
+    local at = 7 + i * 7
     local id, kind, value, stack, rule = ARGV[at], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5]
     local attempts = ARGV[at + 6]
     local job = base .. id
@@ -200,6 +215,9 @@ for i = 1, count do
       codes[#codes + 1] = -3
       dirty = true
     elseif kind == 'c' or kind == 'f' then
+      if groups then
+        groups.leave(base, id)
+      end
       local exhausted = string.sub(attempts, -1) == '!'
       if exhausted then
         attempts = string.sub(attempts, 1, -2)
@@ -260,13 +278,28 @@ for i = 1, count do
       if row[5] and kind ~= 'w' then
         rcall('HDEL', job, 'sa')
       end
+      local group, score
+      if groups then
+        group, score = groups.leave(base, id)
+      end
       if kind == 'd' or kind == 'p' then
         local due = tonumber(now) + tonumber(rule)
         rcall('HSET', job, 'delay', rule)
-        add_delayed(base, id, due)
+        if group then
+          groups.delay(base, id, due, row[1])
+        else
+          add_delayed(base, id, due)
+        end
         rcall('XADD', events, 'MAXLEN', '~', max_events, '*',
           'event', 'delayed', 'jobId', id, 'delay', text(due))
         add_delay_marker(base)
+      elseif group then
+        -- Back to where it was, or behind the others of its priority to be tried again.
+        local old = (kind == 'w' or rule == 'lifo') and score or nil
+        limited = limited or kind == 'w' and rule == 'limited'
+        groups.enter(base, id, group, math.floor(score / 4294967296), false, old, row[1])
+        rcall('XADD', events, 'MAXLEN', '~', max_events, '*',
+          'event', 'waiting', 'jobId', id, 'prev', 'active')
       else
         local priority = tonumber(rcall('HGET', job, 'priority')) or 0
         if kind == 'w' then
@@ -319,6 +352,9 @@ if want > 0 then
     rcall('DEL', wait)
   end
   promote_delayed(base, now, target, blocked)
+  if groups then
+    groups.promote(base, now)
+  end
 
   local max = tonumber(meta[3] or ARGV[8])
   local used = 0
@@ -338,7 +374,14 @@ if want > 0 then
   if limit_ttl == 0 and not paused then
     -- At most half of what waits, so that idle processes share; a single job needs no counting.
     local room, plain, ranked = want, 1, 1
-    if want > 1 then
+    local found, grouped
+    if groups then
+      local concurrency, most, duration = string.match(ARGV[12], '^(%d*),(%d*),(%d*)$')
+      found, grouped = groups.survey(base, now, want * 2,
+        { tonumber(concurrency), tonumber(most), tonumber(most) and duration })
+      plain, ranked = rcall('LLEN', wait), rcall('ZCARD', prioritized)
+      room = math.min(want, math.ceil((plain + ranked + grouped) / 2))
+    elseif want > 1 then
       plain = rcall('LLEN', wait)
       ranked = plain < want * 2 and rcall('ZCARD', prioritized) or 0
       room = math.min(want, math.ceil((plain + ranked) / 2))
@@ -352,9 +395,10 @@ if want > 0 then
     end
     if room > 0 then
       local ids = {}
-      local single = room == 1 and plain > 0 and rcall('RPOPLPUSH', wait, active)
-      if single then
-        ids[1] = single
+      -- Straight from list to list.
+      local direct = room == 1 and plain > 0 and rcall('RPOPLPUSH', wait, active)
+      if direct then
+        ids[1] = direct
       elseif plain > 0 then
         local tail = rcall('LRANGE', wait, -room, -1)
         for i = #tail, 1, -1 do
@@ -368,12 +412,12 @@ if want > 0 then
           ids[#ids + 1] = front[i]
         end
       end
-      local taken, started, free = 0, {}, 0
-      for i = 1, #ids do
-        local id = ids[i]
-        local job = base .. id
-        local fields = redis.pcall('HGETALL', job)
-        local starts, unconfirmed, known = 0, 0, false
+      local taken, started, free, alone = 0, {}, 0, false
+
+      -- The starts so far, the unconfirmed stalls in a row, whether there is such a job, whether it only
+      -- has to fail, and its options.
+      local function look(fields)
+        local starts, unconfirmed, known, fails, opts = 0, 0, false, false, nil
         for f = 1, #fields, 2 do
           local field = fields[f]
           if field == 'ats' then
@@ -383,46 +427,97 @@ if want > 0 then
           elseif field == 'timestamp' then
             known = true
           elseif field == 'defa' then
-            free = free + 1
+            fails = true
+          elseif field == 'opts' then
+            opts = fields[f + 1]
           end
         end
-        if unconfirmed <= -2 and i > 1 then
+        return starts, unconfirmed, known, fails, opts
+      end
+
+      local function begin(id, job, fields, starts, fails)
+        starts = text(starts + 1)
+        rcall('SET', job .. ':lock', token, 'PX', ARGV[5])
+        rcall('XADD', events, '*', 'event', 'active', 'jobId', id, 'prev', 'waiting')
+        if ARGV[7] == '' then
+          rcall('HSET', job, 'processedOn', now, 'ats', starts)
+        else
+          rcall('HSET', job, 'processedOn', now, 'ats', starts, 'pb', ARGV[7])
+        end
+        started[#started + 1] = id
+        jobs[#jobs + 1] = id
+        jobs[#jobs + 1] = fields
+        free = free + (fails and 1 or 0)
+      end
+
+      for i = 1, #ids do
+        local id = ids[i]
+        local job = base .. id
+        local fields = redis.pcall('HGETALL', job)
+        local starts, unconfirmed, known, fails, opts = look(fields)
+        local group, rank
+        if groups and known then
+          group, rank = groups.of(opts)
+        end
+        alone = unconfirmed <= -2 and not group
+        if alone and #jobs > 0 then
           break -- a job that may kill its process is claimed alone
         end
         taken = i
-        if not known then
-          if single then
-            rcall('LREM', active, 1, id)
-          end
-          rcall('XADD', events, '*', 'event', 'removed', 'jobId', id, 'prev', 'wait')
-        else
-          starts = text(starts + 1)
-          rcall('SET', job .. ':lock', token, 'PX', ARGV[5])
-          rcall('XADD', events, '*', 'event', 'active', 'jobId', id, 'prev', 'waiting')
-          if ARGV[7] == '' then
-            rcall('HSET', job, 'processedOn', now, 'ats', starts)
-          else
-            rcall('HSET', job, 'processedOn', now, 'ats', starts, 'pb', ARGV[7])
-          end
-          started[#started + 1] = id
-          jobs[#jobs + 1] = id
-          jobs[#jobs + 1] = fields
+        if (not known or group) and direct then
+          rcall('LREM', active, 1, id)
         end
-        if unconfirmed <= -2 then
+        if not known then
+          rcall('XADD', events, '*', 'event', 'removed', 'jobId', id, 'prev', 'wait')
+        elseif group then
+          -- A peer, a scheduler or a deduplication put it here: back into its group.
+          local was, score = groups.leave(base, id)
+          groups.enter(base, id, group, rank, false, was and score, nil)
+          rcall('XADD', events, '*', 'event', 'waiting-children', 'jobId', id, 'prev', 'waiting')
+        else
+          begin(id, job, fields, starts, fails)
+        end
+        if alone then
           break
         end
       end
       local listed = math.min(taken, from_wait)
-      if listed > 0 and not single then
+      if listed > 0 and not direct then
         rcall('LTRIM', wait, 0, -(listed + 1))
       end
       if taken > listed then
         rcall('ZREMRANGEBYRANK', prioritized, 0, taken - listed - 1)
       end
-      if #started > 0 then
-        if not single then
-          rcall('LPUSH', active, unpack(started))
+      if #started > 0 and not direct then
+        rcall('LPUSH', active, unpack(started))
+      end
+      if groups and not alone and #started < room then
+        local pushed, failing = #started, {}
+        local function start(id, group, score)
+          local job = base .. id
+          local fields = redis.pcall('HGETALL', job)
+          local starts, unconfirmed, known, fails = look(fields)
+          if unconfirmed <= -2 and #jobs > 0 then
+            return nil
+          end
+          local stood = rcall('ZREM', base .. 'waiting-children', id) == 1
+          if not stood or not known then
+            if stood then
+              rcall('XADD', events, '*', 'event', 'removed', 'jobId', id, 'prev', 'wait')
+            end
+            return false
+          end
+          failing[id] = fails
+          begin(id, job, fields, starts, fails)
+          rcall('HSET', groups.active, id, score .. ' ' .. group)
+          return unconfirmed <= -2 and 'alone' or true
         end
+        groups.claim(base, now, room - pushed, found, start, failing)
+        if #started > pushed then
+          rcall('LPUSH', active, unpack(started, pushed + 1))
+        end
+      end
+      if #started > 0 then
         if max then
           local counted = #started - free
           if counted > 0 and rcall('INCRBY', KEYS[13], counted) == counted then
@@ -443,7 +538,10 @@ if want > 0 then
           more = 1
         end
       end
-    elseif rcall('EXISTS', wait, prioritized) > 0 then
+      if groups and rcall('EXISTS', groups.turns) == 1 then
+        more = 1
+      end
+    elseif rcall('EXISTS', wait, prioritized) > 0 or (groups and rcall('EXISTS', groups.turns) == 1) then
       more = 2 -- others use up the global concurrency
     else
       rcall('DEL', KEYS[12])
@@ -454,7 +552,21 @@ if want > 0 then
     if first[2] then
       next_due = math.floor(tonumber(first[2]) / 4096)
     end
+    if groups then
+      local later = rcall('ZRANGE', groups.delayed, 0, 0, 'WITHSCORES')
+      local over = rcall('ZRANGE', groups.limited, 0, 0, 'WITHSCORES')
+      for _, at in ipairs({ math.floor((tonumber(later[2]) or 0) / 4096), tonumber(over[2]) or 0 }) do
+        if at > 0 and (next_due == 0 or at < next_due) then
+          next_due = at
+        end
+      end
+    end
   end
+end
+if groups then
+  -- Not while nobody may take one: those who were woken would only wake the next.
+  local most = tonumber(meta[2])
+  groups.mark(base, paused or (limit_ttl > 0 and meta[3]) or (most and rcall('LLEN', active) >= most))
 end
 
 -- A slot of the global concurrency is free again, and this call has not taken it.
@@ -465,7 +577,8 @@ end
 -- 5. `drained` when nothing is left at all.
 if finished.c + finished.f > 0 and #jobs == 0 and limit_ttl == 0 and next_due == 0
     and (want == 0 or not blocked) and rcall('LLEN', wait) == 0 and rcall('LLEN', active) == 0
-    and rcall('ZCARD', prioritized) == 0 then
+    and rcall('ZCARD', prioritized) == 0
+    and not (groups and rcall('EXISTS', groups.turns, 'qc:' .. base .. 'groups-paused') > 0) then
   rcall('XADD', events, '*', 'event', 'drained')
 end
 

@@ -13,6 +13,7 @@
 --- @include "includes/add_marker"
 --- @include "includes/add_delay_marker"
 --- @include "includes/put_back"
+--- @include "includes/back_to_group"
 local rcall = redis.call
 local base, own = ARGV[1], ARGV[2] .. ':'
 for i = 4, #KEYS do
@@ -30,8 +31,13 @@ for i = 1, #ids do
     rcall('DEL', lock)
     rcall('SREM', KEYS[2], id)
     rcall('LREM', KEYS[1], -1, id)
-    local priority = tonumber(rcall('HGET', base .. id, 'priority')) or 0
-    put_back(base, id, priority, target, paused, KEYS[3], meta[6] or '10000')
+    if back_to_group(base, id, paused) then
+      rcall('XADD', KEYS[3], 'MAXLEN', '~', meta[6] or '10000', '*',
+        'event', 'waiting', 'jobId', id, 'prev', 'active')
+    else
+      local priority = tonumber(rcall('HGET', base .. id, 'priority')) or 0
+      put_back(base, id, priority, target, paused, KEYS[3], meta[6] or '10000')
+    end
     back[#back + 1] = id
   end
 end
@@ -39,4 +45,5 @@ if #back == 0 and rcall('EXISTS', base .. 'wait', base .. 'prioritized') > 0 the
   add_marker(base, paused)
 end
 add_delay_marker(base)
+add_group_marker(base, paused)
 return back

@@ -10,6 +10,7 @@
 -- runs. Pending children of a parent that has more than `children` are not looked at.
 --- @include "includes/count_of"
 --- @include "includes/is_job"
+--- @include "includes/stands_in_group"
 --- @include "includes/release_parent"
 local rcall = redis.call
 local mended = {}
@@ -17,7 +18,7 @@ for i = 4, #ARGV do
   local id = ARGV[i]
   local job = ARGV[1] .. id
   local pending = job .. ':dependencies'
-  if rcall('ZSCORE', KEYS[1], id) and is_job(job) then
+  if rcall('ZSCORE', KEYS[1], id) and is_job(job) and not stands_in_group(ARGV[1], id) then
     local changed = false
     if count_of('SCARD', pending) <= tonumber(ARGV[3]) then
       for _, child in ipairs(rcall('SMEMBERS', pending)) do

@@ -8,6 +8,7 @@
 --- @include "includes/get_target"
 --- @include "includes/add_marker"
 --- @include "includes/relink_child"
+--- @include "includes/wait_in_group"
 local rcall = redis.call
 local base, state, batch = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local ids = rcall('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[4], 'LIMIT', 0, batch)
@@ -15,6 +16,8 @@ if #ids == 0 then
   return { 0, 0 }
 end
 local target, blocked, _, meta = get_target(base)
+local waiting = {}
+rcall('ZREM', KEYS[1], unpack(ids))
 for i = 1, #ids do
   local id = ids[i]
   local job = base .. id
@@ -26,10 +29,14 @@ for i = 1, #ids do
       relink_child(job, parent_key, state)
     end
   end
+  if not wait_in_group(base, id, false, blocked) then
+    waiting[#waiting + 1] = id
+  end
   rcall('XADD', KEYS[2], 'MAXLEN', '~', meta[6] or '10000', '*',
     'event', 'waiting', 'jobId', id, 'prev', state)
 end
-rcall('ZREM', KEYS[1], unpack(ids))
-rcall('LPUSH', target, unpack(ids))
-add_marker(base, blocked)
+if #waiting > 0 then
+  rcall('LPUSH', target, unpack(waiting))
+  add_marker(base, blocked)
+end
 return { #ids, #ids == batch and 1 or 0 }

@@ -9,6 +9,7 @@
 -- A job is found when it was active at the last check and has no lock now.
 --- @include "includes/get_target"
 --- @include "includes/recover_stalled"
+--- @include "includes/settle_groups"
 local rcall = redis.call
 local base, events = ARGV[1], KEYS[4]
 local recovered, failing = {}, {}
@@ -30,6 +31,8 @@ for i = 1, #suspects do
   end
 end
 local running = rcall('LRANGE', KEYS[2], 0, -1)
+settle_groups(base, running)
+add_group_marker(base, paused)
 for first = 1, #running, 4000 do
   rcall('SADD', KEYS[1], unpack(running, first, math.min(first + 3999, #running)))
 end

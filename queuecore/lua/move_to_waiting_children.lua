@@ -8,6 +8,8 @@
 --- @include "includes/add_marker"
 --- @include "includes/is_job"
 --- @include "includes/leave_active"
+--- @include "includes/add_group_marker"
+--- @include "includes/leave_group"
 local rcall = redis.call
 local base, id, child = ARGV[1], ARGV[2], ARGV[4]
 local job = base .. id
@@ -31,9 +33,11 @@ local code = leave_active(base, id, ARGV[3])
 if code then
   return code
 end
+leave_group(base, id) -- it waits for its children now, and gets its turn again after them
 rcall('ZADD', KEYS[1], ARGV[5], id)
 rcall('XADD', KEYS[2], '*', 'event', 'waiting-children', 'jobId', id, 'prev', 'active')
 local meta = rcall('HMGET', base .. 'meta', 'concurrency', 'paused')
+add_group_marker(base, meta[2])
 if meta[1] and not meta[2] and rcall('EXISTS', base .. 'wait', base .. 'prioritized') > 0 then
   add_marker(base, false) -- its slot of the global concurrency is free again
 end

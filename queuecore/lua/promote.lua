@@ -8,16 +8,22 @@
 --- @include "includes/get_target"
 --- @include "includes/add_marker"
 --- @include "includes/add_prioritized"
+--- @include "includes/wait_in_group"
 local rcall = redis.call
 local base, id = ARGV[1], ARGV[2]
 local job = base .. id
 if rcall('EXISTS', job) == 0 then
   return -1
 end
+local target, blocked = get_target(base)
+if rcall('ZREM', 'qc:' .. base .. 'group-delayed', id) == 1 and wait_in_group(base, id, false, blocked) then
+  rcall('XADD', KEYS[2], '*', 'event', 'waiting', 'jobId', id, 'prev', 'delayed')
+  rcall('HSET', job, 'delay', '0')
+  return 0
+end
 if rcall('ZREM', KEYS[1], id) == 0 then
   return -3
 end
-local target, blocked = get_target(base)
 local priority = tonumber(rcall('HGET', job, 'priority')) or 0
 if priority > 0 then
   add_prioritized(base, id, priority)

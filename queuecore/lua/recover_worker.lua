@@ -37,4 +37,5 @@ end
 if #recovered == 0 and rcall('EXISTS', base .. 'wait', base .. 'prioritized') > 0 then
   add_marker(base, paused) -- it may have taken the marker and claimed nothing
 end
+add_group_marker(base, paused)
 return { recovered, failing }

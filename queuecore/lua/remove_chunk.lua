@@ -12,6 +12,7 @@
 --- @include "includes/close_chunk"
 --- @include "includes/drop_job"
 --- @include "includes/find_in_list"
+--- @include "includes/forget_grouped"
 --- @include "includes/gather_family"
 --- @include "includes/is_job"
 --- @include "includes/is_pending_run"
@@ -39,10 +40,14 @@ local gap = '\0gone'
 -- Whether the job still stood there: it may have gone with another one's family.
 local function take_out_here(id)
   if not list then
+    if state == 'waiting-children' then
+      forget_grouped(base, id)
+    end
     return rcall('ZREM', KEYS[2], id) == 1
   end
   if state == 'active' then
     rcall('SREM', base .. 'stalled', id)
+    forget_grouped(base, id)
   end
   if rcall('LINDEX', KEYS[2], places[id]) ~= id then
     return rcall('LREM', KEYS[2], 0, id) > 0

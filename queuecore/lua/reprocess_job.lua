@@ -9,6 +9,7 @@
 --- @include "includes/add_marker"
 --- @include "includes/add_prioritized"
 --- @include "includes/relink_child"
+--- @include "includes/wait_in_group"
 local rcall = redis.call
 local base, id, state = ARGV[1], ARGV[2], ARGV[3]
 local job = base .. id
@@ -28,12 +29,14 @@ end
 local row = rcall('HMGET', job, 'priority', 'parentKey')
 local target, blocked, _, meta = get_target(base)
 local priority = tonumber(row[1]) or 0
-if priority > 0 then
-  add_prioritized(base, id, priority)
-else
-  rcall(ARGV[4] == '1' and 'RPUSH' or 'LPUSH', target, id)
+if not wait_in_group(base, id, ARGV[4] == '1', blocked) then
+  if priority > 0 then
+    add_prioritized(base, id, priority)
+  else
+    rcall(ARGV[4] == '1' and 'RPUSH' or 'LPUSH', target, id)
+  end
+  add_marker(base, blocked)
 end
-add_marker(base, blocked)
 if row[2] then
   relink_child(job, row[2], state)
 end

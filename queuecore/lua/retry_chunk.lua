@@ -13,6 +13,7 @@
 --- @include "includes/add_marker"
 --- @include "includes/add_prioritized"
 --- @include "includes/relink_child"
+--- @include "includes/wait_in_group"
 local rcall = redis.call
 local go, row = open_chunk(KEYS[1], ARGV[1], ARGV[2], ARGV[3])
 if not go then
@@ -48,10 +49,12 @@ if #going > 0 then
       rcall('HDEL', job, 'finishedOn', 'processedOn', outcome)
     end
     local priority = tonumber(jobs[i][2]) or 0
-    if priority > 0 then
-      add_prioritized(base, id, priority)
-    else
-      waiting[#waiting + 1] = id
+    if not wait_in_group(base, id, false, blocked) then
+      if priority > 0 then
+        add_prioritized(base, id, priority)
+      else
+        waiting[#waiting + 1] = id
+      end
     end
     if jobs[i][3] then
       relink_child(job, jobs[i][3], state)

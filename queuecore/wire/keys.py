@@ -170,6 +170,24 @@ class Keys:
         """The last runs of schedulers that somebody asked for."""
         return self.own + "hand-runs"
 
+    @cached_property
+    def grouped(self) -> str:
+        """Whether the queue has had grouped jobs."""
+        return self.own + "grouped"
+
+    @cached_property
+    def own_marker(self) -> str:
+        """Wakes our workers for jobs that no other client takes."""
+        return self.own + "marker"
+
+    def group(self, group_id: str) -> str:
+        """The jobs that wait in a group."""
+        return f"{self.own}group:{group_id}"
+
+    def group_limiter(self, group_id: str) -> str:
+        """The counter of a group's rate limit."""
+        return f"{self.own}group-limiter:{group_id}"
+
     def qc(self, suffix: str) -> str:
         """A key of our own beside this queue's."""
         return self.own + suffix

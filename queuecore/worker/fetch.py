@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 from ..errors import QueueCoreError, ServerUnavailable
-from ..wire.calls.base import Command
+from ..wire.calls.base import Command, text
 from ..wire.connections import Connection
 from ..wire.keys import Keys
 from ..wire.link import Link
@@ -33,7 +33,9 @@ class Marker:
         self._link: Link = connection.link(client)
         self._client_id: int | None = None
         self._clock = connection.clock
-        self._key = keys.marker
+        # Jobs of groups have a marker of their own, so that no other client is woken for them.
+        self._keys = (keys.marker, keys.own_marker)
+        self._taken = keys.marker
         self._drain_delay = drain_delay
 
     @property
@@ -54,6 +56,7 @@ class Marker:
             answer = await self._pop(self._timeout(next_due))
             if not answer:
                 return False
+            self._taken = text(answer[0])
             score = _score(answer[2])
             if score <= self._clock.now_ms():
                 return score == 0
@@ -61,7 +64,7 @@ class Marker:
 
     async def put(self) -> None:
         """Put the marker back: this worker took it but has no room."""
-        await self._link.send(Command(("ZADD", self._key, 0, "0")))
+        await self._link.send(Command(("ZADD", self._taken, 0, "0")))
 
     async def close(self) -> None:
         """Close the socket and end the server's waiting on it.
@@ -78,7 +81,7 @@ class Marker:
         try:
             if self._client_id is None:
                 self._client_id = await self._link.send(_CLIENT_ID)
-            pop: Command[Any] = Command(("BZPOPMIN", self._key, f"{timeout:.3f}"))
+            pop: Command[Any] = Command(("BZPOPMIN", *self._keys, f"{timeout:.3f}"))
             return await self._link.send(pop, timeout=timeout + _MARGIN)
         except ServerUnavailable:
             self._client_id = None

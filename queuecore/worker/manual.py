@@ -77,7 +77,8 @@ class Manual:
             if claim.maxed:
                 left = min(left, _MAXED)
             left = min(max(left, _SHORTEST_WAIT), _LONGEST_WAIT)
-            yield Command(("BZPOPMIN", self._queue.keys.marker, f"{left:.3f}"))
+            keys = self._queue.keys
+            yield Command(("BZPOPMIN", keys.marker, keys.own_marker, f"{left:.3f}"))
 
     def completed(
         self, job: Job, value: Any, token: str | None, fetch_next: bool = False

@@ -18,11 +18,12 @@ from uuid import uuid4
 from .. import conf
 from ..backoff import load_strategy
 from ..errors import ConfigurationError, QueueCoreError, did_you_mean
-from ..options import Batch, RateLimit, Seconds, milliseconds
+from ..options import Batch, GroupLimits, RateLimit, Seconds, milliseconds
 from ..processors import (
     QueueProcessors,
     checked_batch,
     checked_dead_letter,
+    checked_group,
     checked_timeout,
     entry_for,
     importable,
@@ -56,7 +57,7 @@ class Worker(Control):
         connection: the connection alias.
         concurrency: jobs run at a time, 10 unless set.
         limiter: at most so many starts in a time, over all workers of the queue.
-        timeout, sandbox, dead_letter, batch: as of :func:`queuecore.processor`.
+        timeout, sandbox, dead_letter, batch, group: as of :func:`queuecore.processor`.
         burst: end once nothing is left to run, instead of waiting for more.
         settings: any key of :class:`queuecore.conf.WorkerSettings`, over those of the project.
 
@@ -75,6 +76,7 @@ class Worker(Control):
         sandbox: bool | None = None,
         dead_letter: str | None = None,
         batch: Batch | None = None,
+        group: GroupLimits | None = None,
         burst: bool = False,
         **settings: Any,
     ) -> None:
@@ -112,6 +114,7 @@ class Worker(Control):
             concurrency = self.processors.concurrency or base.concurrency
         self.burst = burst
         self.id = uuid4().hex
+        group = checked_group(group) or self.processors.group
         letters = self.processors.dead_letter
         self._letters = Queue(letters, connection) if letters is not None else None
         self._options = ClaimOptions(
@@ -122,6 +125,7 @@ class Worker(Control):
             limiter_max=limiter.max if limiter else None,
             limiter_duration=milliseconds(limiter.duration, "limiter") if limiter else None,
             dead_letter=self._letters.keys if self._letters is not None else None,
+            group_limits=",," if group is None else group.wire(),
         )
         retention = finish.Retention.of(
             self.settings.remove_on_complete, self.settings.remove_on_fail

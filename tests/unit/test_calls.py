@@ -75,9 +75,9 @@ def test_pausing_and_resuming_go_on_until_all_is_moved() -> None:
 
 def test_draining_takes_no_more_than_was_there_at_first() -> None:
     size = removing.BATCH + 50
-    answers = [size, [removing.BATCH, 2], [50, 0], 0, 1, [1, 1], 3, [1, 0]]
+    answers = [size, [removing.BATCH, 2], [50, 0], 0, 1, [1, 1], 3, [1, 0], 1, 3, 2, 1]
     requests, deleted = drive(removing.drain(K, delayed=True), *answers)
-    assert deleted == size - 2 + 0 + 1
+    assert deleted == size - 2 + 0 + 1 + 3
     calls = [one for one in requests if isinstance(one, Call)]
     # (kind, batch, kept) of each: the second goes on behind the two that the first let stand.
     assert [tuple(call.args)[1:] for call in calls] == [
@@ -85,17 +85,21 @@ def test_draining_takes_no_more_than_was_there_at_first() -> None:
         ("list", 50, 2),
         ("zset", 1, 0),
         ("zset", 3, 0),
+        (3, 1),
+        (1, 1),
     ]
-    assert [call.keys[0] for call in calls] == [K.wait, K.wait, K.prioritized, K.delayed]
+    sources = [K.wait, K.wait, K.prioritized, K.delayed, *[K.qc("groups")] * 2]
+    assert [call.keys[0] for call in calls] == sources
 
 
 def test_draining_without_delayed_jobs_does_not_look_at_them() -> None:
-    requests, deleted = drive(removing.drain(K, delayed=False), 0, 0, 0)
+    requests, deleted = drive(removing.drain(K, delayed=False), 0, 0, 0, 0)
     assert deleted == 0
     assert [one.args for one in requests] == [
         ("LLEN", K.wait),
         ("LLEN", K.paused),
         ("ZCARD", K.prioritized),
+        ("EXISTS", K.grouped),
     ]
 
 
@@ -127,12 +131,13 @@ def test_cleaning_steps_carefully_over_a_long_list_of_young_jobs() -> None:
 
 
 def test_promoting_all_means_those_that_are_there() -> None:
-    requests, moved = drive(moving.promote_jobs(K, None), 301, [300, 1], [1, 1])
-    assert moved == 301
-    assert [argument(call, 2) for call in requests[1:]] == [300, 1]
-    _, moved = drive(moving.promote_jobs(K, 5), 301, [5, 1])
+    requests, moved = drive(moving.promote_jobs(K, None), 301, [300, 1], [1, 1], 1, [1, 1])
+    assert moved == 302
+    assert [argument(call, 2) for call in requests[1:3]] == [300, 1]
+    assert argument(requests[4], 1) == 1
+    _, moved = drive(moving.promote_jobs(K, 5), 301, [5, 1], 9)
     assert moved == 5
-    _, moved = drive(moving.promote_jobs(K, 5), 0)
+    _, moved = drive(moving.promote_jobs(K, 5), 0, 0)
     assert moved == 0
 
 

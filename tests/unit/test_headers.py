@@ -11,6 +11,7 @@ from queuecore.wire.calls import (
     adding,
     counting,
     flows,
+    grouping,
     inspecting,
     jobs,
     keeping,
@@ -33,7 +34,14 @@ JOB = adding.NewJob("own", "welcome", b"{}", b'{"attempts":1}', 1000, 60, 2, Tru
 RICHER = adding.NewJob("", "bye", b"[]", b"{}", 1000, 0, 0, True, {"id": "ü", "ttl": 5})
 CHILD = adding.NewJob("own", "welcome", b"{}", b"{}", 1000, 60, 2, True, None, ("bull:p:1", "{}"))
 CLAIM = working.ClaimOptions(
-    "w1", "name", 30000, 99, limiter_max=5, limiter_duration=700, dead_letter=Keys("bull", "dead")
+    "w1",
+    "name",
+    30000,
+    99,
+    limiter_max=5,
+    limiter_duration=700,
+    dead_letter=Keys("bull", "dead"),
+    group_limits="2,5,700",
 )
 OUTCOME = working.Outcome("7", 3, "c", b"1", b"[]", "5,,", "2")
 
@@ -54,6 +62,9 @@ ASIDE = {
 STEP = operating.Step("8", "me", 3, 4, "0~9", "wait", [b"7", b"9"], 1000, left=5)
 STEPPED = {"receipt": K.qc("operation:8"), "owner": "me", "chunk": 3, "step": 4, "place": "0~9"}
 STEPPED |= {"until": 1000, "ids...": [b"7", b"9"]}
+GROUPS = {
+    name: K.qc(name) for name in ("groups", "groups-limited", "groups-maxed", "groups-paused")
+}
 RUN = scheduling.NextRun("welcome", b"{}", {"attempts": 1}, 2, True, "dedup")
 
 # A call, and what it passes under each name of the header that is not just a key of the queue.
@@ -100,6 +111,8 @@ SAMPLES: list[tuple[Call[Any], dict[str, Any]]] = [
             "limiter_duration": 700,
             "metrics": 99,
             "dead_letter": "bull:dead:",
+            "group_limits": "2,5,700",
+            "grouped": K.grouped,
             "count": 1,
             "finishes...": ["7", 3, "c", b"1", b"[]", "5,,", "2"],
         },
@@ -497,6 +510,25 @@ SAMPLES: list[tuple[Call[Any], dict[str, Any]]] = [
     (
         mending.mend_parents(K, 1000, ["7"]),
         {"now": 1000, "children": mending.CHILDREN, "ids...": ["7"]},
+    ),
+    (
+        grouping.change_group(K, "a", "rate", "5,700"),
+        {"grouped": K.grouped, "marker": K.own_marker, "group": "a", "change": "rate"}
+        | {"value": "5,700"},
+    ),
+    (
+        grouping.get_groups(K, ("waiting", "paused"), 0, -1),
+        GROUPS
+        | {"group-running": K.qc("group-running"), "start": 0, "end": -1}
+        | {"statuses...": ["waiting", "paused"]},
+    ),
+    (
+        call_of(removing.drain(K, True), 0, 0, 0, 0, 1, 9),
+        GROUPS | {"group-delayed": K.qc("group-delayed"), "batch": 9, "delayed": 1},
+    ),
+    (
+        call_of(moving.promote_jobs(K, None), 0, 7),
+        {"group-delayed": K.qc("group-delayed"), "batch": 7},
     ),
     (mending.mend_deduplication(K, ["7"], True), {"dry": 1, "ids...": ["7"]}),
 ]

@@ -1,4 +1,5 @@
 --- @include "includes/add_marker"
+--- @include "includes/back_to_group"
 -- Let a job run again that stood in `active` and whose worker is dead; whether it fails then.
 --
 -- If its run was confirmed (`sa` = `ats`, set by a renewal) the stall counts in `stc`. Otherwise
@@ -29,7 +30,9 @@ local function recover_stalled(base, id, target, paused, events, max_stalled, ma
     rcall('HSET', job, 'defa', reason)
     failing = true
   end
-  rcall('RPUSH', target, id)
+  if not back_to_group(base, id, paused) then
+    rcall('RPUSH', target, id)
+  end
   add_marker(base, paused) -- its slot of the global concurrency is free again
   rcall('XADD', events, '*', 'event', 'waiting', 'jobId', id, 'prev', 'active')
   rcall('XADD', events, '*', 'event', 'stalled', 'jobId', id)

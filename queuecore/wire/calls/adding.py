@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from json import dumps
 from typing import Any
 
-from ...errors import ParentConflict, ParentNotFound, QueueCoreError, ServerUnavailable
+from ...errors import (
+    GroupMaxSizeExceeded,
+    ParentConflict,
+    ParentNotFound,
+    QueueCoreError,
+    ServerUnavailable,
+)
 from ..keys import Keys
 from .base import Argument, Call, Command, text
 
@@ -21,7 +27,7 @@ class NewJob:
 
     ``id`` is empty for an automatic one, ``timestamp`` 0 until it is sent for the time of sending.
     ``deduplication`` is BullMQ's object, ``parent`` the key of the parent's hash and BullMQ's
-    ``parent`` field; both are None for the most.
+    ``parent`` field, ``group`` BullMQ Pro's object; all are None for the most.
     """
 
     id: str
@@ -34,6 +40,7 @@ class NewJob:
     lifo: bool
     deduplication: dict[str, Any] | None = None
     parent: tuple[str, str] | None = None
+    group: dict[str, Any] | None = None
 
     def fields(self) -> dict[bytes, bytes]:
         """The hash that the server holds for it."""
@@ -60,7 +67,7 @@ def add_jobs(
     *receipt* and *number* are the caller's lane and its next call number; a duplicate id returns
     the id like a success, a deduplicated one that of the job which is there (BullMQ ``addJob``).
     """
-    richer = any(job.deduplication or job.parent for job in jobs)
+    richer = any(job.deduplication or job.parent or job.group for job in jobs)
     args: list[Argument] = [keys.base, number, version, len(jobs)]
     for job in jobs:
         args += (
@@ -76,6 +83,8 @@ def add_jobs(
 
     def decode(answer: list[bytes]) -> list[str]:
         if answer[0] != b"ok":
+            if answer[0] == b"group full":
+                raise _group_full(jobs[int(answer[1]) - 1])
             raise refused(answer, [(job.id, job.parent) for job in jobs])
         if answer[1]:
             first = int(answer[1])
@@ -107,6 +116,8 @@ def _more(job: NewJob) -> bytes:
         more["de"] = job.deduplication
     if job.parent:
         more["parent"] = job.parent
+    if job.group:
+        more["group"] = job.group
     return dumps(more, ensure_ascii=False).encode()
 
 
@@ -136,6 +147,19 @@ def refused(
         f"{which} exists as the child of another job that still exists, so it cannot become one of "
         f"the job with the key {key}; give another job_id; nothing was added"
     )
+
+
+def _group_full(job: NewJob) -> QueueCoreError:
+    group = job.group or {}
+    return GroupMaxSizeExceeded(
+        f"{group.get('maxSize')} jobs or more wait in the group {group.get('id')!r}; "
+        "nothing was added"
+    )
+
+
+def allow_groups(keys: Keys) -> Command[Any]:
+    """Let claims put jobs into their groups that come by other ways than an add of ours."""
+    return Command(("SET", keys.grouped, "1"))
 
 
 def get_deduplication_job_id(keys: Keys, deduplication_id: str) -> Command[str | None]:

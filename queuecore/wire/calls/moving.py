@@ -89,7 +89,19 @@ def promote_jobs(keys: Keys, count: int | None) -> Operation[int]:
     # Jobs that come back delayed meanwhile are not meant: else this might never end.
     there = yield Command(("ZCARD", keys.delayed))
     most = there if count is None else min(count, there)
-    return (yield from _move_jobs_to_wait(keys, "delayed", None, most, repeatable=count is None))
+    moved = yield from _move_jobs_to_wait(keys, "delayed", None, most, repeatable=count is None)
+    grouped = yield Command(("ZCARD", keys.qc("group-delayed")))
+    left = grouped if count is None else min(count - moved, grouped)
+    while left > 0:
+        some, more = yield Call(
+            "promote_grouped",
+            (keys.qc("group-delayed"), keys.events),
+            (keys.base, min(BATCH, left)),
+            repeatable=count is None,
+        )
+        moved += some
+        left = left - some if more and some else 0
+    return moved
 
 
 def move_to_delayed(keys: Keys, job_id: str, token: str, delay: int, now: int) -> Call[int]:

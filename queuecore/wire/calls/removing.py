@@ -58,7 +58,45 @@ def drain(keys: Keys, delayed: bool) -> Operation[int]:
             left -= seen
             if seen < batch:
                 break
+    left = 0
+    if (yield Command(("EXISTS", keys.grouped))):
+        left = yield Command(("ZCARD", keys.waiting_children))
+    while left > 0:
+        gone = yield Call(
+            "drain_groups",
+            (*groups_of(keys), keys.qc("group-delayed")),
+            (keys.base, min(BATCH, left), int(delayed)),
+        )
+        deleted += gone
+        left = left - gone if gone else 0
     return deleted
+
+
+def groups_of(keys: Keys) -> tuple[str, str, str, str]:
+    """Where the groups of a queue stand: in turn, limited, at their concurrency, paused."""
+    return (
+        keys.qc("groups"),
+        keys.qc("groups-limited"),
+        keys.qc("groups-maxed"),
+        keys.qc("groups-paused"),
+    )
+
+
+def _forget_groups(keys: Keys) -> Operation[None]:
+    turns, limited, maxed, paused = groups_of(keys)
+    found = yield [
+        Command(("ZRANGE", turns, 0, -1)),
+        Command(("ZRANGE", limited, 0, -1)),
+        Command(("SMEMBERS", maxed)),
+        Command(("SMEMBERS", paused)),
+    ]
+    ids = [text(one) for some in found for one in some]
+    names = ("turn", "delayed", "active", "running", "concurrency", "rate")
+    own = [keys.grouped, keys.own_marker, turns, limited, maxed, paused]
+    own += [keys.qc(f"group-{name}") for name in names]
+    own += [key for id in ids for key in (keys.group(id), keys.group_limiter(id))]
+    for start in range(0, len(own), PAGE):
+        yield Command(("DEL", *own[start : start + PAGE]))
 
 
 def clean(keys: Keys, state: str, until: int, limit: int) -> Operation[list[str]]:
@@ -133,6 +171,7 @@ def obliterate(keys: Keys, force: bool) -> Operation[None]:
         *(keys.scheduler_authors, keys.hand_runs),
     )
     yield Command(("DEL", *own, *(keys.paused_scheduler(text(one)) for one in aside)))
+    yield from _forget_groups(keys)
 
 
 def _obliterated(answer: int, keys: Keys) -> int:

@@ -70,6 +70,7 @@ class ClaimOptions:
     """What stays the same from claim to claim of one worker; durations in ms.
 
     ``dead_letter``: the queue that gets a letter of each job that fails for good.
+    ``group_limits``: ``concurrency,max,duration`` of each group, any of them empty.
     """
 
     worker: str
@@ -79,6 +80,7 @@ class ClaimOptions:
     limiter_max: int | None = None
     limiter_duration: int | None = None
     dead_letter: Keys | None = None
+    group_limits: str = ",,"
 
 
 def finish_and_claim(
@@ -107,6 +109,7 @@ def finish_and_claim(
         "" if options.limiter_duration is None else options.limiter_duration,
         options.metrics,
         "" if options.dead_letter is None else options.dead_letter.base,
+        options.group_limits,
         len(outcomes),
     ]
     for one in outcomes:
@@ -136,6 +139,7 @@ def finish_and_claim(
             keys.pc,
             keys.limiter,
             receipt,
+            keys.grouped,
         ),
         args,
         lambda answer: _claim(answer, now),
