@@ -40,6 +40,8 @@ HOW_TO = {
     "Deduplication": "[deduplication](../howto/deduplication.md)",
     "Backoff": "[retries](../howto/workers.md#retries)",
     "Batch": "[several jobs at a time](../howto/workers.md#several-jobs-at-a-time)",
+    "Group": "[groups](../howto/groups.md)",
+    "GroupLimits": "[groups](../howto/groups.md#limits)",
     "RateLimit": "[limits](../howto/limits.md)",
     "QueueEvents": "[events](../howto/events.md)",
     "QueueEventsProducer": "[events of your own](../howto/events.md#events-of-your-own)",
@@ -50,6 +52,7 @@ HOW_TO = {
 }
 # For readers of the code: nobody makes a job, or its wire form, by hand.
 INTERNAL = {("Job", "from_flat"), ("Backoff", "wire"), ("Keep", "wire"), ("Deduplication", "wire")}
+INTERNAL |= {("Group", "wire"), ("GroupLimits", "wire")}
 
 
 def section(name: str, heading: str) -> str:

@@ -29,6 +29,7 @@ PAGES = [
     "docs/howto/telemetry.md",
     "docs/howto/with-node-bullmq.md",
     "docs/howto/dead-letters.md",
+    "docs/howto/groups.md",
     "docs/howto/sandboxes.md",
     "docs/howto/worker-control.md",
     "docs/howto/workers.md",
@@ -64,6 +65,17 @@ def test_dead_letters(shop: Site) -> None:
         "from queuecore import Queue\n"
         "(letter,) = Queue('payments-dead').get_jobs(['completed'])\n"
         "assert (letter.name, letter.returnvalue) == ('card', '1')\n"
+    )
+
+
+def test_groups(shop: Site) -> None:
+    play(shop, "docs/howto/groups.md")
+    shop.shell("from shop.processors import order_export\norder_export('4', 7)\n")
+    shop.manage("runworker", "exports", "--burst")
+    shop.shell(
+        "from queuecore import Queue\n"
+        "(job,) = Queue('exports').get_jobs(['completed'])\n"
+        "assert job.returnvalue == 'tenant-4: 7 rows'\n"
     )
 
 

@@ -40,6 +40,7 @@ async def note(job: Job) -> None:
     RAN.append(job.data)
 
 
+@pytest.mark.parity("Pro, Queue.add(group.id)", "Pro, Job.gid")
 def test_a_grouped_job_stands_where_node_leaves_it(
     queue: Queue, redis_client: redis.Redis, do: Do
 ) -> None:
@@ -96,6 +97,7 @@ def test_a_parent_has_no_group_its_child_may(queue: Queue, redis_client: redis.R
     invariants.check(redis_client, "q", idle=True)
 
 
+@pytest.mark.parity("Pro, Queue.add(group.maxSize)")
 def test_a_full_group_takes_no_more(queue: Queue, redis_client: redis.Redis, do: Do) -> None:
     do(queue.add, "n", 1, group=Group("a", max_size=2))
     do(queue.add, "n", 2, group=A, job_id="mine")
@@ -151,6 +153,7 @@ async def test_all_run_once_whatever_the_concurrency(
     assert await queue.aget_groups() == []
 
 
+@pytest.mark.parity("Pro, Queue.add(group.priority)", "Pro, Queue.getCountsPerPriorityForGroup")
 async def test_priority_counts_inside_a_group(queue: Queue, ran: list[Any]) -> None:
     for n, priority in enumerate((5, 0, 5, 1)):
         await queue.aadd("n", f"a{n}", group=Group("a", priority=priority))
@@ -240,6 +243,11 @@ async def most_at_once(
     return dict(most)
 
 
+@pytest.mark.parity(
+    "Pro, Worker(group.concurrency, group.limit)",
+    "Pro, Queue.setGroupConcurrency",
+    "Pro, Queue.getGroupConcurrency",
+)
 async def test_the_concurrency_of_all_groups_and_of_a_single_one(
     queue: Queue, redis_client: redis.Redis
 ) -> None:
@@ -253,6 +261,11 @@ async def test_the_concurrency_of_all_groups_and_of_a_single_one(
     invariants.check(redis_client, "q", idle=True)
 
 
+@pytest.mark.parity(
+    "Pro, Worker(group.concurrency, group.limit)",
+    "Pro, Queue.setGroupRateLimit",
+    "Pro, Queue.removeGroupRateLimit",
+)
 async def test_a_rate_limit_of_all_groups(queue: Queue, redis_client: redis.Redis) -> None:
     limits = GroupLimits(limit=RateLimit(5, 0.3))
     await queue.aset_group_rate_limit("g1", 100, 0.3)
@@ -265,9 +278,12 @@ async def test_a_rate_limit_of_all_groups(queue: Queue, redis_client: redis.Redi
     for first, sixth in zip(sorted(started["g0"]), sorted(started["g0"])[5:], strict=False):
         assert sixth - first >= 290
     assert max(started["g1"]) - min(started["g1"]) < 290
+    assert await queue.aremove_group_rate_limit("g1") is True
+    assert await queue.aget_group_rate_limit("g1") is None
     invariants.check(redis_client, "q", idle=True)
 
 
+@pytest.mark.parity("Pro, Queue.getGroupRateLimitTtl", "Pro, Worker.rateLimitGroup")
 async def test_a_group_can_be_stopped_for_a_while(queue: Queue, ran: list[Any]) -> None:
     await queue.arate_limit_group("a", 0.4)
     assert 0.2 < await queue.aget_group_rate_limit_ttl("a") <= 0.4
@@ -280,6 +296,12 @@ async def test_a_group_can_be_stopped_for_a_while(queue: Queue, ran: list[Any]) 
         await until(lambda: ran == ["b", "a"])
 
 
+@pytest.mark.parity(
+    "Pro, Queue.pauseGroup",
+    "Pro, Queue.resumeGroup",
+    "Pro, Queue.getGroupsCountByStatus",
+    "Pro, Queue.getGroupsByStatus",
+)
 async def test_a_paused_group_waits_for_its_resume(
     queue: Queue, redis_client: redis.Redis, ran: list[Any]
 ) -> None:
@@ -301,6 +323,7 @@ async def test_a_paused_group_waits_for_its_resume(
     assert await queue.aget_groups() == []
 
 
+@pytest.mark.parity("Pro, Queue.getGroups", "Pro, Queue.getGroupsJobsCount")
 def test_the_getters_say_what_each_group_does(queue: Queue, hands: Hands, do: Do) -> None:
     do(queue.add_bulk, [JobSpec("n", n, group=Group(f"g{n % 3}")) for n in range(9)])
     do(queue.pause_group, "g2")
@@ -315,6 +338,7 @@ def test_the_getters_say_what_each_group_does(queue: Queue, hands: Hands, do: Do
         do(queue.get_groups_by_status, "waitin")
 
 
+@pytest.mark.parity("Pro, Queue.getGroupActiveCount")
 async def test_a_running_job_is_counted_for_its_group(queue: Queue) -> None:
     gate = asyncio.Event()
 
@@ -334,6 +358,7 @@ async def test_a_running_job_is_counted_for_its_group(queue: Queue) -> None:
     assert await queue.aget_group_active_count("a") == 0
 
 
+@pytest.mark.parity("Pro, Queue.getGroupJobs")
 async def test_a_hand_back_keeps_the_order_of_the_group(
     queue: Queue, redis_client: redis.Redis, ran: list[Any]
 ) -> None:
@@ -419,6 +444,7 @@ async def test_a_group_that_a_peer_emptied_goes_on_after_the_check(
         await until(lambda: ran == [1, 2])
 
 
+@pytest.mark.parity("Pro, Queue.getGroupJobsCount")
 async def test_what_a_peer_put_into_wait_goes_back_into_its_group(
     queue: Queue, redis_client: redis.Redis, ran: list[Any]
 ) -> None:
@@ -462,6 +488,7 @@ def test_a_grouped_job_can_be_removed(queue: Queue, redis_client: redis.Redis, d
     invariants.check(redis_client, "q")
 
 
+@pytest.mark.parity("Pro, Queue.getGroups")
 def test_drain_takes_grouped_jobs_too(queue: Queue, redis_client: redis.Redis, do: Do) -> None:
     do(queue.add_bulk, [JobSpec("n", n, group=Group(f"g{n % 7}")) for n in range(600)])
     do(queue.add, "n", 1)
