@@ -21,6 +21,9 @@ from queuecore import (
     RateLimit,
 )
 from queuecore.errors import InvalidOption
+from queuecore.wire.calls.adding import NewJob, add_jobs
+from queuecore.wire.calls.base import Call
+from queuecore.wire.calls.working import Claim, ClaimOptions, Outcome, finish_and_claim
 from tests import invariants
 from tests.server.conftest import Do
 from tests.server.hands import Hands
@@ -597,3 +600,89 @@ async def test_idle_workers_share_what_groups_have(queue: Queue) -> None:
         await queue.aadd_bulk([JobSpec("n", n, group=Group(f"g{n % 4}")) for n in range(20)])
         await finished(queue, 20)
     assert min(by["one"], by["two"]) >= 4, by
+
+
+async def test_a_repeated_claim_gives_the_same_grouped_jobs_and_changes_nothing(
+    queue: Queue, redis_client: redis.Redis
+) -> None:
+    jobs = await queue.aadd_bulk([JobSpec("n", n, group=Group(f"g{n % 3}")) for n in range(12)])
+    options = ClaimOptions("w", "", 30000, 0, group_limits="2,,")
+    now = await queue.connection.anow()
+
+    def call(number: int, outcomes: list[Outcome], claim: int) -> Call[Claim]:
+        return finish_and_claim(
+            queue.keys, "qc:bull:q:call:w:1", number, options, now, outcomes, claim
+        )
+
+    def everything() -> dict[str, bytes]:
+        keys = [key for key in redis_client.keys("*") if key != "bull:q:events"]
+        return {key: redis_client.dump(key) for key in keys}
+
+    first = await queue._arun(call(1, [], 6))
+    ids = [one.id for one in first.jobs]
+    assert ids == [job.id for job in jobs[:3]]
+    before = everything()
+    again = await queue._arun(call(1, [], 6))
+    assert {one.id for one in again.jobs} == set(ids)
+    assert everything() == before
+    ended = [Outcome(id, 1, "c", b"1", b"", "", "1") for id in ids]
+    second = await queue._arun(call(2, ended, 6))
+    assert [one.id for one in second.jobs] == [job.id for job in jobs[3:6]]
+    before = everything()
+    again = await queue._arun(call(2, ended, 6))
+    assert {one.id for one in again.jobs} == {one.id for one in second.jobs}
+    assert (await queue._arun(call(1, [], 6))).late
+    assert everything() == before
+    invariants.check(redis_client, "q")
+
+
+def test_a_repeated_add_adds_once(queue: Queue, redis_client: redis.Redis) -> None:
+    job = NewJob("x-1", "n", b"1", b'{"group":{"id":"a"}}', 5, 0, 0, False, group={"id": "a"})
+    one = add_jobs(queue.keys, "qc:bull:q:add:p:1", 1, "queuecore:1", [job])
+    assert queue._run(one) == queue._run(one) == ["x-1"]
+    assert queue.get_group_jobs_count("a") == 1
+    assert redis_client.get("qc:bull:q:group-turn") == "1"
+    invariants.check(redis_client, "q", idle=True)
+
+
+async def test_a_suspect_of_a_group_runs_alone(queue: Queue, redis_client: redis.Redis) -> None:
+    jobs = await queue.aadd_bulk([JobSpec("n", n, group=Group(f"g{n}")) for n in range(6)])
+    redis_client.hset(f"bull:q:{jobs[1].id}", mapping={"sa": "-2", "ats": "2"})
+    options = ClaimOptions("w", "", 30000, 0)
+    now = await queue.connection.anow()
+    found = [
+        await queue._arun(finish_and_claim(queue.keys, f"r{n}", n, options, now, [], 4))
+        for n in (1, 2)
+    ]
+    assert [[one.id for one in claim.jobs] for claim in found] == [[jobs[0].id], [jobs[1].id]]
+    invariants.check(redis_client, "q")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+async def test_many_groups_share_many_workers_alike(
+    queue: Queue, redis_client: redis.Redis
+) -> None:
+    await queue.aset_max_events(100_000)
+    await queue.aadd_bulk([JobSpec("n", n, group=Group(f"g{n % 200}")) for n in range(10_000)])
+    options: dict[str, Any] = {"concurrency": 20, "group": GroupLimits(concurrency=2)}
+    async with working(note, **options), working(note, **options):
+        await finished(queue, 10_000, 90)
+    group_of = {job.id: (str(job.gid), job.data) for job in await queue.aget_completed()}
+    running: Counter[str] = Counter()
+    started: list[tuple[str, int]] = []
+    for _, entry in redis_client.xrange("bull:q:events"):
+        group, _ = group_of.get(entry.get("jobId", ""), ("", 0))
+        if entry["event"] == "active":
+            running[group] += 1
+            assert running[group] <= 2
+            started.append(group_of[entry["jobId"]])
+        elif entry["event"] == "completed":
+            running[group] -= 1
+    for group in {one for one, _ in started}:
+        ran = [n for one, n in started if one == group]
+        assert ran == sorted(ran)
+    half = Counter(group for group, _ in started[:5000])
+    assert len(half) == 200
+    assert all(abs(share - 25) <= 2.5 for share in half.values()), half
+    invariants.check(redis_client, "q", idle=True)
