@@ -560,6 +560,9 @@ if want > 0 then
           next_due = at
         end
       end
+      if more == 0 and rcall('EXISTS', groups.limited, groups.maxed) > 0 then
+        more = 1
+      end
     end
   end
 end

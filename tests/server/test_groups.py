@@ -10,6 +10,7 @@ import redis
 
 from queuecore import (
     Deduplication,
+    DelayedError,
     FlowJob,
     FlowProducer,
     Group,
@@ -19,6 +20,9 @@ from queuecore import (
     JobSpec,
     Queue,
     RateLimit,
+    WaitingChildrenError,
+    WaitingError,
+    Worker,
 )
 from queuecore.errors import InvalidOption
 from queuecore.wire.calls.adding import NewJob, add_jobs
@@ -685,4 +689,55 @@ async def test_many_groups_share_many_workers_alike(
     half = Counter(group for group, _ in started[:5000])
     assert len(half) == 200
     assert all(abs(share - 25) <= 2.5 for share in half.values()), half
+    invariants.check(redis_client, "q", idle=True)
+
+
+async def test_a_burst_waits_for_limited_groups(
+    queue: Queue, redis_client: redis.Redis, ran: list[Any]
+) -> None:
+    await queue.aadd_bulk([JobSpec("n", n, group=A) for n in range(4)])
+    limits = GroupLimits(limit=RateLimit(2, 0.3))
+    async with asyncio.timeout(5):
+        await Worker("q", note, burst=True, group=limits).arun()
+    await queue.connection.aclose()
+    assert ran == [0, 1, 2, 3]
+    invariants.check(redis_client, "q", idle=True)
+
+
+async def test_control_errors_keep_a_job_in_its_group(
+    queue: Queue, redis_client: redis.Redis, ran: list[Any]
+) -> None:
+    async def work(job: Job) -> None:
+        RAN.append((job.data, job.attempts_started))
+        if job.attempts_started == 1 and job.data == "wait":
+            await job.amove_to_wait()
+            raise WaitingError
+        if job.attempts_started == 1 and job.data == "later":
+            await job.amove_to_delayed(0.1)
+            raise DelayedError
+
+    await queue.aadd("n", "wait", group=A)
+    await queue.aadd("n", "later", group=B)
+    async with working(work, group=GroupLimits(concurrency=1)):
+        counts = await finished(queue, 2)
+    assert counts["completed"] == 2
+    assert sorted(ran) == [("later", 1), ("later", 2), ("wait", 1), ("wait", 2)]
+    invariants.check(redis_client, "q", idle=True)
+
+
+async def test_a_running_grouped_job_may_wait_for_children(
+    queue: Queue, redis_client: redis.Redis, ran: list[Any]
+) -> None:
+    async def work(job: Job) -> None:
+        RAN.append(job.data)
+        if job.data == "parent" and job.attempts_started == 1:
+            await queue.aadd("n", "child", parent=job, group=A)
+            await job.amove_to_waiting_children()
+            raise WaitingChildrenError
+
+    await queue.aadd("n", "parent", group=A)
+    async with working(work, group=GroupLimits(concurrency=1)):
+        counts = await finished(queue, 2)
+    assert counts["completed"] == 2
+    assert ran == ["parent", "child", "parent"]
     invariants.check(redis_client, "q", idle=True)

@@ -12,5 +12,5 @@ local function make_groups(root)
   return { of = group_of, leave = leave_group, enter = enter_group, delay = delay_group,
     mark = add_group_marker, promote = promote_groups, survey = survey_groups, claim = claim_groups,
     active = own .. 'group-active', turns = own .. 'groups', limited = own .. 'groups-limited',
-    delayed = own .. 'group-delayed' }
+    maxed = own .. 'groups-maxed', delayed = own .. 'group-delayed' }
 end
