@@ -25,6 +25,7 @@ PROMISED = [
     "Processor",
     "Backoff",
     "Deduplication",
+    "Group",
     "Keep",
     "RateLimit",
     "UnrecoverableError",

@@ -305,8 +305,8 @@ class TestRefusals:
             (parent(child(""), child()), "child 0, job '': the name of a job"),
             (parent(child(job_id="7")), "looks like one of the queue's own numbers"),
             (parent(child(job_id="wait")), "one of the queue's own keys"),
-            (parent(child(group="g")), "there is no job option 'group'"),
-            (parent(child(), group="g"), "there is no job option 'group'"),
+            (parent(child(group="g")), "group must be a Group"),
+            (parent(child(), group="g"), "a parent has no group"),
             (parent(child(priority=-1)), "priority must be"),
             (
                 parent(child(fail_parent_on_failure=True, remove_dependency_on_failure=True)),
