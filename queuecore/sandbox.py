@@ -150,7 +150,7 @@ def _found(alias: str, queue: str, target: str | None) -> QueueProcessors:
 
 def _within(trace: str | None) -> contextlib.AbstractContextManager[None]:
     """The context of the run's span, which the worker has begun."""
-    from ...telemetry import get_telemetry
+    from .telemetry import get_telemetry
 
     telemetry = get_telemetry() if trace else None
     return contextlib.nullcontext() if telemetry is None else telemetry.within(str(trace))
