@@ -18,7 +18,7 @@ from .histogram import FIRST, LAST, Histogram
 from .options import checked_whole
 from .wire.calls import counting
 from .wire.calls.base import NOW, Operation
-from .wire.calls.counting import HOUR_MS, MINUTE_MS, MOST
+from .wire.calls.counting import HOUR_MS, MINUTE_MS, MOST, QUARTER_MS
 from .wire.keys import Keys
 from .wire.readings import decoded, integer, moment
 
@@ -70,13 +70,15 @@ class Figures:
 
 @dataclass(slots=True)
 class Period:
-    """What ended in a minute or an hour that began at ``at``; ``names``: by job name.
+    """What ended in a minute, a quarter of an hour or an hour that began at ``at``.
 
-    The empty name stands for those beyond the 50 that a worker counts each by itself.
+    ``names``: by job name; the empty one stands for those beyond the 50 that a worker counts each
+    by itself. ``failures``: how often each kind of failure came, by :attr:`Failure.id`.
     """
 
     at: datetime
     names: dict[str, Figures]
+    failures: dict[str, int] = field(default_factory=dict)
 
     @property
     def whole(self) -> Figures:
@@ -137,6 +139,18 @@ class Statistics(Connected):
         """See :meth:`minutes`."""
         return await self._arun(self._periods("minute", MINUTE_MS, last))
 
+    def quarters(self, last: int = 24) -> list[Period]:
+        """The *last* quarters of an hour, at most 100, the oldest first; the last one still runs.
+
+        Raises:
+            InvalidOption: *last* is no whole number.
+        """
+        return self._run(self._periods("quarter", QUARTER_MS, last))
+
+    async def aquarters(self, last: int = 24) -> list[Period]:
+        """See :meth:`quarters`."""
+        return await self._arun(self._periods("quarter", QUARTER_MS, last))
+
     def hours(self, last: int = 24) -> list[Period]:
         """The *last* hours, at most 192, the oldest first; the last one still runs.
 
@@ -188,7 +202,7 @@ class Statistics(Connected):
         for number, flat in zip(numbers, read, strict=True):
             at = moment(number * length)
             assert at is not None
-            periods.append(Period(at, _names(flat)))
+            periods.append(Period(at, _names(flat), _kinds(flat)))
         return periods
 
     def _totals(self) -> Operation[dict[str, Figures]]:
@@ -255,6 +269,16 @@ def _names(flat: list[bytes]) -> dict[str, Figures]:
         if _counted(figures, field, count):
             names[name] = figures
     return dict(sorted(names.items()))
+
+
+def _kinds(flat: list[bytes]) -> dict[str, int]:
+    kinds: dict[str, int] = {}
+    for raw, value in zip(flat[::2], flat[1::2], strict=False):
+        if raw[:2] == b"e:" and len(kinds) < _MOST_NAMES:
+            count = integer(value)
+            if count is not None and 0 < count < 2**53:
+                kinds[raw[2:].decode("utf-8", "backslashreplace")[:_MOST_NAME]] = count
+    return kinds
 
 
 def _counted(figures: Figures, field: str, count: int) -> bool:

@@ -1,6 +1,6 @@
 -- Add what a worker has counted to the statistics of its queue.
 --
--- KEYS: receipt, minute, hour, totals, errors, sightings
+-- KEYS: receipt, minute, quarter, hour, totals, errors, sightings
 -- ARGV: number, now, names, errors_told, records... (a name: name, fields, and each field with what is
 --   added to it; an error: id, count, first and last time, what it is)
 -- Returns: 1, or 0 if this call, or a later one, was carried out before
@@ -8,7 +8,7 @@
 -- Follows: nothing of BullMQ's
 --
 -- The receipt makes a repeat harmless. A hash keeps a name's fields as <field>:<name>; `n` is there
--- for each. Names may be made by whoever adds jobs: where a hash has many, new ones are counted
+-- for each. `e:<id>` is how often an error came in that time. Names may be made by whoever adds jobs: where a hash has many, new ones are counted
 -- together, under the empty name. A key of another type is left alone.
 --- @include "includes/text"
 local rcall = redis.call
@@ -26,12 +26,13 @@ if (tonumber(rcall('GET', KEYS[1]) or 0) or 0) >= tonumber(ARGV[1]) then
 end
 rcall('SET', KEYS[1], ARGV[1], 'PX', DAY)
 local now = tonumber(ARGV[2])
-local kept = { 3 * 3600 * 1000, 8 * DAY, 30 * DAY }
+local HOUR = 3600 * 1000
+local kept = { 3 * HOUR, 25 * HOUR, 8 * DAY, 30 * DAY }
 local books = {}
-for i = 1, 3 do
+for i = 1, 4 do
   local key = KEYS[i + 1]
   if takes(key, 'hash') then
-    books[#books + 1] = { key = key, size = rcall('HLEN', key), kept = kept[i] }
+    books[#books + 1] = { key = key, size = rcall('HLEN', key), kept = kept[i], timed = i < 4 }
   end
 end
 local at = 5
@@ -49,28 +50,33 @@ for _ = 1, tonumber(ARGV[3]) do
   end
   at = at + 2 * fields
 end
-for b = 1, #books do
-  rcall('PEXPIRE', books[b].key, text(books[b].kept))
-end
-if tonumber(ARGV[4]) > 0 and takes(KEYS[5], 'hash') and takes(KEYS[6], 'zset') then
+if tonumber(ARGV[4]) > 0 and takes(KEYS[6], 'hash') and takes(KEYS[7], 'zset') then
   for _ = 1, tonumber(ARGV[4]) do
     local id = ARGV[at]
-    redis.pcall('HINCRBY', KEYS[5], id .. ':count', ARGV[at + 1])
-    rcall('HSETNX', KEYS[5], id .. ':first', ARGV[at + 2])
-    rcall('HSET', KEYS[5], id .. ':what', ARGV[at + 4])
-    rcall('ZADD', KEYS[6], 'GT', ARGV[at + 3], id)
+    for b = 1, #books do
+      if books[b].timed and books[b].size <= MOST_FIELDS / 2 then
+        redis.pcall('HINCRBY', books[b].key, 'e:' .. id, ARGV[at + 1])
+      end
+    end
+    redis.pcall('HINCRBY', KEYS[6], id .. ':count', ARGV[at + 1])
+    rcall('HSETNX', KEYS[6], id .. ':first', ARGV[at + 2])
+    rcall('HSET', KEYS[6], id .. ':what', ARGV[at + 4])
+    rcall('ZADD', KEYS[7], 'GT', ARGV[at + 3], id)
     at = at + 5
   end
-  local old = rcall('ZRANGEBYSCORE', KEYS[6], '-inf', text(now - KEEP_ERRORS), 'LIMIT', 0, MOST_ERRORS)
-  local excess = rcall('ZCARD', KEYS[6]) - MOST_ERRORS
+  local old = rcall('ZRANGEBYSCORE', KEYS[7], '-inf', text(now - KEEP_ERRORS), 'LIMIT', 0, MOST_ERRORS)
+  local excess = rcall('ZCARD', KEYS[7]) - MOST_ERRORS
   if excess > #old then
-    old = rcall('ZRANGE', KEYS[6], 0, excess - 1)
+    old = rcall('ZRANGE', KEYS[7], 0, excess - 1)
   end
   for i = 1, #old do
-    rcall('HDEL', KEYS[5], old[i] .. ':count', old[i] .. ':first', old[i] .. ':what')
-    rcall('ZREM', KEYS[6], old[i])
+    rcall('HDEL', KEYS[6], old[i] .. ':count', old[i] .. ':first', old[i] .. ':what')
+    rcall('ZREM', KEYS[7], old[i])
   end
-  rcall('PEXPIRE', KEYS[5], text(KEEP_ERRORS))
   rcall('PEXPIRE', KEYS[6], text(KEEP_ERRORS))
+  rcall('PEXPIRE', KEYS[7], text(KEEP_ERRORS))
+end
+for b = 1, #books do
+  rcall('PEXPIRE', books[b].key, text(books[b].kept))
 end
 return 1

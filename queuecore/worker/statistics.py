@@ -238,7 +238,8 @@ class Statistics:
             )
             errors = []
 
-        for minute in sorted(minutes):
+        # The newest first: that is the minute to which failures are counted.
+        for minute in sorted(minutes, reverse=True):
             some: dict[str, dict[str, int]] = {}
             size = 0
             for name, one in minutes[minute].items():

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -51,10 +52,11 @@ async def test_outcomes_and_times_by_name(queue: Queue, redis_client: redis.Redi
     assert slow.p50 is not None
     assert slow.p50 >= PAUSE * (1 - ERROR)
     assert slow.total >= 4 * PAUSE * 0.999
-    # Minute, hour and totals say the same, even where a minute has passed meanwhile.
+    # Minute, quarter, hour and totals say the same, even where a minute has passed meanwhile.
     minutes = Figures.of(one.whole for one in await Statistics("q").aminutes(3))
+    quarters = Figures.of(one.whole for one in await Statistics("q").aquarters(2))
     hours = Figures.of(one.whole for one in await Statistics("q").ahours(2))
-    assert minutes == hours == Figures.of(names.values())
+    assert minutes == quarters == hours == Figures.of(names.values())
     invariants.check(redis_client, "q", idle=True)
 
 
@@ -108,6 +110,14 @@ async def test_failures_of_one_kind_are_one(queue: Queue, redis_client: redis.Re
     assert one.first_seen <= one.last_seen
     assert (await queue.aget_job(one.job_id)).failed_reason == one.reason  # type: ignore[union-attr]
     assert len(await Statistics("q").afailures(2)) == 2
+    # How often each came is told by the time, too.
+    told = Statistics("q")
+    counts = {one.id: one.count for one in found.values()}
+    for periods in (await told.aminutes(3), await told.aquarters(2), await told.ahours(2)):
+        whole: Counter[str] = Counter()
+        for period in periods:
+            whole.update(period.failures)
+        assert whole == counts
 
 
 async def test_kinds_of_failures_are_bounded(queue: Queue, redis_client: redis.Redis) -> None:
@@ -165,7 +175,7 @@ async def test_nothing_is_sent_for_a_job(queue: Queue, redis_client: redis.Redis
     few = await commands(40, statistics=60)
     many = await commands(400, statistics=60)
     # At the end three hashes of some fields each, for any number of jobs.
-    assert 0 < _hincrby(redis_client) <= 3 * 60
+    assert 0 < _hincrby(redis_client) <= 4 * 60
     assert abs(many["closing"] - few["closing"]) < 3 * 60
     without = await commands(400, statistics=None)
     assert _hincrby(redis_client) == 0
@@ -259,9 +269,11 @@ async def test_all_of_it_expires(queue: Queue, redis_client: redis.Redis) -> Non
     ours = [
         key
         for key in redis_client.keys("qc:bull:q:*")
-        if key.split(":")[3] in ("counted", "minute", "hour", "totals", "errors", "sightings")
-    ]
-    assert len(ours) >= 6
+        if key.split(":")[3] in (
+            "counted", "minute", "quarter", "hour", "totals", "errors", "sightings",
+        )
+    ]  # fmt: skip
+    assert len(ours) >= 7
     assert all(redis_client.pttl(key) > 0 for key in ours)
 
 
@@ -269,8 +281,8 @@ def test_reading_nothing(queue: Queue, do: Do) -> None:
     told = Statistics("q")
     assert do(told.totals) == {}
     assert do(told.failures) == []
-    assert [len(do(told.minutes)), len(do(told.hours))] == [60, 24]
-    assert len(do(told.minutes, 10**6)) == 180
+    assert [len(do(one)) for one in (told.minutes, told.quarters, told.hours)] == [60, 24, 24]
+    assert [len(do(one, 10**6)) for one in (told.minutes, told.quarters)] == [180, 100]
     assert do(told.minutes, 0) == []
     ages = [time.time() - one.at.timestamp() for one in do(told.minutes, 2)]
     assert ages[0] > 60 > ages[1] > -1
@@ -308,6 +320,8 @@ HOSTILE = {
     "r7:\x00\x1b[31m‮": "2",
     "c:" + "long" * 10_000: "1",
     "R:a": "2000000",
+    "e:": "many",
+    "e:\x1b[31m": "-1",
     "r70:a": "1",
 }
 

@@ -1,8 +1,9 @@
 """The statistics of a queue: what workers add to them, and how they are read.
 
-All keys are ours. ``minute:<n>`` and ``hour:<n>`` are hashes of what ended in that minute or hour
-of the epoch, ``totals`` is one of all; a field is ``<what>:<job name>``. ``errors`` tells of each
-fingerprint, ``sightings`` when it was last seen.
+All keys are ours. ``minute:<n>``, ``quarter:<n>`` and ``hour:<n>`` are hashes of what ended in that
+minute, quarter of an hour or hour of the epoch, ``totals`` is one of all; a field is
+``<what>:<job name>``, or ``e:<fingerprint>``. ``errors`` tells of each fingerprint, ``sightings``
+when it was last seen.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from ..keys import Keys
 from ..readings import integer
 from .base import Argument, Call, Command, Operation, text
 
-MINUTE_MS, HOUR_MS = 60_000, 3_600_000
-#: How many of either can be read: those before have expired.
-MOST = {"minute": 180, "hour": 8 * 24}
+MINUTE_MS, QUARTER_MS, HOUR_MS = 60_000, 900_000, 3_600_000
+#: How many of each can be read: those before have expired.
+MOST = {"minute": 180, "quarter": 4 * 25, "hour": 8 * 24}
 #: A larger hash was not written by workers, and is not read.
 MOST_FIELDS = 40_000
 #: Fields of one call: it stays well under 5 ms on the server.
@@ -35,7 +36,7 @@ def count_runs(
     names: Mapping[str, Mapping[str, int]],
     errors: Sequence[Error] = (),
 ) -> Call[int]:
-    """Add *names* (fields by job name) to *minute* of the epoch, its hour and the totals.
+    """Add *names* (fields by job name) to *minute* of the epoch, its hour and so on.
 
     *errors*: id, count, first and last time (ms), and what it is. *number* is that of the worker's
     call: it may be sent again.
@@ -52,6 +53,7 @@ def count_runs(
         (
             keys.qc(f"counted:{worker}"),
             keys.qc(f"minute:{minute}"),
+            keys.qc(f"quarter:{minute // 15}"),
             keys.qc(f"hour:{minute // 60}"),
             keys.qc("totals"),
             keys.qc("errors"),
@@ -93,10 +95,9 @@ def get_errors(keys: Keys, most: int) -> Operation[list[tuple[str, int, list[byt
 
 def forget(keys: Keys, now: int) -> Operation[None]:
     """Delete all statistics of the queue."""
-    minute, hour = now // MINUTE_MS, now // HOUR_MS
     suffixes = ["totals", "errors", "sightings"]
-    suffixes += [f"minute:{minute - i}" for i in range(-1, MOST["minute"] + 1)]
-    suffixes += [f"hour:{hour - i}" for i in range(-1, MOST["hour"] + 1)]
+    for kind, length in (("minute", MINUTE_MS), ("quarter", QUARTER_MS), ("hour", HOUR_MS)):
+        suffixes += [f"{kind}:{now // length - i}" for i in range(-1, MOST[kind] + 1)]
     yield Command(("UNLINK", *(keys.qc(one) for one in suffixes)))
 
 
