@@ -12,8 +12,8 @@ from django.utils.translation import gettext as _
 from . import traces
 from .jsontext import brief, parse
 from .markup import element, join
-from .states import label, state_icon
-from .values import DASH, duration, moment, number, visible
+from .states import label, seen_as, state_icon
+from .values import DASH, clipped, duration, moment, number, visible
 
 # The word over the last column of a list, per state.
 TIMES = {
@@ -52,8 +52,8 @@ def mark(row: Any, state: str) -> SafeString:
     moved = row.state != state
     return element(
         "span",
-        state_icon(row.state, named=not moved),
-        element("span", label(row.state), class_="moved") if moved else None,
+        state_icon(seen_as(row), named=not moved),
+        element("span", label(seen_as(row)), class_="moved") if moved else None,
         class_="mark",
         data_state=row.state,
         data_moved=moved,
@@ -61,9 +61,13 @@ def mark(row: Any, state: str) -> SafeString:
 
 
 def detail(row: Any, state: str, *, payload: bool) -> SafeString | str:
-    """The column that differs: progress while it runs, else why it failed last, else priority."""
+    """The column that differs: progress while it runs, else its group, its last error, priority."""
     if row.state == "active":
         return progress(row.progress)
+    if row.state == "waiting-children" and row.group:
+        return waits_for(row)
+    if row.state == "waiting-children" and not row.failed_reason:
+        return element("span", _("its children"), class_="muted")
     if row.failed_reason and row.state != "completed":
         return error(row.failed_reason) if payload else hidden()
     if row.state == "prioritized":
@@ -74,13 +78,21 @@ def detail(row: Any, state: str, *, payload: bool) -> SafeString | str:
 
 
 def short_detail(row: Any, *, payload: bool) -> SafeString | str:
-    """The second line of a row on a phone: the error's class, the progress, the worker."""
+    """The second line of a row on a phone: group, the error's class, progress or worker."""
+    if row.state == "waiting-children" and row.group:
+        return clipped(row.group)
     if row.failed_reason and row.state != "completed" and payload:
         name, message = traces.split(row.failed_reason)
         return visible(name or message[:80])
     if row.state == "active":
         return progress(row.progress)
     return visible(row.processed_by or "")
+
+
+def waits_for(row: Any) -> SafeString:
+    """For what a job of a group waits in ``waiting-children``: its turn there, or its time."""
+    words = _("due later, in the group") if row.delay_ms else _("its turn in the group")
+    return join([element("span", words, class_="muted"), " ", element("b", clipped(row.group))])
 
 
 def error(reason: str) -> SafeString:

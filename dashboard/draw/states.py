@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language, ngettext, pgettext
@@ -22,6 +23,16 @@ STATES = (
 )
 
 
+#: What a job that waits for its turn in a group is shown as; BullMQ's state is of its parents.
+IN_GROUP = "in-group"
+
+
+def seen_as(row: Any) -> str:
+    """The state that is shown of a job: one of a group waits for its turn, not for children."""
+    waits = row.state == "waiting-children" and row.group
+    return IN_GROUP if waits else str(row.state)
+
+
 def label(state: str) -> str:
     """Return the state's word in the active language; a state that nobody knows stays as it is."""
     words = _labels(get_language())
@@ -37,6 +48,7 @@ def _labels(language: str | None) -> dict[str, str]:
         "active": pgettext("state of jobs", "Active"),
         "delayed": pgettext("state of jobs", "Delayed"),
         "waiting-children": pgettext("state of jobs", "Waiting children"),
+        IN_GROUP: pgettext("state of a job", "Waiting in its group"),
         "completed": pgettext("state of jobs", "Completed"),
         "failed": pgettext("state of jobs", "Failed"),
         "paused": pgettext("state of a queue", "Paused"),
@@ -100,6 +112,10 @@ _SHAPES: dict[str, list[tuple[str, dict[str, object]]]] = {
         ("circle", {"cx": 4.5, "cy": 4, "r": 1.7}),
         ("circle", {"cx": 4.5, "cy": 12, "r": 1.7}),
         ("circle", {"cx": 11.5, "cy": 4, "r": 1.7}),
+    ],
+    IN_GROUP: [
+        ("circle", {"cx": 8, "cy": 8, "r": 5.6}),
+        ("path", {"d": "M8 5.2h.01M5.6 9.6h.01M10.4 9.6h.01", "class_": "thick"}),
     ],
     "completed": [("path", {"d": "M3 8.6 6.5 12 13 4.6"})],
     "failed": [

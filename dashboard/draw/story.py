@@ -20,8 +20,8 @@ from django.utils.translation import ngettext
 
 from .icons import icon
 from .markup import element
-from .states import label, state_icon
-from .values import dated, duration_text, moment
+from .states import IN_GROUP, label, seen_as, state_icon
+from .values import clipped, dated, duration_text, moment
 
 LANES = ("waiting", "active", "delayed")
 _Y = {"waiting": 24, "active": 58, "delayed": 94}  # the middle of each lane
@@ -106,7 +106,7 @@ def spans(row: Any, now: datetime) -> list[Span]:
         failed = bool(row.failed_reason)
         told.append(Span("active", start, ended, number, failed=failed, number=tries))
         told.append(Span("delayed", ended, max(row.due, now), open=True))
-    elif row.state in ("waiting", "prioritized"):
+    elif row.state in ("waiting", "prioritized") or seen_as(row) == IN_GROUP:
         words = _("attempt %(number)s and a wait") % {"number": tries}
         told.append(
             Span("waiting", start, max(now, start), words, unknown=True, open=True, number=tries)
@@ -154,10 +154,27 @@ def sentence(row: Any, now: datetime) -> SafeString | str:
             ) % {"count": row.attempts_made or tries}
         return _("Waits until it is due.")
     if row.state == "waiting-children":
-        return _("Waits until its children are done.")
+        return _in_group(row, tries) if row.group else _("Waits until its children are done.")
     if tries:
         return _("Was tried %(count)s times and waits for a free slot.") % {"count": tries}
     return _("Waits for a free slot.")
+
+
+def _in_group(row: Any, tries: int) -> str:
+    """A job of a group: its turn comes after those of other groups."""
+    words = {"count": tries, "group": clipped(row.group)}
+    if row.delay_ms:
+        return _("Waits until it is due, then for its turn in the group %(group)s.") % words
+    if tries:
+        return (
+            ngettext(
+                "Was tried %(count)s time and waits for its turn in the group %(group)s.",
+                "Was tried %(count)s times and waits for its turn in the group %(group)s.",
+                tries,
+            )
+            % words
+        )
+    return _("Waits for its turn in the group %(group)s.") % words
 
 
 def story(row: Any, now: datetime) -> SafeString | None:

@@ -164,6 +164,12 @@ def visible(text: object) -> str:
     return _INVISIBLE.sub(_show, str(text))
 
 
+def clipped(text: object, most: int = 80) -> str:
+    """The text as :func:`visible` shows it, cut after *most* characters, for one line."""
+    shown = visible(text)
+    return shown if len(shown) <= most else shown[: most - 1] + "…"
+
+
 # C0 but tab and line feed, DEL and C1, zero-width and direction marks, line separators, interlinear
 # annotations, tags, and surrogates, which no encoder takes.
 _INVISIBLE = re.compile(

@@ -115,6 +115,7 @@ _DETAILS = {
     "delayed": lambda: _("Last error"),
     "failed": lambda: _("Error"),
     "prioritized": lambda: _("Priority"),
+    "waiting-children": lambda: _("Waits for"),
 }
 _TIME_WORDS = {
     "waiting": lambda: _("Waits since"),

@@ -14,7 +14,7 @@ from queuecore.inspect import Inspector
 
 from .. import links
 from ..confirmations import Confirmation, Figure, ask
-from ..draw.states import label
+from ..draw.states import label, seen_as
 from ..draw.values import number, visible
 from .base import back_of, mount_of
 from .job_edits import Input
@@ -44,7 +44,7 @@ def removal_plan(request: HttpRequest, alias: str, queue: str, job_id: str) -> H
             url=f"{url}remove/",
             title=_("Remove job %(id)s") % {"id": visible(job_id)},
             text=_("%(name)s (%(state)s): the job goes for good, with its data, result and log.")
-            % {"name": visible(row.name), "state": label(row.state)},
+            % {"name": visible(row.name), "state": label(seen_as(row))},
             verb=_("Remove job"),
             icon="remove",
             alias=alias,

@@ -90,6 +90,7 @@ class JobRow:
     ``delay_ms`` is the delay that still applies, ``initial_delay_ms`` the one it was added with.
     ``progress`` and ``data_preview`` are the beginnings of JSON texts, ``failed_reason`` of a text;
     they are empty where the whole is longer than 64 KB (``data_size``, ``reason_size`` in bytes).
+    ``group``: the group that its options name; in ``waiting-children`` it waits for its turn there.
     """
 
     id: str
@@ -114,6 +115,7 @@ class JobRow:
     data_size: int
     parent_key: str
     scheduler_id: str
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,7 +346,16 @@ def row(answer: Sequence[Any]) -> JobRow | None:
         data_size=data_size,
         parent_key=cut(parent, NAME_LENGTH),
         scheduler_id=cut(scheduler, NAME_LENGTH),
+        group=_group(options.get("group")),
     )
+
+
+def _group(told: Any) -> str:
+    """The id of a group, as the scripts read it: Node takes numbers, too."""
+    id = told.get("id") if isinstance(told, dict) else None
+    if isinstance(id, int | float) and not isinstance(id, bool):
+        return f"{id:.14g}" if abs(id) < 1e300 else ""
+    return id if isinstance(id, str) else ""
 
 
 def page(answer: Sequence[Any], offset: int, limit: int) -> JobPage:

@@ -27,6 +27,7 @@ def row(state: str, *, wait: float, ran: float | None, tries: int = 1, **more: A
         "attempts_made": tries,
         "attempts_started": tries,
         "failed_reason": "",
+        "group": "",
     }
     return SimpleNamespace(**given | more)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...draw import job_cells, job_panels, values
+from ...draw import job_cells, job_panels, states, values
 from ...draw import logs as log_marks
 from ...draw.markup import element
 from ..state import LiveState, Patch, Topic, Viewer
@@ -29,7 +29,7 @@ def patches(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]) 
         "job-state": Patch(
             html=element(
                 "span",
-                job_cells.chip(row.state),
+                job_cells.chip(states.seen_as(row)),
                 id="job-state",
                 class_=f"chip chip-{row.state}",
                 data_state=row.state,
