@@ -13,25 +13,29 @@ from uuid import uuid4
 
 from .connected import Connected
 from .wire.attendance import (
+    Cancellation,
     FleetJob,
     FleetMinute,
     FleetProcess,
     FleetWorker,
+    Holder,
     Order,
     Verb,
 )
-from .wire.calls import attending, inspecting
+from .wire.calls import attending, cancelling, inspecting
 from .wire.calls.base import Operation
 from .wire.keys import Keys
 from .wire.readings import LostJob, PeerJob, PeerJobs, WorkerInfo
 
 __all__ = [
+    "Cancellation",
     "Fleet",
     "FleetJob",
     "FleetMinute",
     "FleetProcess",
     "FleetReading",
     "FleetWorker",
+    "Holder",
     "LostJob",
     "PeerJob",
     "PeerJobs",
@@ -139,6 +143,27 @@ class Fleet(Connected):
         """See :meth:`peer_jobs`."""
         return await self._arun(self._peer_jobs(queues))
 
+    def holders(self, queue: str, jobs: Sequence[str]) -> dict[str, Holder]:
+        """Who runs each of *jobs* (ids) of *queue*, as far as it is known."""
+        return self._run(cancelling.get_holders(Keys(self.connection.prefix, queue), jobs))
+
+    async def aholders(self, queue: str, jobs: Sequence[str]) -> dict[str, Holder]:
+        """See :meth:`holders`."""
+        return await self._arun(cancelling.get_holders(Keys(self.connection.prefix, queue), jobs))
+
+    def cancellations(self, jobs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Cancellation]:
+        """What came of the wish to cancel *jobs* (queue and id); those that nobody cancelled lack.
+
+        A wish is forgotten with the run that it was about.
+        """
+        return self._run(self._cancellations(jobs))
+
+    async def acancellations(
+        self, jobs: Sequence[tuple[str, str]]
+    ) -> dict[tuple[str, str], Cancellation]:
+        """See :meth:`cancellations`."""
+        return await self._arun(self._cancellations(jobs))
+
     def look(
         self, queues: Sequence[str] = (), minutes: Sequence[str] = (), peers: Sequence[str] = ()
     ) -> FleetReading:
@@ -240,6 +265,17 @@ class Fleet(Connected):
             some = keys[start : start + _PIPELINE]
             for one in (yield [inspecting.get_peer_jobs(each) for each in some]):
                 found[one.queue] = one
+        return found
+
+    def _cancellations(
+        self, jobs: Sequence[tuple[str, str]]
+    ) -> Operation[dict[tuple[str, str], Cancellation]]:
+        found: dict[tuple[str, str], Cancellation] = {}
+        for queue in dict.fromkeys(queue for queue, _job in jobs):
+            ids = [job for name, job in jobs if name == queue]
+            keys = Keys(self.connection.prefix, queue)
+            some = yield from cancelling.get_cancellations(keys, ids)
+            found |= {(queue, job): one for job, one in some.items()}
         return found
 
     def _workers(self) -> Operation[list[FleetWorker]]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
-from uuid import uuid4
 
 from .errors import InvalidOption, did_you_mean
 from .handle import Handle, known_id, log_row
@@ -18,8 +18,8 @@ from .options import (
     milliseconds,
 )
 from .wire import attendance, codec
-from .wire.calls import adding, attending, jobs, moving, removing, steering
-from .wire.calls.base import NOW, Call, Command, Operation, text
+from .wire.calls import adding, cancelling, jobs, moving, removing, steering
+from .wire.calls.base import NOW, Call, Command, Operation
 from .wire.calls.removing import CLEANED
 
 
@@ -292,7 +292,7 @@ class Steering(Handle):
         """See :meth:`set_max_events`."""
         await self._arun(steering.set_max_events(self.keys, checked_whole(length, "length")))
 
-    def cancel_job(self, job_id: str, reason: str = "") -> bool:
+    def cancel_job(self, job_id: str, reason: str = "", by: str = "") -> bool:
         """Cancel a job that runs, wherever its worker is; whether that will be told.
 
         Its worker hears it with its next heartbeat, within two seconds unless it was given another.
@@ -301,31 +301,34 @@ class Steering(Handle):
         and ``job.raise_if_cancelled()``, and goes on until it asks. False: it does not run, or by a
         worker that cannot be told: one of Node, one without a heartbeat, one that is lost.
 
+        Args:
+            by: who asks, for pages that show what became of it.
+
         Raises:
-            InvalidOption: *reason* is no text, or longer than 500 characters.
+            InvalidOption: *reason* or *by* is no text, or longer than 500 characters.
         """
-        return self._run(self._cancel_job(job_id, reason))
+        return bool(self._run(self._cancel([job_id], reason, by)))
 
-    async def acancel_job(self, job_id: str, reason: str = "") -> bool:
+    async def acancel_job(self, job_id: str, reason: str = "", by: str = "") -> bool:
         """See :meth:`cancel_job`."""
-        return await self._arun(self._cancel_job(job_id, reason))
+        return bool(await self._arun(self._cancel([job_id], reason, by)))
 
-    def _cancel_job(self, job_id: str, reason: str) -> Operation[bool]:
-        if not isinstance(reason, str) or len(reason) > attendance.MOST_REASON:
-            raise InvalidOption("reason must be a text of at most 500 characters")
-        id = known_id(job_id)
-        token: str = yield Command(("GET", self.keys.lock(id)), lambda held: text(held or ""))
-        worker = token.rpartition(":")[0]
-        if not attendance.is_id(worker):
-            return False
-        for process in (yield from attending.get_processes(self.keys.prefix)):
-            if process.health != "lost" and any(one.id == worker for one in process.workers):
-                order = attendance.Order(
-                    uuid4().hex, "cancel", (worker,), job=id, token=token, reason=reason
-                )
-                yield from attending.give(self.keys.prefix, process.id, order)
-                return True
-        return False
+    def cancel_jobs(self, job_ids: Sequence[str], reason: str = "", by: str = "") -> list[str]:
+        """:meth:`cancel_job` for several; those whose workers will be told."""
+        return self._run(self._cancel(job_ids, reason, by))
+
+    async def acancel_jobs(
+        self, job_ids: Sequence[str], reason: str = "", by: str = ""
+    ) -> list[str]:
+        """See :meth:`cancel_jobs`."""
+        return await self._arun(self._cancel(job_ids, reason, by))
+
+    def _cancel(self, job_ids: Sequence[str], reason: str, by: str) -> Operation[list[str]]:
+        for what, value in (("reason", reason), ("by", by)):
+            if not isinstance(value, str) or len(value) > attendance.MOST_REASON:
+                raise InvalidOption(f"{what} must be a text of at most 500 characters")
+        ids = list(dict.fromkeys(map(known_id, job_ids)))
+        return (yield from cancelling.cancel(self.keys, ids, reason, by))
 
     def _pause(self, reason: str, by: str, resume_at: datetime | None) -> Operation[None]:
         for what, value in (("reason", reason), ("by", by)):

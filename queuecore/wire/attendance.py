@@ -20,6 +20,9 @@ Health = Literal["ok", "late", "lost"]
 State = Literal["running", "paused", "draining", "closing"]
 Verb = Literal["pause", "resume", "drain", "cancel"]
 
+Kind = Literal["coroutine", "thread", "sandbox", ""]
+
+KINDS: tuple[Kind, ...] = ("coroutine", "thread", "sandbox")
 STATES: tuple[State, ...] = ("running", "paused", "draining", "closing")
 VERBS: tuple[Verb, ...] = ("pause", "resume", "drain", "cancel")
 #: After so many heartbeats that did not come a process is late, and lost.
@@ -29,18 +32,30 @@ SHORTEST_MS, LONGEST_MS = 100, 30_000
 
 MOST_WORKERS, MOST_JOBS, MOST_MINUTES, MOST_ANSWERS = 500, 100, 60, 20
 _HOST, _NAME, _ID, _VERSION = 200, 300, 1_000, 40
-#: Characters of why a job is cancelled.
-MOST_REASON = 500
+#: Characters of why a job is cancelled; runs that one order cancels.
+MOST_REASON, MOST_RUNS = 500, 50
 _ID_PATTERN = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
 class FleetJob:
-    """A job that a worker runs, and since when."""
+    """A job that a worker runs, and since when.
+
+    ``kind``: what its processor is, empty where that is not known. ``pid``: of its sandbox.
+    ``batch``: how many jobs are worked with it by one call, itself among them; 0 without batches.
+    ``timeout_s``: how long its processor may take; ``until``: when that is over. ``told``: it was
+    told to end, by a timeout or because somebody cancelled it.
+    """
 
     id: str
     name: str
     since: datetime | None
+    kind: Kind = ""
+    pid: int = 0
+    batch: int = 0
+    timeout_s: float | None = None
+    until: datetime | None = None
+    told: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +64,8 @@ class FleetWorker:
 
     ``process``: its process's id. ``busy``: jobs that run; ``jobs`` are the longest of them.
     ``done``, ``failed``: since it began, and in the last minute. ``client_id``: of its connection
-    in the server's CLIENT LIST, 0 if it has none yet.
+    in the server's CLIENT LIST, 0 if it has none yet. ``group``: what it lets each group of the
+    queue do: concurrency, jobs and milliseconds, with commas between; empty without limits.
     """
 
     id: str
@@ -65,6 +81,7 @@ class FleetWorker:
     done_per_minute: int
     failed_per_minute: int
     client_id: int
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,18 +146,71 @@ class FleetMinute:
 
 
 @dataclass(frozen=True, slots=True)
+class Holder:
+    """Who runs a job: the worker of ours whose lock it has, as it last described itself.
+
+    ``token``: the lock's, empty where nobody holds one. Without a ``worker`` it is held by one of
+    another library, or by one of ours that nobody hears of. ``run``: the job as that worker tells
+    of it, None where it tells of others only.
+    """
+
+    token: str
+    process: FleetProcess | None
+    worker: FleetWorker | None
+    run: FleetJob | None
+
+    @property
+    def reached(self) -> bool:
+        """Whether it hears an order."""
+        return self.process is not None and self.process.health != "lost"
+
+    @property
+    def ours(self) -> bool:
+        """Whether the lock is one of ours, by its form."""
+        return is_id(self.token.rpartition(":")[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Cancellation:
+    """That somebody asked for the end of a run, and what came of it.
+
+    ``state``: ``asked``, and the worker has not heard it yet; ``told``, and the run has not ended
+    yet; ``missed``, since nobody heard it in time; ``late``, since the run had ended before.
+    """
+
+    job: str
+    state: Literal["asked", "told", "missed", "late"]
+    at: datetime | None
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What is kept of a cancellation; times in ms."""
+
+    token: str
+    process: str
+    order: str
+    at: int
+    until: int
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """What *workers* of one process are to do, until the server's time *until* (ms).
 
-    To cancel is of one run: the *job* whose lock holds *token*, and the *reason* it fails with.
+    To cancel is of single *runs*, each a job's id and the token that its lock holds, and they fail
+    with the *reason*.
     """
 
     id: str
     verb: Verb
     workers: tuple[str, ...]
     until: int = 0
-    job: str = ""
-    token: str = ""
+    runs: tuple[tuple[str, str], ...] = ()
     reason: str = ""
 
 
@@ -218,15 +288,73 @@ def _worker(process: str, value: Any) -> FleetWorker | None:
         concurrency=_count(value, "concurrency"),
         busy=_count(value, "busy"),
         jobs=tuple(
-            FleetJob(_cut(one[0], _ID), _cut(one[1], _NAME), _moment(one[2]))
+            _job(one)
             for one in _list(value, "jobs", MOST_JOBS)
-            if isinstance(one, list) and len(one) == 3 and isinstance(one[0], str) and one[0]
+            if isinstance(one, list) and len(one) >= 3 and isinstance(one[0], str) and one[0]
         ),
         done=_count(value, "done"),
         failed=_count(value, "failed"),
         done_per_minute=_count(value, "done_minute"),
         failed_per_minute=_count(value, "failed_minute"),
         client_id=_count(value, "client"),
+        group=_text(value, "group", _VERSION),
+    )
+
+
+def note(record: bytes | None) -> Note | None:
+    """Decode the note of a cancellation; None where it is none."""
+    value = decoded(record or b"")
+    if not isinstance(value, dict):
+        return None
+    process, order = _text(value, "process", _ID), _text(value, "order", _ID)
+    if not (is_id(process) and is_id(order)):
+        return None
+    by, reason = _text(value, "by", MOST_REASON), _text(value, "reason", MOST_REASON)
+    at, until = _count(value, "at"), _count(value, "until")
+    return Note(_text(value, "token", _ID), process, order, at, until, by, reason)
+
+
+def cancellation(
+    note: Note, process: FleetProcess | None, job: str, token: str, now: int
+) -> Cancellation | None:
+    """What came of *note*, by the *process* that was told and the *token* that holds *job* now.
+
+    None where the run that it is about has ended since, as it should.
+    """
+    answer = process.answers.get(note.order, "") if process is not None else ""
+    state: Literal["asked", "told", "missed", "late"]
+    if token != note.token:
+        if token or answer != "ended before":
+            return None
+        state = "late"
+    elif answer == "done" or (process is not None and _is_told(process, note.token, job)):
+        state = "told"
+    else:
+        state = "asked" if not answer and now < note.until else "missed"
+    return Cancellation(job, state, moment(note.at), note.by, note.reason)
+
+
+def _is_told(process: FleetProcess, token: str, job: str) -> bool:
+    id = token.rpartition(":")[0]
+    return any(
+        one.told for worker in process.workers if worker.id == id
+        for one in worker.jobs if one.id == job
+    )  # fmt: skip
+
+
+def _job(value: list[Any]) -> FleetJob:
+    more = value[3] if len(value) > 3 and isinstance(value[3], dict) else {}
+    kind, timeout = more.get("kind"), _count(more, "timeout")
+    return FleetJob(
+        _cut(value[0], _ID),
+        _cut(value[1], _NAME),
+        _moment(value[2]),
+        kind=kind if kind in KINDS else "",
+        pid=_count(more, "pid"),
+        batch=_count(more, "batch"),
+        timeout_s=timeout / 1000 if timeout else None,
+        until=_moment(more.get("until")),
+        told=more.get("told") == 1,
     )
 
 
@@ -256,7 +384,7 @@ def encoded(order: Order) -> bytes:
             "until": order.until,
         }
         | (
-            {"job": order.job, "token": order.token, "reason": order.reason}
+            {"runs": [list(one) for one in order.runs], "reason": order.reason}
             if order.verb == "cancel"
             else {}
         )
@@ -280,8 +408,11 @@ def orders(answer: Sequence[Any] | None) -> list[Order]:
                     verb,
                     workers,
                     until,
-                    job=_whole_text(value.get("job")),
-                    token=_whole_text(value.get("token")),
+                    runs=tuple(
+                        (one[0], one[1])
+                        for one in _list(value, "runs", MOST_RUNS)
+                        if isinstance(one, list) and len(one) == 2 and all(map(_is_text, one))
+                    ),
                     reason=_cut(value.get("reason"), MOST_REASON),
                 )
             )
@@ -297,8 +428,8 @@ def _pairs(value: Any) -> list[tuple[str, Any]]:
     return list(value.items())[-MOST_ANSWERS:] if isinstance(value, dict) else []
 
 
-def _whole_text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def _text(value: dict[str, Any], name: str, most: int) -> str:

@@ -36,7 +36,7 @@ class Run:
     has the job; its outcome is void. ``timeout``: the seconds its processor may take; ``late``: it
     took longer. ``batch``: the runs that are worked with it by one call, itself among them.
     ``began``: when its processor was called, monotonic; ``took``: the seconds until its end.
-    ``span``: that of its telemetry, if there is any.
+    ``span``: that of its telemetry, if there is any. ``pid``: of the process that is its sandbox.
     """
 
     job: Job
@@ -56,6 +56,7 @@ class Run:
     began: float = 0.0
     took: float = 0.0
     span: Processing | None = None
+    pid: int = 0
 
 
 Ended = Callable[[Run, Any, BaseException | None], None]

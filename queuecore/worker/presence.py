@@ -271,11 +271,9 @@ class Presence(threading.Thread):
         elif order.verb == "resume":
             worker.resume()
         elif order.verb == "cancel":
-            run = worker._runs.get(order.job)
-            if run is None or worker._runs.token(run) != order.token:
+            if not _cancelled(worker, order):
                 self._answer(order, "ended before")
                 return
-            worker.cancel_job(order.job, order.reason or None)
         elif not post.draining:
             post.draining = True
             self._aside(worker.close(_AS_LONG_AS_IT_TAKES))
@@ -351,6 +349,7 @@ def _told(post: _Post, clock: float, now: int, share: int) -> dict[str, Any]:
     _, old_done, old_failed = post.totals[0]
     runs = sorted(_running(worker), key=lambda run: run.claimed)
     post.most = max(post.most, len(runs))
+    limits = worker._options.group_limits
     return {
         "id": worker.id,
         "queue": worker.queue.name,
@@ -359,7 +358,10 @@ def _told(post: _Post, clock: float, now: int, share: int) -> dict[str, Any]:
         "concurrency": worker.concurrency,
         "busy": len(runs),
         "jobs": [
-            [run.job.id[:_ID], run.job.name[:_NAME], now - _ms(clock - run.claimed)]
+            [
+                *(run.job.id[:_ID], run.job.name[:_NAME], now - _ms(clock - run.claimed)),
+                _about(worker, run, clock, now),
+            ]
             for run in runs[:share]
         ],
         "done": done,
@@ -367,7 +369,37 @@ def _told(post: _Post, clock: float, now: int, share: int) -> dict[str, Any]:
         "done_minute": done - old_done,
         "failed_minute": failed - old_failed,
         "client": worker._marker.client_id or 0,
+        **({} if limits == ",," else {"group": limits}),
     }
+
+
+def _about(worker: Worker, run: Run, clock: float, now: int) -> dict[str, Any]:
+    """What else there is to say of a run: how it is worked, and for how long it may be."""
+    about: dict[str, Any] = {}
+    if run.began and run.entry is not None:
+        is_async = "coroutine" if run.entry.is_async else "thread"
+        about["kind"] = "sandbox" if worker.processors.sandbox else is_async
+        timeout = run.batch[0].timeout if run.batch else run.timeout
+        if timeout is not None:
+            about["timeout"] = round(timeout * 1000)
+            about["until"] = now + round((run.began + timeout - clock) * 1000)
+    if run.pid:
+        about["pid"] = run.pid
+    if run.batch:
+        about["batch"] = len(run.batch)
+    if run.job.cancelled is not None:
+        about["told"] = 1
+    return about
+
+
+def _cancelled(worker: Worker, order: Order) -> bool:
+    """Whether any of the runs that the order means was there to be cancelled."""
+    found = [
+        worker.cancel_job(job, order.reason or None)
+        for job, token in order.runs
+        if (run := worker._runs.get(job)) is not None and worker._runs.token(run) == token
+    ]
+    return any(found)
 
 
 def _ms(seconds: float) -> int:

@@ -9,7 +9,10 @@ import redis
 
 from queuecore import Job, Processor, Queue, processor
 from queuecore.errors import ConfigurationError, InvalidOption, JobCancelled, JobTimedOut
+from queuecore.fleet import Fleet
 from queuecore.processors import registry
+from queuecore.wire.calls import attending
+from queuecore.worker.presence import Presence
 from tests import invariants
 from tests.server import boxed
 from tests.server.working import finished, until, working
@@ -208,3 +211,76 @@ async def test_a_job_that_was_not_started_in_time_fails_without_running(
     assert await late.aget_state() == "failed"
     assert late.attempts_made == 1
     invariants.check(redis_client, "q", idle=True)
+
+
+async def test_it_is_known_who_runs_a_job_and_what_came_of_cancelling_it(queue: Queue) -> None:
+    fleet, of_job = Fleet(), ("q", "one")
+    awake = asyncio.Event()
+
+    async def stubborn(job: Job) -> str:
+        while True:
+            try:
+                await awake.wait()
+                return "after all"
+            except asyncio.CancelledError:
+                pass
+
+    await queue.aadd("n", job_id="one", timeout=60)
+    async with working(stubborn, heartbeat=0.5) as worker:
+        await until(lambda: _told(worker))
+        holder = (await fleet.aholders("q", ["one", "no such"]))["one"]
+        assert holder.reached
+        assert holder.worker is not None
+        assert holder.worker.id == worker.id
+        run = holder.run
+        assert run is not None
+        assert (run.kind, run.timeout_s, run.batch, run.pid) == ("coroutine", 60.0, 0, 0)
+        assert run.until is not None
+        assert not (await fleet.aholders("q", ["no such"]))["no such"].token
+        assert not await fleet.acancellations([of_job])
+        # Two at a time: an order may be about several runs.
+        assert await queue.acancel_jobs(["one", "no such"], "enough", "ada") == ["one"]
+        asked = (await fleet.acancellations([of_job, ("q", "no such")]))[of_job]
+        assert (asked.state, asked.by, asked.reason) == ("asked", "ada", "enough")
+        await until(lambda: _state(fleet, of_job, "told"))
+        awake.set()
+        await finished(queue, 1)
+        assert not await fleet.acancellations([of_job])  # the run that it was about has ended
+
+
+async def test_a_wish_that_nobody_heard_or_that_came_too_late_is_told_as_such(
+    queue: Queue, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet, of_job = Fleet(), ("q", "one")
+    awake = asyncio.Event()
+
+    async def patient(job: Job) -> None:
+        await awake.wait()
+
+    await queue.aadd("n", job_id="one")
+    async with working(patient, **FAST) as worker:
+        await until(lambda: _told(worker))
+        with monkeypatch.context() as deaf:
+            deaf.setattr(Presence, "_obey", lambda self, order: None)
+            deaf.setattr(attending, "ORDER_MS", 50)
+            assert await queue.acancel_job("one")
+            await until(lambda: _state(fleet, of_job, "missed"))
+        run = worker._runs.get("one")
+        assert run is not None
+        run.number += 1
+        assert await queue.acancel_job("one")
+        await until(lambda: _state(fleet, of_job, "missed"))
+        run.number -= 1
+        awake.set()
+        await finished(queue, 1)
+        await until(lambda: _state(fleet, of_job, "late"))
+
+
+async def _told(worker: Any) -> bool:
+    """Whether the worker has told of its job."""
+    return any(one.busy for one in await Fleet().aworkers() if one.id == worker.id)
+
+
+async def _state(fleet: Fleet, job: tuple[str, str], state: str) -> bool:
+    found = (await fleet.acancellations([job])).get(job)
+    return found is not None and found.state == state

@@ -14,6 +14,7 @@ from typing import Any
 from .. import attendance
 from ..attendance import FleetMinute, FleetProcess, Order
 from ..keys import connection_key
+from ..readings import integer
 from .base import NOW, Command, Operation
 
 #: How long a process that has fallen silent is still listed.
@@ -91,6 +92,17 @@ def get_processes(prefix: str) -> Operation[list[FleetProcess]]:
             if (one := attendance.process(process, min(at, now), now, record)) is not None:
                 found.append(one)
     return found
+
+
+def get_process(prefix: str, process: str) -> Operation[FleetProcess | None]:
+    """One process, as it has described itself last; None if it has ended."""
+    now = yield NOW
+    beat: int | None
+    beat, record = yield [
+        Command(("ZSCORE", connection_key(prefix, "workers"), process), integer, tolerant=True),
+        _record(prefix, process, "", RECORD_BYTES),
+    ]
+    return None if beat is None else attendance.process(process, min(beat, now), now, record)
 
 
 def get_recent(prefix: str, process: str, worker: str) -> Operation[list[FleetMinute]]:

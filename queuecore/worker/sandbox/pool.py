@@ -56,6 +56,7 @@ class Pool:
             SandboxDied, Exception: see :meth:`Child.work`.
         """
         child = await self._borrow()
+        run.pid = child.pid
         begun()
         try:
             return await child.work(run)
