@@ -202,19 +202,19 @@ class Statistics(Connected):
         for number, flat in zip(numbers, read, strict=True):
             at = moment(number * length)
             assert at is not None
-            periods.append(Period(at, _names(flat), _kinds(flat)))
+            periods.append(Period(at, read_names(flat), _kinds(flat)))
         return periods
 
     def _totals(self) -> Operation[dict[str, Figures]]:
         (flat,) = yield from counting.get_counts(self.keys, ["totals"])
-        return _names(flat)
+        return read_names(flat)
 
     def _failures(self, limit: int) -> Operation[list[Failure]]:
         most = min(checked_whole(limit, "limit"), _MOST_ERRORS)
         if not most:
             return []
         read = yield from counting.get_errors(self.keys, most)
-        return [one for id, last, raw in read if (one := _failure(id, last, raw)) is not None]
+        return [one for id, last, raw in read if (one := read_failure(id, last, raw)) is not None]
 
     def _forget(self) -> Operation[None]:
         now = yield NOW
@@ -255,7 +255,8 @@ def prometheus(
 _COUNTS = {"c": "completed", "f": "failed", "r": "retried"}
 
 
-def _names(flat: list[bytes]) -> dict[str, Figures]:
+def read_names(flat: list[bytes]) -> dict[str, Figures]:
+    """Read a hash of counts: names and values, one after the other."""
     names: dict[str, Figures] = {}
     for raw, value in zip(flat[::2], flat[1::2], strict=False):
         field, separator, name = raw.decode("utf-8", "backslashreplace").partition(":")
@@ -296,7 +297,8 @@ def _counted(figures: Figures, field: str, count: int) -> bool:
     return True
 
 
-def _failure(id: str, last: int | None, raw: list[bytes | None]) -> Failure | None:
+def read_failure(id: str, last: int | None, raw: list[bytes | None]) -> Failure | None:
+    """Read a kind of failure; None where it cannot be one."""
     count, first, what = raw
     told = decoded(what)
     if not isinstance(told, dict) or (number := integer(count)) is None or number < 1:

@@ -12,6 +12,7 @@ from prometheus_client import parser
 from queuecore import Job, JobSpec, Queue
 from queuecore.errors import InvalidOption, ServerUnavailable
 from queuecore.histogram import ERROR
+from queuecore.pulse import Pulse, Pulses
 from queuecore.statistics import Figures, Statistics
 from queuecore.wire.calls import counting
 from queuecore.worker import statistics as counted
@@ -460,3 +461,31 @@ async def test_a_job_may_say_anything_of_its_times(
     (one,) = (await Statistics("q").atotals()).values()
     assert (one.completed, one.wait.count) == (2, 2)
     assert 0 <= one.wait.total <= 10**8 + 10
+
+
+def test_the_pulse_of_many_queues_tells_of_the_present_and_of_new_errors(
+    queue: Queue, redis_client: redis.Redis, do: Do
+) -> None:
+    now = round(time.time() * 1000)
+    names = {"a": {"n": 9, "c": 9, "r70": 9, "w35": 8}}
+    hour = 3_600_000
+    errors = [
+        ("new", 7, now - 60_000, now, b'{"name": "a", "kind": "Odd"}'),
+        ("newer", 9, now - 50_000, now, b'{"name": "b", "kind": "Odder"}'),
+        ("old", 700, now - 2 * hour, now, b"{}"),
+        ("rare", 2, now - 60_000, now, b"{}"),
+        ("over", 50, now - hour // 2, now - 900_000, b"{}"),
+    ]
+    call = counting.count_runs(queue.keys, "w", 1, now // 60_000, now, names, errors)
+    queue._run(call)
+    old = counting.count_runs(queue.keys, "w", 2, now // 60_000 - 31, now, {"z": {"n": 1, "c": 1}})
+    queue._run(old)
+    redis_client.set("qc:bull:odd:sightings", "no such type")
+    pulses = do(Pulses().of, ["q", "odd", "none"])
+    figures = pulses["q"].figures
+    assert (figures.completed, figures.run.count, figures.wait.count) == (9, 9, 8)
+    assert [(one.kind, one.name, one.count) for one in pulses["q"].fresh] == [
+        ("Odder", "b", 9),
+        ("Odd", "a", 7),
+    ]
+    assert pulses["odd"] == pulses["none"] == Pulse()

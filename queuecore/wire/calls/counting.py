@@ -23,6 +23,8 @@ MOST_FIELDS = 40_000
 #: Fields of one call: it stays well under 5 ms on the server.
 BATCH = 500
 _PIPELINE = 60
+# Errors of one queue that are looked at for new ones.
+_LATELY = 50
 
 Error = tuple[str, int, int, int, bytes]
 
@@ -66,9 +68,13 @@ def count_runs(
 
 def get_counts(keys: Keys, suffixes: Sequence[str]) -> Operation[list[list[bytes]]]:
     """The hashes of *suffixes*, each as names and values; what cannot be one is empty."""
+    return (yield from _hashes([keys.qc(one) for one in suffixes]))
+
+
+def _hashes(keys: Sequence[str]) -> Operation[list[list[bytes]]]:
     found: list[list[bytes]] = []
-    for start in range(0, len(suffixes), _PIPELINE):
-        some = [keys.qc(one) for one in suffixes[start : start + _PIPELINE]]
+    for start in range(0, len(keys), _PIPELINE):
+        some = keys[start : start + _PIPELINE]
         sizes = yield [Command(("HLEN", key), _whole, tolerant=True) for key in some]
         wanted = [key for key, size in zip(some, sizes, strict=True) if 0 < size <= MOST_FIELDS]
         hashes: dict[str, list[bytes]] = {}
@@ -91,6 +97,72 @@ def get_errors(keys: Keys, most: int) -> Operation[list[tuple[str, int, list[byt
     read = yield Command(("HMGET", keys.qc("errors"), *fields), _listed, tolerant=True)
     values: list[bytes | None] = read or [None] * len(fields)
     return [(id, times[i], values[3 * i : 3 * i + 3]) for i, id in enumerate(ids)]
+
+
+def get_recent_counts(queues: Sequence[Keys], now: int) -> Operation[list[list[list[bytes]]]]:
+    """The hashes of the present quarter of an hour, and of the one before, of each of *queues*."""
+    quarter = now // QUARTER_MS
+    names = [keys.qc(f"quarter:{n}") for keys in queues for n in (quarter - 1, quarter)]
+    found: list[list[bytes]] = yield from _hashes(names)
+    return [found[at : at + 2] for at in range(0, len(found), 2)]
+
+
+def get_new_errors(
+    queues: Sequence[Keys], first: int, last: int, often: int, most: int
+) -> Operation[list[list[tuple[str, int, list[bytes | None]]]]]:
+    """Of each of *queues* the errors first seen since *first*, and again since *last* (ms).
+
+    Those that came at least *often*, the *most* frequent ones: as :func:`get_errors` gives them.
+    """
+    told: list[list[tuple[str, int, list[bytes | None]]]] = [[] for _ in queues]
+    for start in range(0, len(queues), _PIPELINE):
+        some = queues[start : start + _PIPELINE]
+        seen = yield [
+            Command(
+                (
+                    *("ZRANGEBYSCORE", keys.qc("sightings"), last, "+inf"),
+                    *("WITHSCORES", "LIMIT", 0, _LATELY),
+                ),
+                _listed,
+                tolerant=True,
+            )
+            for keys in some
+        ]
+        errors = [
+            (start + at, text(id), integer(score) or 0)
+            for at, flat in enumerate(seen)
+            for id, score in zip(flat[::2], flat[1::2], strict=False)
+        ]
+        counts = yield from _of_errors(queues, errors, ("count", "first"))
+        new: dict[int, list[tuple[int, str, int]]] = {}
+        for (at, id, score), (count, began) in zip(errors, counts, strict=True):
+            number = integer(count) or 0
+            if number >= often and (integer(began) or 0) >= first:
+                new.setdefault(at, []).append((-number, id, score))
+        wanted = [(at, id, when) for at in new for _, id, when in sorted(new[at])[:most]]
+        fields = yield from _of_errors(queues, wanted, ("count", "first", "what"))
+        for (at, id, when), values in zip(wanted, fields, strict=True):
+            told[at].append((id, when, values))
+    return told
+
+
+def _of_errors(
+    queues: Sequence[Keys], errors: Sequence[tuple[int, str, int]], fields: Sequence[str]
+) -> Operation[list[list[bytes | None]]]:
+    """The *fields* of some errors, each of one of *queues*."""
+    found: list[list[bytes | None]] = []
+    for start in range(0, len(errors), _PIPELINE):
+        some = errors[start : start + _PIPELINE]
+        read = yield [
+            Command(
+                ("HMGET", queues[at].qc("errors"), *(f"{id}:{field}" for field in fields)),
+                _listed,
+                tolerant=True,
+            )
+            for at, id, _when in some
+        ]
+        found += [one or [None] * len(fields) for one in read]
+    return found
 
 
 def forget(keys: Keys, now: int) -> Operation[None]:
