@@ -80,11 +80,19 @@ if call('EXISTS', own .. 'grouped') == 1 then
       wrong('group', group .. ' is in ' .. where .. ' without jobs')
     end
   end
-  for _, id in ipairs(call('ZRANGE', own .. 'group-delayed', 0, -1)) do
-    if in_group[id] then
-      wrong('group', id .. ' is ready in ' .. in_group[id] .. ' and delayed')
+  local next_due = call('ZRANGE', own .. 'group-delayed', 0, -1, 'WITHSCORES')
+  for i = 1, #next_due, 2 do
+    local later = call('ZRANGE', own .. 'group-later:' .. next_due[i], 0, -1, 'WITHSCORES')
+    if later[2] ~= next_due[i + 1] then
+      wrong('group', 'the next of ' .. next_due[i] .. ' is said to be due at ' .. next_due[i + 1]
+        .. ', but is at ' .. tostring(later[2]))
     end
-    delayed_in_group[id] = true
+    for j = 1, #later, 2 do
+      if in_group[later[j]] then
+        wrong('group', later[j] .. ' is ready in ' .. in_group[later[j]] .. ' and delayed')
+      end
+      delayed_in_group[later[j]] = next_due[i]
+    end
   end
   local kept = call('HGETALL', own .. 'group-active')
   for i = 1, #kept, 2 do
@@ -172,8 +180,9 @@ for id, state in pairs(state_of) do
     end
   elseif state == 'waiting-children' and (in_group[id] or delayed_in_group[id]) then
     local opts = cjson.decode(row[3] or '{}')
-    if in_group[id] and (not opts.group or opts.group.id ~= in_group[id]) then
-      wrong('group', in_group[id] .. ' is not the group of the options' .. at)
+    local where = in_group[id] or delayed_in_group[id]
+    if not opts.group or opts.group.id ~= where then
+      wrong('group', where .. ' is not the group of the options' .. at)
     end
   elseif state == 'waiting-children' and call('SCARD', job .. ':dependencies') == 0 then
     wrong('parent', 'no child is left' .. at)

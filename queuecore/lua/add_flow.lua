@@ -123,7 +123,7 @@ for i = 1, count do
     elseif delay ~= '0' then
       local due = tonumber(timestamp) + tonumber(delay)
       if group then
-        delay_group(base, id, due, timestamp)
+        delay_group(base, id, group, due, timestamp)
       else
         add_delayed(base, id, due)
         queue.delayed = true

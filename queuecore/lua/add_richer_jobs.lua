@@ -64,6 +64,7 @@ for i = 0, count - 1 do
   if group then
     grouped = true
     sizes[group.id] = sizes[group.id] or rcall('ZCARD', own .. 'group:' .. group.id)
+      + rcall('ZCARD', own .. 'group-later:' .. group.id)
     if rcall('EXISTS', base .. id) == 0 then
       if group.maxSize and sizes[group.id] >= group.maxSize then
         return { 'group full', text(i + 1) }
@@ -127,7 +128,7 @@ for i = 0, count - 1 do
     if delay ~= '0' then
       local due = tonumber(timestamp) + tonumber(delay)
       if group then
-        delay_group(base, id, due, timestamp)
+        delay_group(base, id, group.id, due, timestamp)
       else
         add_delayed(base, id, due)
         delayed = true

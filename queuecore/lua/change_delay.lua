@@ -10,18 +10,21 @@
 --- @include "includes/add_delay_marker"
 --- @include "includes/add_group_marker"
 --- @include "includes/delay_group"
+--- @include "includes/group_of_job"
+--- @include "includes/leave_later"
 local rcall = redis.call
 local base, id = ARGV[1], ARGV[2]
 if rcall('EXISTS', base .. id) == 0 then
   return -1
 end
-local grouped = rcall('ZREM', 'qc:' .. base .. 'group-delayed', id) == 1
+local group = group_of_job(base, id)
+local grouped = group and leave_later(base, group, { id }) == 1
 if not grouped and rcall('ZREM', KEYS[1], id) == 0 then
   return -3
 end
 rcall('HSET', base .. id, 'delay', ARGV[3])
 if grouped then
-  delay_group(base, id, tonumber(ARGV[4]))
+  delay_group(base, id, group, tonumber(ARGV[4]))
   add_group_marker(base, false)
 else
   add_delayed(base, id, tonumber(ARGV[4]))

@@ -6,36 +6,28 @@
 -- Errors: none
 -- Follows: BullMQ drain, for grouped jobs
 --- @include "includes/drop_job"
---- @include "includes/forget_grouped"
+--- @include "includes/forget_group"
 --- @include "includes/is_pending_run"
+--- @include "includes/leave_later"
 local rcall = redis.call
 local base, left = ARGV[1], tonumber(ARGV[2])
 local own = 'qc:' .. base
-local deleted, seen = 0, 0
+local deleted = 0
 
-local function drop(ids, key)
+-- Those of `ids` that are no next runs of schedulers are deleted, and returned.
+local function drop(ids)
+  local gone = {}
   for i = 1, #ids do
     local id = ids[i]
     if not is_pending_run(base, id, rcall('HGET', base .. id, 'rjk')) then
-      rcall('ZREM', key, id) -- also where a peer deleted its job
+      gone[#gone + 1] = id -- also where a peer deleted its job
       if rcall('ZREM', base .. 'waiting-children', id) == 1 then
-        forget_grouped(base, id)
         drop_job(base, id, true, true)
         deleted = deleted + 1
       end
     end
   end
-end
-
-local function drain(group)
-  local key = own .. 'group:' .. group
-  seen = seen + 1
-  drop(rcall('ZRANGE', key, 0, left - deleted - 1), key)
-  if rcall('EXISTS', key) == 0 then
-    rcall('ZREM', KEYS[1], group)
-    rcall('ZREM', KEYS[2], group)
-    rcall('SREM', KEYS[3], group)
-  end
+  return gone
 end
 
 for i = 1, 4 do
@@ -44,10 +36,22 @@ for i = 1, 4 do
     if deleted >= left then
       return deleted
     end
-    drain(groups[j])
+    local key = own .. 'group:' .. groups[j]
+    local gone = drop(rcall('ZRANGE', key, 0, left - deleted - 1))
+    if #gone > 0 then
+      rcall('ZREM', key, unpack(gone))
+    end
+    forget_group(base, groups[j])
   end
 end
-if ARGV[3] == '1' and deleted < left then
-  drop(rcall('ZRANGE', KEYS[5], 0, left - deleted - 1), KEYS[5])
+if ARGV[3] == '1' then
+  local groups = rcall('ZRANGE', KEYS[5], 0, left - 1)
+  for i = 1, #groups do
+    if deleted >= left then
+      break
+    end
+    leave_later(base, groups[i],
+      drop(rcall('ZRANGE', own .. 'group-later:' .. groups[i], 0, left - deleted - 1)))
+  end
 end
 return deleted

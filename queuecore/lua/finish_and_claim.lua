@@ -286,7 +286,7 @@ for i = 1, count do
         local due = tonumber(now) + tonumber(rule)
         rcall('HSET', job, 'delay', rule)
         if group then
-          groups.delay(base, id, due, row[1])
+          groups.delay(base, id, group, due, row[1])
         else
           add_delayed(base, id, due)
         end

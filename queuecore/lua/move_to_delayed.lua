@@ -19,8 +19,9 @@ if code then
   return code
 end
 rcall('HSET', base .. id, 'delay', ARGV[4])
-if leave_group(base, id) then
-  delay_group(base, id, tonumber(ARGV[5]))
+local group = leave_group(base, id)
+if group then
+  delay_group(base, id, group, tonumber(ARGV[5]))
 else
   add_delayed(base, id, tonumber(ARGV[5]))
 end

@@ -8,6 +8,8 @@
 --- @include "includes/get_target"
 --- @include "includes/add_marker"
 --- @include "includes/add_prioritized"
+--- @include "includes/group_of_job"
+--- @include "includes/leave_later"
 --- @include "includes/wait_in_group"
 local rcall = redis.call
 local base, id = ARGV[1], ARGV[2]
@@ -16,7 +18,9 @@ if rcall('EXISTS', job) == 0 then
   return -1
 end
 local target, blocked = get_target(base)
-if rcall('ZREM', 'qc:' .. base .. 'group-delayed', id) == 1 and wait_in_group(base, id, false, blocked) then
+local group = group_of_job(base, id)
+if group and leave_later(base, group, { id }) == 1 then
+  wait_in_group(base, id, false, blocked)
   rcall('XADD', KEYS[2], '*', 'event', 'waiting', 'jobId', id, 'prev', 'delayed')
   rcall('HSET', job, 'delay', '0')
   return 0

@@ -184,6 +184,10 @@ class Keys:
         """The jobs that wait in a group."""
         return f"{self.own}group:{group_id}"
 
+    def group_later(self, group_id: str) -> str:
+        """The jobs of a group that are due later."""
+        return f"{self.own}group-later:{group_id}"
+
     def group_limiter(self, group_id: str) -> str:
         """The counter of a group's rate limit."""
         return f"{self.own}group-limiter:{group_id}"

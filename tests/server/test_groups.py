@@ -112,7 +112,9 @@ def test_a_full_group_takes_no_more(queue: Queue, redis_client: redis.Redis, do:
         do(queue.add, "n", 3, group=Group("a", max_size=2))
     assert do(queue.add, "n", 2, group=Group("a", max_size=2), job_id="mine").id == "mine"
     assert do(queue.get_group_jobs_count, "a") == 2
-    do(queue.add, "n", 3, group=Group("b", max_size=1))
+    do(queue.add, "n", 3, group=Group("b", max_size=1), delay=100)
+    with pytest.raises(GroupMaxSizeExceeded):
+        do(queue.add, "n", 4, group=Group("b", max_size=1))
     with pytest.raises(InvalidOption, match="single adds"):
         do(queue.add_bulk, [JobSpec("n", 3, group=Group("b", max_size=1))])
     invariants.check(redis_client, "q", idle=True)
@@ -506,6 +508,25 @@ def test_drain_takes_grouped_jobs_too(queue: Queue, redis_client: redis.Redis, d
     assert do(queue.drain, True) == 1
     counts = invariants.check(redis_client, "q")
     assert sum(counts.values()) == 0
+
+
+def test_clean_takes_grouped_jobs_of_their_age(
+    queue: Queue, redis_client: redis.Redis, do: Do
+) -> None:
+    old = do(queue.add_bulk, [JobSpec("n", n, group=Group(f"g{n % 3}")) for n in range(300)])
+    later = do(queue.add_bulk, [JobSpec("n", n, group=A, delay=100) for n in range(3)])
+    for job in (*old[:200], *later[:2]):
+        redis_client.hset(f"bull:q:{job.id}", "timestamp", 1000)
+    do(queue.pause_group, "g2")
+    assert len(do(queue.clean, 60, state="waiting", limit=20)) == 20
+    assert len(do(queue.clean, 60, state="waiting")) == 180
+    assert do(queue.get_groups_jobs_count) == 100
+    assert set(do(queue.clean, 60, state="delayed")) == {job.id for job in later[:2]}
+    invariants.check(redis_client, "q", idle=True)
+    assert len(do(queue.clean, 0, state="waiting")) == 100
+    assert [(one.id, one.waiting) for one in do(queue.get_groups)] == [("g2", 0)]
+    assert do(queue.clean, 0, state="delayed") == [later[2].id]
+    assert sum(invariants.check(redis_client, "q", idle=True).values()) == 0
 
 
 def test_obliterate_leaves_nothing_of_groups(

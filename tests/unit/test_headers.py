@@ -275,7 +275,7 @@ SAMPLES: list[tuple[Call[Any], dict[str, Any]]] = [
         {"source": K.wait, "kind": "list", "batch": 3, "kept": 0},
     ),
     (
-        call_of(removing.clean(K, "waiting", 1000, 7), [250, 9, *["id"] * 5]),
+        call_of(removing.clean(K, "waiting", 1000, 7), 0, [250, 9, *["id"] * 5]),
         {
             "source": K.wait,
             "state": "wait",
@@ -527,7 +527,7 @@ SAMPLES: list[tuple[Call[Any], dict[str, Any]]] = [
         GROUPS | {"group-delayed": K.qc("group-delayed"), "batch": 9, "delayed": 1},
     ),
     (
-        call_of(moving.promote_jobs(K, None), 0, 7),
+        call_of(moving.promote_jobs(K, None), 0, 1, 7),
         {"group-delayed": K.qc("group-delayed"), "batch": 7},
     ),
     (mending.mend_deduplication(K, ["7"], True), {"dry": 1, "ids...": ["7"]}),

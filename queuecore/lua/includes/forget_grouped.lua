@@ -1,5 +1,7 @@
---- @include "includes/group_of"
+--- @include "includes/forget_group"
+--- @include "includes/group_of_job"
 --- @include "includes/leave_group"
+--- @include "includes/leave_later"
 -- Forget that a job which goes stands or runs in a group. Its hash is still there.
 local function forget_grouped(base, id)
   local own = 'qc:' .. base
@@ -7,13 +9,13 @@ local function forget_grouped(base, id)
     return
   end
   leave_group(base, id)
-  local opts = redis.pcall('HGET', base .. id, 'opts')
-  local group = type(opts) == 'string' and group_of(opts)
-  redis.call('ZREM', own .. 'group-delayed', id)
-  if group and redis.call('ZREM', own .. 'group:' .. group, id) == 1
-      and redis.call('EXISTS', own .. 'group:' .. group) == 0 then
-    redis.call('ZREM', own .. 'groups', group)
-    redis.call('ZREM', own .. 'groups-limited', group)
-    redis.call('SREM', own .. 'groups-maxed', group)
+  local group = group_of_job(base, id)
+  if not group then
+    return
+  end
+  if redis.call('ZREM', own .. 'group:' .. group, id) == 1 then
+    forget_group(base, group)
+  elseif redis.call('ZSCORE', own .. 'group-later:' .. group, id) then
+    leave_later(base, group, { id })
   end
 end

@@ -1,13 +1,13 @@
---- @include "includes/group_of"
--- Whether a job of `waiting-children` waits there for its turn in a group, not for children.
+--- @include "includes/group_of_job"
+-- Where a job of `waiting-children` waits for its turn in a group, not for children: "waiting" or
+-- "delayed"; false if in none.
 local function stands_in_group(base, id)
   local own = 'qc:' .. base
-  if redis.call('EXISTS', own .. 'grouped') == 0 then
+  local group = group_of_job(base, id)
+  if not group then
     return false
-  elseif redis.call('ZSCORE', own .. 'group-delayed', id) then
-    return true
+  elseif redis.call('ZSCORE', own .. 'group:' .. group, id) then
+    return 'waiting'
   end
-  local opts = redis.pcall('HGET', base .. id, 'opts')
-  local group = type(opts) == 'string' and group_of(opts)
-  return group and redis.call('ZSCORE', own .. 'group:' .. group, id) and true or false
+  return redis.call('ZSCORE', own .. 'group-later:' .. group, id) and 'delayed' or false
 end

@@ -90,7 +90,9 @@ def promote_jobs(keys: Keys, count: int | None) -> Operation[int]:
     there = yield Command(("ZCARD", keys.delayed))
     most = there if count is None else min(count, there)
     moved = yield from _move_jobs_to_wait(keys, "delayed", None, most, repeatable=count is None)
-    grouped = yield Command(("ZCARD", keys.qc("group-delayed")))
+    grouped = 0
+    if (yield Command(("EXISTS", keys.qc("group-delayed")))):
+        grouped = yield Command(("ZCARD", keys.waiting_children))
     left = grouped if count is None else min(count - moved, grouped)
     while left > 0:
         some, more = yield Call(

@@ -83,18 +83,13 @@ def groups_of(keys: Keys) -> tuple[str, str, str, str]:
 
 
 def _forget_groups(keys: Keys) -> Operation[None]:
-    turns, limited, maxed, paused = groups_of(keys)
-    found = yield [
-        Command(("ZRANGE", turns, 0, -1)),
-        Command(("ZRANGE", limited, 0, -1)),
-        Command(("SMEMBERS", maxed)),
-        Command(("SMEMBERS", paused)),
-    ]
-    ids = [text(one) for some in found for one in some]
+    ids = yield from find_groups(keys)
+    later = yield Command(("ZRANGE", keys.qc("group-delayed"), 0, -1), texts)
     names = ("turn", "delayed", "active", "running", "concurrency", "rate")
-    own = [keys.grouped, keys.own_marker, turns, limited, maxed, paused]
+    own = [keys.grouped, keys.own_marker, *groups_of(keys)]
     own += [keys.qc(f"group-{name}") for name in names]
-    own += [key for id in ids for key in (keys.group(id), keys.group_limiter(id))]
+    own += [key for one in ids for key in (keys.group(one), keys.group_limiter(one))]
+    own += [keys.group_later(one) for one in later]
     for start in range(0, len(own), PAGE):
         yield Command(("DEL", *own[start : start + PAGE]))
 
@@ -105,7 +100,9 @@ def clean(keys: Keys, state: str, until: int, limit: int) -> Operation[list[str]
     *state* is one of :data:`CLEANED`; follows BullMQ ``clean``.
     """
     deleted: list[str] = []
-    for suffix in CLEANED[state]:
+    sources = [(suffix, keys[suffix]) for suffix in CLEANED[state]]
+    sources += yield from _grouped(keys, state)
+    for suffix, source in sources:
         kind = "list" if suffix in ("wait", "paused", "active") else "zset"
         kept = 0
         while not limit or len(deleted) < limit:
@@ -113,7 +110,7 @@ def clean(keys: Keys, state: str, until: int, limit: int) -> Operation[list[str]
             left = limit - len(deleted) if limit else 0
             seen, stood, *ids = yield Call(
                 "clean_jobs",
-                (keys[suffix],),
+                (source,),
                 (keys.base, suffix, kind, batch, kept, until, left),
                 _clean,
                 repeatable=False,
@@ -126,6 +123,29 @@ def clean(keys: Keys, state: str, until: int, limit: int) -> Operation[list[str]
         ("XADD", keys.events, "*", "event", "cleaned", "count", len(deleted)), repeatable=False
     )
     return deleted
+
+
+def _grouped(keys: Keys, state: str) -> Operation[list[tuple[str, str]]]:
+    """Where the grouped jobs stand that count as *state* here, though they are no such to Node."""
+    if state not in ("waiting", "delayed") or not (yield Command(("EXISTS", keys.grouped))):
+        return []
+    if state == "delayed":
+        groups = yield Command(("ZRANGE", keys.qc("group-delayed"), 0, -1), texts)
+        return [("group-later", keys.group_later(one)) for one in groups]
+    groups = yield from find_groups(keys)
+    return [("group", keys.group(one)) for one in groups]
+
+
+def find_groups(keys: Keys) -> Operation[list[str]]:
+    """All groups that have jobs waiting, or are paused."""
+    turns, limited, maxed, paused = groups_of(keys)
+    found = yield [
+        Command(("ZRANGE", turns, 0, -1), texts),
+        Command(("ZRANGE", limited, 0, -1), texts),
+        Command(("SMEMBERS", maxed), texts),
+        Command(("SMEMBERS", paused), texts),
+    ]
+    return list(dict.fromkeys(one for some in found for one in some))
 
 
 #: The states that can be cleaned, and where their jobs stand.
