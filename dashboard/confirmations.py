@@ -56,6 +56,8 @@ class Confirmation:
     choices: str = ""  # a template with the choices that lead to other figures
     possible: bool = True
     page: str = "queues"  # the place of the rail that it belongs to
+    reason_note: str = ""  # what becomes of the reason, where it is more than kept
+    keep: str = ""  # the word of the button that does nothing, where "Cancel" would mislead
 
 
 def ask(

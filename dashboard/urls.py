@@ -10,6 +10,7 @@ from django.urls import URLPattern, URLResolver, include, path, re_path, registe
 from django.urls.converters import get_converters
 
 from .actions import (
+    cancellations,
     cleanings,
     deduplication,
     job_edits,
@@ -86,6 +87,9 @@ _connection: list[URLPattern | URLResolver] = [
     path(f"{_JOB}retry/", retries.retry, name="retry"),
     path(f"{_JOB}promote/", promotions.promote, name="promote"),
     path(f"{_JOB}remove/", removals.remove, name="remove"),
+    path(f"{_JOB}confirm/cancel/", confirm.cancel, name="confirm_cancel"),
+    path(f"{_JOB}cancel/", cancellations.cancel, name="cancel"),
+    path(f"{_QUEUE}bulk/cancel/", cancellations.cancel_many, name="cancel_many"),
     path(f"{_JOB}value/<slug:field>/", job.value, name="job_value"),
     path(f"{_JOB}confirm/priority/", confirm.priority, name="confirm_priority"),
     path(f"{_JOB}confirm/delay/", confirm.delay, name="confirm_delay"),

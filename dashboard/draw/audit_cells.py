@@ -26,6 +26,7 @@ def word(action: str) -> str:
         "retry": _("Retry"),
         "promote": _("Promote"),
         "remove": _("Remove"),
+        "cancel": _("Cancel job"),
         "pause": _("Pause queue"),
         "resume": _("Resume queue"),
         "mute": _("Mute"),

@@ -22,6 +22,7 @@ NAMES = {
     "play": "play",
     "retry": "rotate-cw",
     "remove": "trash-2",
+    "cancel": "ban",
     "promote": "arrow-up-to-line",
     "clean": "brush-cleaning",
     "copy": "copy",

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from . import traces
 from .jsontext import brief, parse
 from .markup import element, join
+from .run_cells import ending, ending_word
 from .states import label, seen_as, state_icon
 from .values import DASH, clipped, duration, moment, number, visible
 
@@ -69,7 +70,11 @@ def detail(row: Any, state: str, *, payload: bool) -> SafeString | str:
     if row.state == "waiting-children" and not row.failed_reason:
         return element("span", _("its children"), class_="muted")
     if row.failed_reason and row.state != "completed":
-        return error(row.failed_reason) if payload else hidden()
+        # A deadline that was missed tells nothing of what the job holds.
+        how = ending_word(ending(row))
+        if how and not payload:
+            return element("b", how, class_="err-name")
+        return error(row.failed_reason, how) if payload else hidden()
     if row.state == "prioritized":
         return join([element("span", _("Priority")), " ", number(row.priority)])
     if row.state == "completed" and row.progress not in (None, "", "0"):
@@ -95,9 +100,10 @@ def waits_for(row: Any) -> SafeString:
     return join([element("span", words, class_="muted"), " ", element("b", clipped(row.group))])
 
 
-def error(reason: str) -> SafeString:
-    """The error's class in one line, its message in the next."""
+def error(reason: str, how: str = "") -> SafeString:
+    """The error's class, or how the run ended, in one line, its message in the next."""
     name, message = traces.split(reason)
+    name = how or name
     first = visible(message.splitlines()[0] if message else "")
     if not name:
         return element("span", first, class_="err-text")

@@ -16,12 +16,12 @@ from .markup import element
 from .values import DASH, visible
 
 
-def story_panel(row: Any, now: datetime) -> SafeString:
-    """What happened so far, in a sentence and three lanes."""
+def story_panel(row: Any, now: datetime, over: datetime | None = None) -> SafeString:
+    """What happened so far, in a sentence and three lanes; *over*: when the run's time is."""
     return element(
         "div",
         element("p", story.sentence(row, now), class_="sentence"),
-        story.story(row, now),
+        story.story(row, now, over),
         id="job-story",
         class_="panel story-panel",
     )
@@ -94,6 +94,8 @@ def attempt(number: int, text: str, *, open_now: bool) -> SafeString:
             "summary",
             element("span", f"#{number}", class_="num muted"),
             " ",
+            element("span", how, class_="badge badge-warn") if (how := _how(trace.error)) else None,
+            " ",
             element("b", visible(trace.error), class_="bad") if trace.error else None,
             " ",
             element("span", visible(trace.message.splitlines()[0] if trace.message else "")),
@@ -105,6 +107,15 @@ def attempt(number: int, text: str, *, open_now: bool) -> SafeString:
         open=open_now,
         hx_disable=True,
     )
+
+
+def _how(error: str) -> str:
+    """What ended an attempt, where it was not its own code."""
+    return {
+        "JobExpired": _("Expired"),
+        "JobTimedOut": _("Timed out"),
+        "JobCancelled": _("Cancelled"),
+    }.get(error.rpartition(".")[2], "")
 
 
 def frames(trace: traces.Trace) -> SafeString:

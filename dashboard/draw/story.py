@@ -16,10 +16,11 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext
 
 from .icons import icon
 from .markup import element
+from .run_cells import ending
 from .states import IN_GROUP, label, seen_as, state_icon
 from .values import clipped, dated, duration_text, moment
 
@@ -47,6 +48,7 @@ class Span:
     open: bool = False  # still going on
     number: int = 0  # of the attempt
     earlier: int = 0  # attempts within it, all of which failed if ``failed``
+    limit: str = ""  # it is still to come: how much is left until ``timeout`` or ``expires``
 
     @property
     def seconds(self) -> float:
@@ -114,6 +116,23 @@ def spans(row: Any, now: datetime) -> list[Span]:
     return told
 
 
+def still(row: Any, now: datetime, over: datetime | None) -> list[Span]:
+    """What is left of the time that a job has: of its run until *over*, or until it expires."""
+    if row.state == "active" and over is not None and over > now:
+        return [Span("active", now, over, limit="timeout")]
+    expires = row.expires if row.state in ("waiting", "prioritized", "delayed") else None
+    begun = max(row.due, now) if row.state == "delayed" and row.due else now
+    return [Span("waiting", begun, expires, limit="expires")] if expires and expires > begun else []
+
+
+def limit_word(limit: str) -> str:
+    """The name of a dashed rule."""
+    return {
+        "timeout": pgettext("name of a rule in a drawing", "timeout"),
+        "expires": pgettext("name of a rule in a drawing", "expires"),
+    }[limit]
+
+
 def sentence(row: Any, now: datetime) -> SafeString | str:
     """Say in one or two sentences what happened to the job so far."""
     told = spans(row, now)
@@ -127,6 +146,21 @@ def sentence(row: Any, now: datetime) -> SafeString | str:
         "total": duration_text(total or 0),
         "count": tries,
     }
+    how = ending(row)
+    if row.state == "failed" and how == "expired":
+        return _("Failed as expired: no worker started it in time, within %(waited)s.") % values
+    if row.state == "failed" and how == "late" and total is not None:
+        if tries > 1:
+            return (
+                _(
+                    "Failed for good after %(count)s attempts in %(total)s; the last was stopped "
+                    "by its timeout after %(ran)s."
+                )
+                % values
+            )
+        return (
+            _("Stopped by its timeout after %(ran)s; failed for good on its only attempt.") % values
+        )
     if row.state == "completed" and total is not None:
         if tries > 1:
             return (
@@ -146,6 +180,8 @@ def sentence(row: Any, now: datetime) -> SafeString | str:
     if row.state == "active":
         return _("Runs now, attempt %(count)s.") % {"count": tries or 1}
     if row.state == "delayed":
+        if tries and how == "late":
+            return _("Was stopped by its timeout and waits for its next attempt.")
         if tries:
             return ngettext(
                 "Failed %(count)s time and waits for its next attempt.",
@@ -177,11 +213,15 @@ def _in_group(row: Any, tries: int) -> str:
     return _("Waits for its turn in the group %(group)s.") % words
 
 
-def story(row: Any, now: datetime) -> SafeString | None:
-    """Draw the lanes, and tell them in words; None where nothing is known about the times."""
+def story(row: Any, now: datetime, over: datetime | None = None) -> SafeString | None:
+    """Draw the lanes, and tell them in words; None where nothing is known about the times.
+
+    *over*: when the time of the present run is over.
+    """
     told = spans(row, now)
     if not told:
         return None
+    told += still(row, now, over)
     words = element("ol", [_item(span) for span in told], class_="sr")
     if not any(span.seconds > 0 for span in told):  # all of it in one millisecond
         return words
@@ -192,6 +232,7 @@ def story(row: Any, now: datetime) -> SafeString | None:
         if index + 1 < len(told) and told[index + 1].lane != span.lane:
             upper, lower = sorted((_Y[span.lane], _Y[told[index + 1].lane]))
             body.append(_line(right, right, upper, lower, "step"))
+    body += _rules(row, told, places, broken, over)
     body += _axis(told, places, broken)
     notes = []
     if broken:
@@ -266,7 +307,39 @@ def _scales(shares: Sequence[float], lengths: Sequence[float]) -> list[float]:
     ]
 
 
+def _rules(
+    row: Any,
+    told: Sequence[Span],
+    places: Sequence[tuple[float, float]],
+    broken: set[int],
+    over: datetime | None,
+) -> list[SafeString]:
+    """Dashed rules with their names: where the time of a run, or of a job, is over."""
+    body = []
+    late = ending(row) == "late"
+    for index, (span, (left, right)) in enumerate(zip(told, places, strict=True)):
+        last = span.lane == "active" and not any(one.lane == "active" for one in told[index + 1 :])
+        if span.limit:
+            body.append(_rule(span.lane, right, limit_word(span.limit)))
+        elif last and span.open and over is not None and span.seconds and index not in broken:
+            share = (over - span.start).total_seconds() / span.seconds
+            if share < 1:  # it goes on although its time is over
+                at = left + max(share, 0.0) * (right - left)
+                body.append(_rule(span.lane, at, limit_word("timeout")))
+        elif last and late and not span.open:
+            body.append(_rule(span.lane, right, limit_word("timeout")))
+    return body
+
+
+def _rule(lane: str, x: float, name: str) -> SafeString:
+    y = _Y[lane]
+    kind = "from limit-name" if x < _ROOMY else "end limit-name"
+    return element("g", _line(x, x, y - 16, y + 14, "limit"), _text(name, x, y + 25, kind))
+
+
 def _bar(span: Span, left: float, right: float, broken: bool) -> SafeString:
+    if span.limit:  # nothing has happened yet
+        return _line(left, right, _Y[span.lane], _Y[span.lane], "ahead")
     high = 20 if span.lane == "active" else 8
     y = _Y[span.lane] - high / 2
     width = right - left
@@ -417,6 +490,10 @@ def _item(span: Span) -> SafeString:
 
 def _told(span: Span) -> str:
     given = {"time": duration_text(span.seconds), "number": span.number, "count": span.earlier}
+    if span.limit == "timeout":
+        return _("Its timeout is over %(time)s later.") % given
+    if span.limit:
+        return _("It expires %(time)s later.") % given
     if span.earlier:
         return ngettext(
             "%(count)s earlier attempt within %(time)s; when it ran was not kept.",

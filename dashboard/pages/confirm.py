@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from .. import links, plans
 from ..guard import guarded
 from ..plans import attention, job_edits
+from ..plans.cancelling import cancel_plan
 from ..plans.limits import limits_plan
 
 
@@ -58,6 +59,12 @@ def clean(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> HttpR
 def remove(request: HttpRequest, queue: str, job: str, alias: str = links.DEFAULT) -> HttpResponse:
     """Ask whether to remove a job."""
     return plans.removal_plan(request, alias, queue, job)
+
+
+@guarded("GET")
+def cancel(request: HttpRequest, queue: str, job: str, alias: str = links.DEFAULT) -> HttpResponse:
+    """Ask whether to cancel a job that runs."""
+    return cancel_plan(request, alias, queue, job)
 
 
 @guarded("GET")

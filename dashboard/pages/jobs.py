@@ -104,7 +104,7 @@ def jobs(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> HttpRe
         "time_word": _TIME_WORDS[name](),
         "order_word": _order(name, asked.oldest),
         "can": _can(name),
-        "all_urls": {one: _all_url(url, one, asked) for one in _can(name)},
+        "all_urls": {one: _all_url(url, one, asked) for one in _can(name) if one != "cancel"},
         "folded": _folded(alias, queue, asked, same) if same else None,
     }
     return show(request, "jobs/index.html", context)
@@ -192,7 +192,7 @@ def _can(state: str) -> list[str]:
         "failed": ["retry", "remove"],
         "completed": ["retry", "remove"],
         "delayed": ["promote", "remove"],
-        "active": [],
+        "active": ["cancel"],
     }.get(state, ["remove"])
 
 

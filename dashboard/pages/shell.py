@@ -31,6 +31,7 @@ ACTIONS = (
     "retry",
     "promote",
     "remove",
+    "cancel",
     "edit_job",
     "add_job",
     "bulk",

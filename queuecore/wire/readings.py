@@ -26,6 +26,10 @@ STATES = (
     "failed",
 )
 
+#: What a group can be: the first four are BullMQ Pro's (something waits there, or it is paused); of
+#: those in which nothing waits some have jobs that run, or are due later, or just limits.
+GROUP_STATUSES = ("waiting", "limited", "maxed", "paused", "active", "delayed", "idle")
+
 NAME_LENGTH = 300
 REASON_LENGTH = 300
 PREVIEW_LENGTH = 400
@@ -91,6 +95,7 @@ class JobRow:
     ``progress`` and ``data_preview`` are the beginnings of JSON texts, ``failed_reason`` of a text;
     they are empty where the whole is longer than 64 KB (``data_size``, ``reason_size`` in bytes).
     ``group``: the group that its options name; in ``waiting-children`` it waits for its turn there.
+    ``timeout_ms``, ``expires_ms``: those of its own options, 0 without.
     """
 
     id: str
@@ -116,6 +121,16 @@ class JobRow:
     parent_key: str
     scheduler_id: str
     group: str = ""
+    timeout_ms: int = 0
+    expires_ms: int = 0
+
+    @property
+    def expires(self) -> datetime | None:
+        """Until when it must have been started; None where it need not, or was."""
+        if self.expires_ms <= 0 or self.timestamp is None or self.attempts_started > 0:
+            return None
+        at = round(self.timestamp.timestamp() * 1000) + self.initial_delay_ms + self.expires_ms
+        return moment(at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +142,39 @@ class JobPage:
     offset: int
     limit: int
     orphans: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRow:
+    """One group as a list shows it: *status* is one of :data:`GROUP_STATUSES`.
+
+    ``waiting``, ``delayed``, ``active``: its jobs. ``concurrency``, ``limit_max`` and
+    ``limit_duration_ms`` are its own limits, None where what workers say for all groups counts.
+    ``limit_ttl_ms``: how long a rate limit still holds it, 0 if none does. ``next_due``: when its
+    next delayed job is due.
+    """
+
+    id: str
+    status: str
+    waiting: int
+    delayed: int
+    active: int
+    concurrency: int | None
+    limit_max: int | None
+    limit_duration_ms: int | None
+    limit_ttl_ms: int
+    next_due: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupPage:
+    """One page of a queue's groups: *total* that were asked for, ``counts`` of all by status."""
+
+    rows: list[GroupRow]
+    total: int
+    offset: int
+    limit: int
+    counts: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,6 +395,8 @@ def row(answer: Sequence[Any]) -> JobRow | None:
         parent_key=cut(parent, NAME_LENGTH),
         scheduler_id=cut(scheduler, NAME_LENGTH),
         group=_group(options.get("group")),
+        timeout_ms=max(json_integer(options.get("timeout")) or 0, 0),
+        expires_ms=max(json_integer(options.get("expires")) or 0, 0),
     )
 
 

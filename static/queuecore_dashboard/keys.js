@@ -38,14 +38,15 @@ const commands = {
   k: () => move(-1),
   o: () => here()?.querySelector("th a")?.click(),
   p: () => document.querySelector("[data-live-pause]")?.click(),
-  r: () => retry()?.click(),
+  r: () => acting("r")?.click(),
+  c: () => acting("c")?.click(),
   x: () => tick(false),
   X: () => tick(true),
 };
 
 // That of the current row; else that of the page, never of some row that nobody is at.
-function retry() {
-  const found = [...(here() ?? document).querySelectorAll('[data-key="r"]:not(:disabled)')];
+function acting(key) {
+  const found = [...(here() ?? document).querySelectorAll(`[data-key="${key}"]:not(:disabled)`)];
   return found.find((one) => (here() || !one.closest("tr[data-row]")) && one.checkVisibility());
 }
 
@@ -82,7 +83,7 @@ document.addEventListener("keydown", (event) => {
   }
   const command = commands[event.key];
   if (!command) return;
-  if (event.key === "r" && !retry()) return;
+  if (/^[rc]$/.test(event.key) && !acting(event.key)) return;
   event.preventDefault();
   command();
 });

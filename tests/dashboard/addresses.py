@@ -84,6 +84,9 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "retry_many": ("POST", ("retry", "bulk")),
     "promote_many": ("POST", ("promote", "bulk")),
     "remove_many": ("POST", ("remove", "bulk")),
+    "confirm_cancel": ("GET", ("cancel",)),
+    "cancel": ("POST", ("cancel",)),
+    "cancel_many": ("POST", ("cancel", "bulk")),
 }
 # These answer anybody, or answer by themselves: each has tests of its own.
 APART = {
@@ -105,6 +108,8 @@ JOBS = {
     "promote": "delayed-1",
     "remove": "completed-1",
     "confirm_remove": "waiting-1",
+    "confirm_cancel": "active-1",
+    "cancel": "active-1",
 }
 
 

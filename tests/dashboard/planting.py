@@ -43,6 +43,10 @@ class Planted:
         return links.job_url("/", "default", self.queue, self.job)
 
     @property
+    def running_url(self) -> str:
+        return links.job_url("/", "default", self.queue, self.running)
+
+    @property
     def scheduler_url(self) -> str:
         return links.scheduler_url("/", "default", self.queue, self.scheduler)
 
@@ -63,6 +67,9 @@ def plant(client: redis.Redis, text: Callable[[str], str], number: int = 0) -> P
     _workers(client, queue, worker, text, ids)
     client.set(base + "de:" + text("deduplication"), ids["job"])
     client.set(base + ids["job"] + ":lock", text("lock"))  # a lock that nobody needs
+    wish = {"process": worker, "order": "e" * 32, "at": now, "until": now, "token": text("lock")}
+    wish |= {"by": text("cancel-by"), "reason": text("cancel-reason")}
+    client.set(f"{own}cancel:{ids['job']}", json.dumps(wish))
     client.zadd(base + "failed", {ids["orphan"]: now})
     client.slowlog_reset()
     client.config_set("slowlog-log-slower-than", 0)

@@ -41,6 +41,8 @@ ASKING: dict[str, dict[str, Any]] = {
     "start_operation": {"action": "retry", "state": "failed"},
     "retry_many": {"id": "failed-1"},
     "remove_many": {"id": "failed-1"},
+    "cancel": {},
+    "cancel_many": {"id": "active-1"},
     "promote_many": {"id": "delayed-1"},
     "remove": {},
     "mute": {"kind": "paused"},

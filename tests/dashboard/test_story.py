@@ -28,6 +28,8 @@ def row(state: str, *, wait: float, ran: float | None, tries: int = 1, **more: A
         "attempts_started": tries,
         "failed_reason": "",
         "group": "",
+        "timeout_ms": 0,
+        "expires": None,
     }
     return SimpleNamespace(**given | more)
 

@@ -2,13 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import Any
 
-from ...draw import job_cells, job_panels, states, values
+from queuecore.fleet import Cancellation, Fleet, FleetJob, FleetProcess
+
+from ...draw import job_cells, job_panels, run_cells, states, values
 from ...draw import logs as log_marks
 from ...draw.markup import element
+from ..sources import Source, register
 from ..state import LiveState, Patch, Topic, Viewer
 from .base import Patches, cell
+
+#: A run that a worker tells of is this one, if it began so near to what the job says.
+_SAME = timedelta(seconds=2)
+_Asked = Iterable[tuple[Topic, Sequence[str]]]
+
+
+def _cancellations(alias: str, asked: _Asked) -> dict[tuple[str, str], Cancellation]:
+    return Fleet(alias).cancellations([(topic.queue, topic.id) for topic, _ids in asked])
+
+
+async def _acancellations(alias: str, asked: _Asked) -> dict[tuple[str, str], Cancellation]:
+    return await Fleet(alias).acancellations([(topic.queue, topic.id) for topic, _ids in asked])
+
+
+# As often as the job itself is read.
+register("job", Source(1.0, _cancellations, _acancellations, whole=False))
+
+
+def run_of(connection: Any, queue: str, row: Any) -> tuple[FleetProcess | None, FleetJob | None]:
+    """The present run of a job as its worker tells of it, and that worker's process."""
+    crew = connection.crews.get(queue)
+    if crew is None or row.state != "active" or row.processed_on is None:
+        return None, None
+    for process, worker in crew.members:
+        for run in worker.jobs if process.health != "lost" else ():
+            if run.id == row.id and run.since and abs(run.since - row.processed_on) < _SAME:
+                return process, run
+    return None, None
 
 
 def patches(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]) -> Patches:
@@ -25,6 +58,8 @@ def patches(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]) 
         )
         return {"job-state": Patch(html=chip), "job-story": Patch(html=job_panels.gone_panel())}
     row = job.row
+    process, run = run_of(connection, topic.queue, row)
+    wish = (connection.extra.get("job") or {}).get(key)
     patches = {
         "job-state": Patch(
             html=element(
@@ -35,7 +70,11 @@ def patches(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]) 
                 data_state=row.state,
             )
         ),
-        "job-story": Patch(html=job_panels.story_panel(row, state.at)),
+        "job-cancel": Patch(html=run_cells.cancellation(wish, run)),
+        "job-run": Patch(html=run_cells.facts(row, state.at, process, run)),
+        "job-story": Patch(
+            html=job_panels.story_panel(row, state.at, run_cells.deadline(row, run))
+        ),
         "job-tries": cell("job-tries", job_panels.attempts(row)),
         "job-worker": cell("job-worker", job_panels.worker(row)),
         "job-progress": cell("job-progress", job_cells.progress(row.progress) or values.DASH),
