@@ -17,6 +17,7 @@ from .errors import (
 from .events import Event, QueueEvents, QueueEventsProducer
 from .flow import FlowJob, FlowProducer
 from .job import Job
+from .limits import Limit
 from .options import Backoff, Batch, Deduplication, Group, GroupLimits, JobSpec, Keep, RateLimit
 from .processors import Processor, processor
 from .queue import Queue
@@ -40,6 +41,7 @@ __all__ = [
     "JobFailed",
     "JobSpec",
     "Keep",
+    "Limit",
     "Processor",
     "Queue",
     "QueueCoreError",

@@ -19,7 +19,7 @@ from django.conf import settings as django_settings
 from django.core.signals import setting_changed
 
 from .errors import ConfigurationError, InvalidOption, did_you_mean
-from .options import retention
+from .options import RateLimit, checked_limit_name, retention
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,14 @@ class ConnectionSettings:
     url: str | None
     prefix: str = "bull"
     from_environment: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSettings:
+    """``QUEUECORE["LIMITS"][name]``: what several queues may do together, each part may be None."""
+
+    concurrency: int | None = None
+    rate: RateLimit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +181,7 @@ class Settings:
     telemetry: str | None = None
     repeat_strategy: str | None = None
     max_events: int | None = None
+    limits: Mapping[str, LimitSettings] = field(default_factory=dict)
 
     def connection(self, alias: str) -> ConnectionSettings:
         """The connection *alias*.
@@ -187,6 +196,19 @@ class Settings:
                 f"QUEUECORE['CONNECTIONS'] has no {alias!r}{did_you_mean(alias, self.connections)}"
             ) from None
 
+    def limit(self, name: str) -> LimitSettings:
+        """The named limit *name*.
+
+        Raises:
+            ConfigurationError: QUEUECORE["LIMITS"] has no such key.
+        """
+        try:
+            return self.limits[name]
+        except KeyError:
+            raise ConfigurationError(
+                f"QUEUECORE['LIMITS'] has no {name!r}{did_you_mean(name, self.limits)}"
+            ) from None
+
 
 _TOP = (
     "CONNECTIONS",
@@ -197,8 +219,10 @@ _TOP = (
     "TELEMETRY",
     "REPEAT_STRATEGY",
     "MAX_EVENTS",
+    "LIMITS",
 )
 _CONNECTION = ("URL", "PREFIX")
+_LIMIT = ("CONCURRENCY", "MAX", "DURATION")
 # What makes no sense for every job, and what would come of it.
 _OF_ONE_JOB = {
     "job_id": "every add after the first would add nothing",
@@ -243,6 +267,7 @@ def get_settings() -> Settings:
         telemetry=_path(raw, "TELEMETRY"),
         repeat_strategy=_path(raw, "REPEAT_STRATEGY"),
         max_events=_max_events(raw.get("MAX_EVENTS")),
+        limits={name: _limit(name, values) for name, values in _dict(raw, "LIMITS").items()},
     )
 
 
@@ -278,6 +303,24 @@ def _connection(alias: str, values: Mapping[str, Any]) -> ConnectionSettings:
     if not prefix or not _is_text(prefix):
         raise ConfigurationError(f"{where}['PREFIX'] must be a text that is not empty")
     return ConnectionSettings(alias, url or None, prefix, from_environment and bool(url))
+
+
+def _limit(name: str, values: Any) -> LimitSettings:
+    where = f"QUEUECORE['LIMITS'][{name!r}]"
+    _known(values, _LIMIT, where)
+    concurrency, most, duration = (values.get(key) for key in _LIMIT)
+    try:
+        checked_limit_name(name)
+        rate = None if most is None and duration is None else RateLimit(most, duration)
+    except InvalidOption as error:
+        raise ConfigurationError(f"{where}: {error}") from error
+    if concurrency is not None and (
+        isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1
+    ):
+        raise ConfigurationError(
+            f"{where}['CONCURRENCY'] must be a whole number of at least 1, not {concurrency!r}"
+        )
+    return LimitSettings(concurrency, rate)
 
 
 def _scheme(url: object) -> str:

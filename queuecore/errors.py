@@ -106,6 +106,10 @@ class GroupMaxSizeExceeded(QueueCoreError):
     """As many jobs wait in the group as its ``max_size`` allows; nothing was added."""
 
 
+class LimitNotFound(QueueCoreError, LookupError):
+    """There is no named limit of this name, neither in the server nor in the settings."""
+
+
 class PendingSchedulerRun(QueueCoreError):
     """The job is a scheduler's next run; remove or change the scheduler (BullMQ's code -8)."""
 

@@ -612,6 +612,15 @@ def checked_group_id(value: Any) -> str:
     return value
 
 
+def checked_limit_name(value: Any) -> str:
+    """Check the name of a named limit: printable text without ``:``."""
+    if not isinstance(value, str) or not value or not value.isprintable() or ":" in value:
+        raise InvalidOption(
+            f"the name of a limit is a printable text without ':', not empty, not {value!r}"
+        )
+    return value
+
+
 def checked_priority(value: Any) -> int:
     """Check a priority: a whole number of 0 to ``MAX_PRIORITY``."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_PRIORITY:
@@ -727,6 +736,7 @@ __all__ = [
     "checked_group_id",
     "checked_id",
     "checked_job_name",
+    "checked_limit_name",
     "checked_parent",
     "checked_place",
     "checked_priority",

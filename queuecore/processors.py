@@ -9,10 +9,11 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from . import conf
 from .errors import ConfigurationError, InvalidOption
 from .job import Job
 from .options import (
@@ -93,19 +94,34 @@ class QueueProcessors:
     named: dict[str, Entry] = field(default_factory=dict)
     default: Entry | None = None
     concurrency: int | None = None
-    concurrency_at: str = ""
     limiter: RateLimit | None = None
-    limiter_at: str = ""
     sandbox: bool | None = None
-    sandbox_at: str = ""
     dead_letter: str | None = None
-    dead_letter_at: str = ""
     group: GroupLimits | None = None
-    group_at: str = ""
+    limits: tuple[str, ...] | None = None
+    # Which processor has said each of these, `file:line`.
+    said_at: dict[str, str] = field(default_factory=dict)
 
     def find(self, name: str) -> Entry | None:
         """The processor of jobs called *name*, or None if nobody takes them."""
         return self.named.get(name, self.default)
+
+    def settle(self, name: str, value: Any, where: str) -> None:
+        """Let *name* be *value*, as the processor at *where* says; None says nothing.
+
+        Raises:
+            ConfigurationError: another processor says otherwise, of what belongs to the queue.
+        """
+        if value is None:
+            return
+        before = getattr(self, name)
+        if before not in (None, value):
+            raise ConfigurationError(
+                f"queue {self.queue!r} has {name}={before!r} at {self.said_at[name]} and "
+                f"{name}={value!r} at {where}; it belongs to the queue: set it once"
+            )
+        setattr(self, name, value)
+        self.said_at[name] = where
 
     def entries(self) -> list[Entry]:
         """All processors, the default first."""
@@ -124,17 +140,13 @@ class Registry:
         queue: str,
         name: str | None,
         connection: str,
-        concurrency: int | None,
-        limiter: RateLimit | None = None,
-        sandbox: bool | None = None,
-        dead_letter: str | None = None,
-        group: GroupLimits | None = None,
+        **of_queue: Any,
     ) -> None:
-        """Register *entry*.
+        """Register *entry*, and what it says *of_queue*: see :meth:`QueueProcessors.settle`.
 
         Raises:
-            ConfigurationError: the queue (and name) has one already, or another concurrency,
-                limiter, sandbox, dead-letter queue or limits of groups.
+            ConfigurationError: the queue (and name) has one already, or another processor says
+                otherwise of the queue.
         """
         key = (connection, checked_queue_name(queue))
         found = self.queues.setdefault(key, QueueProcessors(connection, queue))
@@ -145,43 +157,8 @@ class Registry:
                 f"two processors take {jobs} queue {queue!r}: {rival.where} and {entry.where}; "
                 "give one of them another name= or queue"
             )
-        if concurrency is not None:
-            if found.concurrency not in (None, concurrency):
-                raise ConfigurationError(
-                    f"queue {queue!r} has concurrency {found.concurrency} at "
-                    f"{found.concurrency_at} and {concurrency} at {entry.where}; it belongs to "
-                    "the queue: set it once"
-                )
-            found.concurrency, found.concurrency_at = concurrency, entry.where
-        if limiter is not None:
-            if found.limiter not in (None, limiter):
-                raise ConfigurationError(
-                    f"queue {queue!r} has {found.limiter} at {found.limiter_at} and {limiter} at "
-                    f"{entry.where}; it belongs to the queue: set it once"
-                )
-            found.limiter, found.limiter_at = limiter, entry.where
-        if sandbox is not None:
-            if found.sandbox not in (None, sandbox):
-                raise ConfigurationError(
-                    f"queue {queue!r} has sandbox={found.sandbox} at {found.sandbox_at} and "
-                    f"sandbox={sandbox} at {entry.where}; it belongs to the queue: set it once"
-                )
-            found.sandbox, found.sandbox_at = sandbox, entry.where
-        if dead_letter is not None:
-            if found.dead_letter not in (None, dead_letter):
-                raise ConfigurationError(
-                    f"queue {queue!r} has dead_letter={found.dead_letter!r} at "
-                    f"{found.dead_letter_at} and dead_letter={dead_letter!r} at {entry.where}; it "
-                    "belongs to the queue: set it once"
-                )
-            found.dead_letter, found.dead_letter_at = dead_letter, entry.where
-        if group is not None:
-            if found.group not in (None, group):
-                raise ConfigurationError(
-                    f"queue {queue!r} has {found.group} at {found.group_at} and {group} at "
-                    f"{entry.where}; it belongs to the queue: set it once"
-                )
-            found.group, found.group_at = group, entry.where
+        for option, value in of_queue.items():
+            found.settle(option, value, entry.where)
         if name is None:
             found.default = entry
         else:
@@ -203,6 +180,7 @@ def processor(
     dead_letter: str | None = None,
     batch: Batch | None = None,
     group: GroupLimits | None = None,
+    limits: Sequence[str] | None = None,
 ) -> Callable[[F], F]:
     """Register a function, coroutine function or :class:`Processor` class for a queue's jobs.
 
@@ -221,6 +199,8 @@ def processor(
         batch: call it with a list of jobs; it returns None, or a list with the result of each,
             where an exception fails that job alone. What it raises fails all of them.
         group: what each group of the queue may do at most; belongs to the queue.
+        limits: the named limits (of ``QUEUECORE["LIMITS"]``) that the queue shares with others;
+            belongs to the queue. None leaves the queue in those it is in, ``[]`` takes it out.
 
     Raises:
         ConfigurationError: the place is taken (both files are named), or the object is no
@@ -242,12 +222,22 @@ def processor(
     checked_dead_letter(dead_letter, queue)
     checked_batch(batch, sandbox)
     checked_group(group)
+    named = checked_limits(limits)
 
     def register(target: F) -> F:
         entry = entry_for(target)
         entry.timeout, entry.batch = seconds, batch
         registry.add(
-            entry, queue, name, connection, concurrency, limiter, sandbox, dead_letter, group
+            entry,
+            queue,
+            name,
+            connection,
+            concurrency=concurrency,
+            limiter=limiter,
+            sandbox=sandbox,
+            dead_letter=dead_letter,
+            group=group,
+            limits=named,
         )
         return target
 
@@ -280,6 +270,21 @@ def checked_group(group: GroupLimits | None) -> GroupLimits | None:
     if group is not None and not isinstance(group, GroupLimits):
         raise ConfigurationError(f"group must be GroupLimits(concurrency, limit), not {group!r}")
     return group
+
+
+def checked_limits(limits: Sequence[str] | None) -> tuple[str, ...] | None:
+    """The names of named limits, each once.
+
+    Raises:
+        ConfigurationError: they are none, or the settings do not know one.
+    """
+    if limits is None:
+        return None
+    if isinstance(limits, str) or not isinstance(limits, Sequence):
+        raise ConfigurationError(f"limits must be a list of names, not {limits!r}")
+    for name in limits:
+        conf.get_settings().limit(name)
+    return tuple(dict.fromkeys(limits))
 
 
 def checked_batch(batch: Batch | None, sandbox: bool | None) -> Batch | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from .errors import InvalidOption, did_you_mean
 from .handle import Handle, known_id, log_row
+from .limits import LimitInfo, limits_of
 from .options import (
     RateLimit,
     Seconds,
@@ -268,6 +269,14 @@ class Steering(Handle):
     async def aremove_rate_limit_key(self) -> bool:
         """See :meth:`remove_rate_limit_key`."""
         return await self._arun(steering.remove_rate_limit_key(self.keys))
+
+    def get_limits(self) -> list[LimitInfo]:
+        """The named limits to which the queue belongs (:class:`queuecore.Limit`)."""
+        return self._run(limits_of(self.keys))
+
+    async def aget_limits(self) -> list[LimitInfo]:
+        """See :meth:`get_limits`."""
+        return await self._arun(limits_of(self.keys))
 
     # Events
 

@@ -176,6 +176,11 @@ class Keys:
         return self.own + "grouped"
 
     @cached_property
+    def limits(self) -> str:
+        """The keys of the named limits that the queue belongs to, one a line."""
+        return self.own + "limits"
+
+    @cached_property
     def own_marker(self) -> str:
         """Wakes our workers for jobs that no other client takes."""
         return self.own + "marker"
@@ -200,3 +205,8 @@ class Keys:
 def connection_key(prefix: str, name: str) -> str:
     """A key of our own for a whole prefix: its queue segment is empty, as no queue's can be."""
     return f"qc:{prefix}::{name}"
+
+
+def limit_key(prefix: str, name: str) -> str:
+    """What a named limit allows; ``:queues``, ``:used`` and ``:waiting`` stand behind it."""
+    return connection_key(prefix, f"limit:{name}")

@@ -35,7 +35,7 @@ class Lanes:
 
     *done* ends all of it; with *burst* it is set once nothing is left to run. *longest_limit*: a
     limited queue is looked at again after so many seconds at the latest, since the limit may be
-    lifted.
+    lifted. *ready*: nothing is claimed before.
     """
 
     def __init__(
@@ -51,6 +51,7 @@ class Lanes:
         *,
         longest_limit: float,
         burst: bool,
+        ready: asyncio.Event,
     ) -> None:
         self._queue = queue
         self._options = options
@@ -62,6 +63,7 @@ class Lanes:
         self._done = done
         self._longest_limit = longest_limit
         self._burst = burst
+        self._ready = ready
         # Of the last call. One counter over all lanes: a token names one claim of one worker.
         self._number = 0
         # Whether the last claim found nothing; `drained` is told once.
@@ -75,6 +77,7 @@ class Lanes:
         demand, runs = self._demand, self._runs
         exchange = Exchange(self._queue, number, self._options, self._complaints)
         try:
+            await self._ready.wait()
             while not self._ending():
                 outcomes = runs.take_outcomes()
                 want = demand.reserve(bool(outcomes))

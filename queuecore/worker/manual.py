@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -16,6 +17,7 @@ from uuid import uuid4
 from ..backoff import Strategy
 from ..errors import InvalidOption, LockLost, UnrecoverableError
 from ..job import Job
+from ..limits import declare
 from ..queue import Queue
 from ..wire.calls.base import NOW, Command, Operation, check
 from ..wire.calls.working import Claim, ClaimOptions, Outcome, finish_and_claim
@@ -48,6 +50,7 @@ class Manual:
         strategy: Strategy | None,
         drain_delay: float,
         max_starts: int | None,
+        limits: Sequence[str] | None,
     ) -> None:
         self._queue = queue
         self._options = options
@@ -55,11 +58,15 @@ class Manual:
         self._strategy = strategy
         self._drain_delay = drain_delay
         self._max_starts = max_starts
+        self._limits = limits
         self._free: deque[_Lane] = deque()
         self.lock_duration = options.lock_duration
 
     def fetch(self, block: bool) -> Operation[Job | None]:
         """Claim the next job; None if there is none, or after the drain delay if *block*."""
+        if self._limits is not None:
+            yield declare(self._queue.keys, self._limits)
+            self._limits = None
         deadline = time.monotonic() + self._drain_delay
         while True:
             claim, token = yield from self._call([], 1)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -18,12 +18,14 @@ from uuid import uuid4
 from .. import conf
 from ..backoff import load_strategy
 from ..errors import ConfigurationError, QueueCoreError, did_you_mean
+from ..limits import declare
 from ..options import Batch, GroupLimits, RateLimit, Seconds, milliseconds
 from ..processors import (
     QueueProcessors,
     checked_batch,
     checked_dead_letter,
     checked_group,
+    checked_limits,
     checked_timeout,
     entry_for,
     importable,
@@ -41,6 +43,7 @@ from .hooks import Hooks
 from .lanes import Lanes
 from .locks import LockRenewer
 from .manual import Manual
+from .pace import Pace
 from .runs import Runs
 from .sandbox import Pool, Spec
 from .statistics import Statistics
@@ -57,7 +60,7 @@ class Worker(Control):
         connection: the connection alias.
         concurrency: jobs run at a time, 10 unless set.
         limiter: at most so many starts in a time, over all workers of the queue.
-        timeout, sandbox, dead_letter, batch, group: as of :func:`queuecore.processor`.
+        timeout, sandbox, dead_letter, batch, group, limits: as of :func:`queuecore.processor`.
         burst: end once nothing is left to run, instead of waiting for more.
         settings: any key of :class:`queuecore.conf.WorkerSettings`, over those of the project.
 
@@ -77,6 +80,7 @@ class Worker(Control):
         dead_letter: str | None = None,
         batch: Batch | None = None,
         group: GroupLimits | None = None,
+        limits: Sequence[str] | None = None,
         burst: bool = False,
         **settings: Any,
     ) -> None:
@@ -115,6 +119,8 @@ class Worker(Control):
         self.burst = burst
         self.id = uuid4().hex
         group = checked_group(group) or self.processors.group
+        named = checked_limits(limits)
+        self._limits = self.processors.limits if named is None else named
         letters = self.processors.dead_letter
         self._letters = Queue(letters, connection) if letters is not None else None
         self._options = ClaimOptions(
@@ -139,6 +145,7 @@ class Worker(Control):
             strategy,
             self.settings.drain_delay,
             self.settings.max_started_attempts,
+            self._limits,
         )
         self._listeners: dict[str, list[Callable[..., Any]]] = {}
         self._complaints = Complaints(self.queue, lambda error: self._emit("error", error))
@@ -224,6 +231,7 @@ class Worker(Control):
         )
         runs.begin(self._hooks, self._executor)
         self._marker = Marker(queue.connection, queue.keys, settings.name, settings.drain_delay)
+        ready = asyncio.Event()
         lanes = Lanes(
             queue,
             self._options,
@@ -235,6 +243,7 @@ class Worker(Control):
             self._done,
             longest_limit=settings.maximum_rate_limit_delay,
             burst=self.burst,
+            ready=ready,
         )
         renewer = LockRenewer(
             queue.connection,
@@ -250,7 +259,10 @@ class Worker(Control):
         renewer.start()
         leave = presence.enter(self)
         calling = [asyncio.create_task(lanes.run(number)) for number in range(1, LANES + 1)]
-        helpers = [asyncio.create_task(lanes.wait_for_work())]
+        helpers = [
+            asyncio.create_task(lanes.wait_for_work()),
+            asyncio.create_task(self._declare(ready)),
+        ]
         if not settings.skip_stalled_check:
             checks = stalled.watch(
                 queue.connection,
@@ -290,6 +302,19 @@ class Worker(Control):
                 await renewer.close()
                 await self._executor.close()
                 await leave()
+
+    async def _declare(self, ready: asyncio.Event) -> None:
+        """Let the queue belong to its named limits before anything is claimed."""
+        if self._limits is not None:
+            pace, call = Pace(), declare(self.queue.keys, self._limits)
+            while True:
+                try:
+                    await self.queue._arun(call)
+                    break
+                except QueueCoreError as error:
+                    self._complaints.tell(error)
+                    await pace.wait()
+        ready.set()
 
     async def _introduce(self, queue: Queue) -> None:
         """Let dashboards know of a queue before it has its first job."""

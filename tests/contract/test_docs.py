@@ -43,6 +43,7 @@ HOW_TO = {
     "Group": "[groups](../howto/groups.md)",
     "GroupLimits": "[groups](../howto/groups.md#limits)",
     "RateLimit": "[limits](../howto/limits.md)",
+    "Limit": "[a limit for several queues](../howto/limits.md#a-limit-for-several-queues)",
     "QueueEvents": "[events](../howto/events.md)",
     "QueueEventsProducer": "[events of your own](../howto/events.md#events-of-your-own)",
     "Event": "[events](../howto/events.md)",
@@ -118,6 +119,11 @@ class TestSettings:
         documented = table(section("settings.md", "CONNECTIONS"))
         compared(documented, _CONNECTION)
         assert documented["PREFIX"][0] == f"`{ConnectionSettings('default', None).prefix}`"
+
+    def test_a_limit(self) -> None:
+        from queuecore.conf import _LIMIT
+
+        compared(table(section("settings.md", "LIMITS")), _LIMIT)
 
     def test_the_worker(self) -> None:
         from queuecore.conf import WorkerSettings

@@ -15,6 +15,7 @@ from queuecore.wire.calls import (
     inspecting,
     jobs,
     keeping,
+    limiting,
     matching,
     mending,
     moving,
@@ -215,6 +216,28 @@ SAMPLES: list[tuple[Call[Any], dict[str, Any]]] = [
             "times...": [900, 950],
         },
     ),
+    (
+        limiting.declare_limits(K, {"api": (5, (100, 60_000)), "db": (None, None)}),
+        {
+            "limits": K.limits,
+            "known": "qc:bull::limits",
+            "root": "qc:bull::limit:",
+            "queue": "bull:q",
+            "declared...": ["api", "5", "100,60000", "db", "", ""],
+        },
+    ),
+    (
+        limiting.change_limit("bull", "api", "rate", "100,60000", True),
+        {
+            "known": "qc:bull::limits",
+            "limit": "qc:bull::limit:api",
+            "name": "api",
+            "change": "rate",
+            "value": "100,60000",
+            "declared": 1,
+        },
+    ),
+    (limiting.get_limit("bull", "api", 1000), {"limit": "qc:bull::limit:api", "now": 1000}),
     (moving.promote(K, "7"), {"id": "7"}),
     (
         moving.reprocess_job(K, "7", "failed", True, False, True),

@@ -168,9 +168,22 @@ def test_concurrency_belongs_to_the_queue(registry: Registry) -> None:
     processor("q", name="a")(awork)
     processor("q", name="b", concurrency=5)(lambda job: None)
     assert registry.queues["default", "q"].concurrency == 5
-    with pytest.raises(ConfigurationError, match=r"concurrency 5 at .*:\d+ and 6 at .*:\d+"):
+    with pytest.raises(ConfigurationError, match=r"=5 at .*:\d+ and concurrency=6 at .*:\d+"):
         processor("q", name="c", concurrency=6)(lambda job: 1)
     assert registry.queues["default", "q"].find("c").function is work
+
+
+def test_named_limits_belong_to_the_queue(registry: Registry, settings: Any) -> None:
+    settings.QUEUECORE = settings.QUEUECORE | {"LIMITS": {"api": {}, "db": {}}}
+    processor("q", limits=["api", "db", "api"])(work)
+    processor("q", name="a", limits=["api", "db"])(awork)
+    assert registry.queues["default", "q"].limits == ("api", "db")
+    with pytest.raises(ConfigurationError, match="set it once"):
+        processor("q", name="b", limits=[])(lambda job: None)
+    with pytest.raises(ConfigurationError, match="did you mean 'api'"):
+        processor("r", limits=["apy"])
+    with pytest.raises(ConfigurationError, match="list of names"):
+        processor("r", limits="api")
 
 
 @pytest.mark.parametrize("concurrency", [0, -1, 2.5, "5", True])
