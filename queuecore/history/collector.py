@@ -30,7 +30,8 @@ logger = logging.getLogger("queuecore.history")
 #: Called by the collector after each second: alias, snapshots by queue, the history so far.
 Listener = Callable[[str, Mapping[str, QueueSnapshot], History], Awaitable[None] | None]
 
-TICK_S = 1.0
+# Who stands by asks more rarely whether the leader is gone.
+TICK_S, STANDBY_S = 1.0, 2.5
 LEASE_MS = 5_000
 DISCOVERY_S = 5.0
 # How often the server is asked who waits for jobs, which is dear where it has many clients.
@@ -102,7 +103,8 @@ class Collector:
                     await asyncio.sleep(LONGEST_PAUSE_S)
                 else:
                     pause, told = TICK_S, False
-                    await asyncio.sleep(self._until_next_second())
+                    rest = self._until_next_second() if self.leads else STANDBY_S
+                    await asyncio.sleep(rest)
         finally:
             explorer.cancel()
             await self._let_go()

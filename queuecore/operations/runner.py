@@ -49,7 +49,7 @@ CHUNK, CHUNK_S = 1_000, 0.5
 LONGEST_REST_S = 0.005
 LEASE_MS = 15_000
 #: How often the leader hears of news, others try to lead, and the table is looked through anyhow.
-TICK_S, STANDBY_S, LOOK_S = 0.5, 2.0, 15.0
+TICK_S, STANDBY_S, LOOK_S = 0.5, 5.0, 15.0
 LONGEST_PAUSE_S = 5.0
 
 

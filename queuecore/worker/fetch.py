@@ -13,7 +13,8 @@ from ..wire.connections import Connection
 from ..wire.keys import Keys
 from ..wire.link import Link
 
-# The longest wait for a delayed job that is known, as in BullMQ: its clock may be wrong.
+# The longest wait, as in BullMQ: for a delayed job that is known (its clock may be wrong), and for
+# any job after a wait in vain.
 LONGEST_WAIT = 10.0
 SHORTEST_WAIT = 0.002
 _MARGIN = 3.0
@@ -37,6 +38,8 @@ class Marker:
         self._keys = (keys.marker, keys.own_marker)
         self._taken = keys.marker
         self._drain_delay = drain_delay
+        # Whether the last wait was in vain.
+        self._quiet = False
 
     @property
     def client_id(self) -> int | None:
@@ -54,6 +57,7 @@ class Marker:
         """
         while True:
             answer = await self._pop(self._timeout(next_due))
+            self._quiet = not answer
             if not answer:
                 return False
             self._taken = text(answer[0])
@@ -89,7 +93,8 @@ class Marker:
 
     def _timeout(self, next_due: int) -> float:
         if not next_due:
-            return self._drain_delay
+            # Only a marker that got lost is found earlier by a shorter wait.
+            return max(self._drain_delay, min(2 * self._drain_delay * self._quiet, LONGEST_WAIT))
         seconds = (next_due - self._clock.now_ms()) / 1000
         return min(max(seconds, SHORTEST_WAIT), LONGEST_WAIT)
 

@@ -1,8 +1,8 @@
 """Presence: what this process tells of its workers every few seconds, and the orders it hears.
 
 One thread a process and connection, over a socket of its own, so that a blocked event loop is told
-of instead of silenced. Nothing here is asked for a job: three commands a heartbeat, however many
-workers and jobs there are.
+of instead of silenced. Nothing here is asked for a job: one call a heartbeat, however many workers
+and jobs there are.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ class Presence(threading.Thread):
         now = yield NOW
         record = self._written(now)
         recent = self._recent(now)
-        told: attending.Beat = yield from attending.beat(
+        told: attending.Beat = yield attending.beat(
             self._connection.prefix, self.id, record, now, recent
         )
         return told

@@ -15,6 +15,7 @@ from queuecore.errors import ConfigurationError
 from queuecore.fleet import Fleet, FleetProcess, FleetWorker, WorkerInfo, peers_of
 from queuecore.wire.attendance import Order
 from queuecore.wire.calls import attending
+from queuecore.wire.connections import get_connection
 from tests.server.conftest import Do
 from tests.server.working import finished, until, working
 
@@ -435,11 +436,22 @@ def test_jobs_that_other_libraries_hold(
     assert (found["q"].count, len(found["q"].jobs)) == (36, 20)
 
 
-def test_a_heartbeat_is_three_commands() -> None:
-    """Whatever the workers do; once a minute there are three more."""
-    for recent, count in ((None, 3), (b"[]", 6)):
-        requests = next(attending.beat("bull", P, b"{}", 1, recent))
-        assert len(requests) == count  # type: ignore[arg-type]
+@pytest.mark.parametrize("wrong", ["workers", f"worker:{P}:recent", f"worker:{P}:orders"])
+def test_what_a_key_of_another_type_does_to_a_heartbeat(
+    redis_client: redis.Redis, wrong: str
+) -> None:
+    connection = get_connection()
+    connection.run(attending.give("bull", P, Order("d" * 32, "pause", (W,))))
+    redis_client.delete(f"qc:bull::{wrong}")
+    redis_client.hset(f"qc:bull::{wrong}", "x", "y")
+    beat = attending.beat("bull", P, b"{}", 10**12, b"[]")
+    told = connection.run(beat)
+    assert redis_client.get(f"qc:bull::worker:{P}") == "{}"
+    assert told.written is wrong.endswith(("recent", "orders"))
+    assert [one.id for one in told.orders] == ([] if wrong.endswith("orders") else ["d" * 32])
+    redis_client.delete(f"qc:bull::{wrong}")
+    assert connection.run(beat).written
+    assert redis_client.zrange("qc:bull::workers", 0, -1, withscores=True) == [(P, 1e12)]
 
 
 def test_a_number_that_a_restarted_server_gave_to_a_peer() -> None:

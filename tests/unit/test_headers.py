@@ -9,6 +9,7 @@ import pytest
 
 from queuecore.wire.calls import (
     adding,
+    attending,
     counting,
     flows,
     grouping,
@@ -460,6 +461,21 @@ SAMPLES: list[tuple[Call[Any], dict[str, Any]]] = [
             "bell": "qc:bull::operations",
             "token": "token",
             "ttl": 5000,
+        },
+    ),
+    (
+        attending.beat("bull", "p", b"{}", 1000, b"[]"),
+        {
+            "workers": "qc:bull::workers",
+            "record": "qc:bull::worker:p",
+            "recent": "qc:bull::worker:p:recent",
+            "orders": "qc:bull::worker:p:orders",
+            "process": "p",
+            "now": 1000,
+            "keep": attending.KEEP_MS,
+            "most_orders": attending.MOST_ORDERS,
+            "said": b"{}",
+            "minutes": b"[]",
         },
     ),
     (

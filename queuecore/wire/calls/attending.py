@@ -15,7 +15,7 @@ from .. import attendance
 from ..attendance import FleetMinute, FleetProcess, Order
 from ..keys import connection_key
 from ..readings import integer
-from .base import NOW, Command, Operation
+from .base import NOW, Call, Command, Operation
 
 #: How long a process that has fallen silent is still listed.
 KEEP_MS = 15 * 60 * 1000
@@ -25,8 +25,6 @@ ORDER_MS, ORDERS_KEEP_MS = 30_000, 60_000
 MOST_PROCESSES, MOST_ORDERS = 1_000, 50
 RECORD_BYTES, RECENT_BYTES = 256 * 1024, 256 * 1024
 _PIPELINE = 250
-
-_Commands = list[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,28 +37,20 @@ class Beat:
 
 def beat(
     prefix: str, process: str, record: bytes, now: int, recent: bytes | None = None
-) -> Operation[Beat]:
-    """Say that *process* lives, and hear what it is to do; three commands in one pipeline.
+) -> Call[Beat]:
+    """Say that *process* lives, and hear what it is to do.
 
     With *recent*, once a minute, its last minutes are written as well, and the records' index is
     rid of those that have been silent for too long.
     """
-    index = connection_key(prefix, "workers")
     own = connection_key(prefix, f"worker:{process}")
-    # Each may be refused by itself (a full server, a key of another type): orders are read anyway.
-    requests: _Commands = [
-        Command(("LRANGE", f"{own}:orders", -MOST_ORDERS, -1), attendance.orders, tolerant=True),
-        Command(("SET", own, record, "PX", KEEP_MS), _taken, tolerant=True),
-        Command(("ZADD", index, now, process), _taken, tolerant=True),
-    ]
-    if recent is not None:
-        requests += [
-            Command(("SET", f"{own}:recent", recent, "PX", KEEP_MS), _taken, tolerant=True),
-            Command(("ZREMRANGEBYSCORE", index, "-inf", now - KEEP_MS), _taken, tolerant=True),
-            Command(("PEXPIRE", index, 2 * KEEP_MS), _taken, tolerant=True),
-        ]
-    found, *taken = yield requests
-    return Beat(all(taken), found)
+    return Call(
+        "beat",
+        (connection_key(prefix, "workers"), own, f"{own}:recent", f"{own}:orders"),
+        (process, now, KEEP_MS, MOST_ORDERS, record, recent or b""),
+        _beat,
+        repeatable=True,
+    )
 
 
 def leave(prefix: str, process: str) -> Operation[None]:
@@ -129,8 +119,9 @@ def _record(prefix: str, process: str, suffix: str, most: int) -> Command[bytes]
     return Command(("GETRANGE", key, 0, most - 1), lambda answer: answer or b"", tolerant=True)
 
 
-def _taken(answer: object) -> bool:
-    return answer is not None
+def _beat(answer: Any) -> Beat:
+    written, orders = answer
+    return Beat(written == 1, attendance.orders(orders))
 
 
 def known(ids: Sequence[object]) -> list[str]:
