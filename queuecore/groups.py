@@ -17,7 +17,7 @@ from .options import (
     milliseconds,
 )
 from .reading import places
-from .wire.calls import grouping, reading
+from .wire.calls import grouping, paging, reading, removing
 from .wire.calls.base import Call, Command, Operation
 from .wire.calls.grouping import STATUSES, GroupInfo
 
@@ -54,6 +54,17 @@ class Groups(Handle):
     async def aresume_group(self, group_id: str) -> bool:
         """See :meth:`resume_group`."""
         return await self._arun(self._change_group(group_id, "resume"))
+
+    def delete_group(self, group_id: str) -> int:
+        """Delete the jobs of a group that do not run; how many (BullMQ Pro ``deleteGroup``).
+
+        Delayed ones go, too. Its limits stand, and so does its pause.
+        """
+        return self._run(removing.delete_group(self.keys, checked_group_id(group_id)))
+
+    async def adelete_group(self, group_id: str) -> int:
+        """See :meth:`delete_group`."""
+        return await self._arun(removing.delete_group(self.keys, checked_group_id(group_id)))
 
     # Limits of single groups
 
@@ -171,6 +182,18 @@ class Groups(Handle):
         """See :meth:`get_groups_by_status`."""
         return await self._arun(self._get_groups((status,), start, end))
 
+    def get_group_status(self, group_id: str) -> str | None:
+        """What a group is; None if nothing of it is known (BullMQ Pro ``getGroupStatus``).
+
+        ``waiting``, ``limited``, ``maxed``, ``paused``; of those in which nothing waits: ``active``
+        (its jobs run), ``delayed`` (they are due later), ``idle`` (it has limits).
+        """
+        return self._run(paging.get_status(self.keys, checked_group_id(group_id)))
+
+    async def aget_group_status(self, group_id: str) -> str | None:
+        """See :meth:`get_group_status`."""
+        return await self._arun(paging.get_status(self.keys, checked_group_id(group_id)))
+
     def get_groups_count_by_status(self) -> dict[str, int]:
         """How many groups there are of each status (``getGroupsCountByStatus``)."""
         return self._run(self._count_groups())
@@ -182,7 +205,7 @@ class Groups(Handle):
     def get_group_jobs(self, group_id: str, start: int = 0, end: int = -1) -> list[Job]:
         """Jobs that wait in a group, the next to run first (``getGroupJobs``).
 
-        Delayed ones join their group when they are due.
+        Delayed ones join them when they are due: see :meth:`get_group_delayed`.
         """
         return self._run(self._get_group_jobs(group_id, start, end))
 
@@ -197,6 +220,22 @@ class Groups(Handle):
     async def aget_group_jobs_count(self, group_id: str) -> int:
         """See :meth:`get_group_jobs_count`."""
         return await self._arun(grouping.count_group(self.keys, checked_group_id(group_id)))
+
+    def get_group_delayed(self, group_id: str, start: int = 0, end: int = -1) -> list[Job]:
+        """Jobs of a group that are due later, the next first; BullMQ Pro has no such getter."""
+        return self._run(self._get_group_jobs(group_id, start, end, later=True))
+
+    async def aget_group_delayed(self, group_id: str, start: int = 0, end: int = -1) -> list[Job]:
+        """See :meth:`get_group_delayed`."""
+        return await self._arun(self._get_group_jobs(group_id, start, end, later=True))
+
+    def get_group_delayed_count(self, group_id: str) -> int:
+        """How many jobs of a group are due later; BullMQ Pro has no such getter."""
+        return self._run(grouping.count_later(self.keys, checked_group_id(group_id)))
+
+    async def aget_group_delayed_count(self, group_id: str) -> int:
+        """See :meth:`get_group_delayed_count`."""
+        return await self._arun(grouping.count_later(self.keys, checked_group_id(group_id)))
 
     def get_groups_jobs_count(self) -> int:
         """How many jobs wait in all groups together (``getGroupsJobsCount``)."""
@@ -283,7 +322,7 @@ class Groups(Handle):
     def _count_jobs(self) -> Operation[int]:
         start, jobs, page = 0, 0, 1000
         while True:
-            found: grouping.GroupPage = yield grouping.get_groups(
+            found: grouping.GroupList = yield grouping.get_groups(
                 self.keys, STATUSES, start, start + page - 1
             )
             jobs += sum(one.waiting for one in found.found)
@@ -291,9 +330,12 @@ class Groups(Handle):
                 return jobs
             start += page
 
-    def _get_group_jobs(self, group_id: str, start: int, end: int) -> Operation[list[Job]]:
+    def _get_group_jobs(
+        self, group_id: str, start: int, end: int, later: bool = False
+    ) -> Operation[list[Job]]:
         group = checked_group_id(group_id)
-        ids = yield grouping.get_group_ids(self.keys, group, *places(start, end))
+        key = self.keys.group_later(group) if later else self.keys.group(group)
+        ids = yield grouping.get_group_ids(key, *places(start, end))
         found = yield from reading.get_jobs(self.keys, ids)
         return [
             Job(cast("Queue", self), id, fields)

@@ -25,6 +25,7 @@ from queuecore import (
     Worker,
 )
 from queuecore.errors import InvalidOption
+from queuecore.inspect import Inspector
 from queuecore.wire.calls.adding import NewJob, add_jobs
 from queuecore.wire.calls.base import Call
 from queuecore.wire.calls.working import Claim, ClaimOptions, Outcome, finish_and_claim
@@ -761,4 +762,64 @@ async def test_a_running_grouped_job_may_wait_for_children(
         counts = await finished(queue, 2)
     assert counts["completed"] == 2
     assert ran == ["parent", "child", "parent"]
+    invariants.check(redis_client, "q", idle=True)
+
+
+def test_pages_tell_of_many_groups(queue: Queue, redis_client: redis.Redis, do: Do) -> None:
+    look = Inspector()
+    assert look.groups("q").rows == []
+    assert look.group("q", "a") is None
+    queue.add_bulk([JobSpec("n", n, group=Group(f"g{n % 600}")) for n in range(1199)])
+    queue.add_bulk([JobSpec("n", n, group=Group("g7")) for n in range(3)])
+    queue.add("n", 1, group=Group("Later"), delay=50)
+    queue.add("n", 1, group=Group("g7"), delay=100)
+    queue.pause_group("g3")
+    queue.set_group_concurrency("none", 4)
+    queue.set_group_rate_limit("g9", 1, 60)
+    hands = Hands(queue)
+    assert [hands.claim(1)[0].gid for _ in range(10)][-1] == "g10"
+
+    page = do(look.groups, "q", limit=3)
+    first = page.rows[0]
+    assert (first.id, first.waiting, first.delayed, first.active) == ("g7", 4, 1, 1)
+    assert page.total == 602
+    counts = page.counts
+    assert (counts["paused"], counts["delayed"], counts["idle"]) == (1, 1, 1)
+    assert counts["waiting"] + counts["limited"] == 599
+    assert [one.id for one in do(look.groups, "q", sort="delayed", limit=2).rows] == ["Later", "g7"]
+    turns = do(look.groups, "q", sort="turn", statuses=["waiting"], limit=2).rows
+    assert [one.id for one in turns] == ["g11", "g12"]
+    found = do(look.groups, "q", sort="id", search="LATE")
+    assert (found.total, found.rows[0].status, found.rows[0].waiting) == (1, "delayed", 0)
+    assert found.rows[0].next_due is not None
+    limited = do(look.group, "q", "g9")
+    assert (limited.status, limited.limit_max, limited.limit_duration_ms) == ("limited", 1, 60_000)
+    assert 0 < limited.limit_ttl_ms <= 60_000
+    assert do(look.group, "q", "none").concurrency == 4
+    with pytest.raises(ValueError, match="order"):
+        look.groups("q", sort="size")
+
+    jobs = do(look.group_jobs, "q", "g7", limit=2)
+    assert (jobs.total, len(jobs.rows)) == (4, 2)
+    assert {one.state for one in jobs.rows} == {"waiting-children"}
+    assert do(look.group_jobs, "q", "g7", "delayed").total == 1
+    assert [one.state for one in do(look.group_jobs, "q", "g7", "active").rows] == ["active"]
+
+
+@pytest.mark.parity("Pro, Queue.getGroupStatus", "Pro, Queue.deleteGroup")
+def test_the_status_of_a_group_and_its_end(queue: Queue, redis_client: redis.Redis, do: Do) -> None:
+    assert do(queue.get_group_status, "a") is None
+    later = do(queue.add, "n", 1, group=A, delay=100)
+    assert do(queue.get_group_status, "a") == "delayed"
+    assert [one.id for one in do(queue.get_group_delayed, "a")] == [later.id]
+    assert do(queue.get_group_delayed_count, "a") == 1
+    do(queue.add_bulk, [JobSpec("n", n, group=A) for n in range(600)])
+    assert do(queue.get_group_status, "a") == "waiting"
+    do(queue.pause_group, "a")
+    assert do(queue.get_group_status, "a") == "paused"
+    other = do(queue.add, "n", 1, group=B)
+    assert do(queue.delete_group, "a") == 601
+    do(queue.resume_group, "a")
+    assert do(queue.get_group_status, "a") is None
+    assert [one.id for one in do(queue.get_group_jobs, "b")] == [other.id]
     invariants.check(redis_client, "q", idle=True)

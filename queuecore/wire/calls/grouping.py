@@ -29,8 +29,8 @@ class GroupInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class GroupPage:
-    """A page of groups, and how many there are of each status."""
+class GroupList:
+    """Some groups, and how many there are of each status."""
 
     counts: dict[str, int]
     found: list[GroupInfo]
@@ -47,12 +47,12 @@ def change_group(keys: Keys, group: str, change: str, value: str = "") -> Call[b
     )
 
 
-def get_groups(keys: Keys, statuses: tuple[str, ...], start: int, end: int) -> Call[GroupPage]:
+def get_groups(keys: Keys, statuses: tuple[str, ...], start: int, end: int) -> Call[GroupList]:
     """The groups of *statuses* from *start* to *end*, both included."""
 
-    def decode(answer: list[Any]) -> GroupPage:
+    def decode(answer: list[Any]) -> GroupList:
         rest = answer[4:]
-        return GroupPage(
+        return GroupList(
             dict(zip(STATUSES, answer[:4], strict=True)),
             [
                 GroupInfo(text(rest[i]), text(rest[i + 1]), rest[i + 2], rest[i + 3])
@@ -92,14 +92,19 @@ def get_group_used(keys: Keys, group: str) -> tuple[Command[int | None], Command
     return Command(("GET", counter), number), Command(("PTTL", counter))
 
 
-def get_group_ids(keys: Keys, group: str, start: int, end: int) -> Command[list[str]]:
-    """The ids of the jobs that wait in *group*, the next to run first."""
-    return Command(("ZRANGE", keys.group(group), start, end), texts)
+def get_group_ids(key: str, start: int, end: int) -> Command[list[str]]:
+    """The ids of some jobs of a group, the next to run first."""
+    return Command(("ZRANGE", key, start, end), texts)
 
 
 def count_group(keys: Keys, group: str) -> Command[int]:
     """How many jobs wait in *group*."""
     return Command(("ZCARD", keys.group(group)))
+
+
+def count_later(keys: Keys, group: str) -> Command[int]:
+    """How many jobs of *group* are due later."""
+    return Command(("ZCARD", keys.group_later(group)))
 
 
 def count_priority(keys: Keys, group: str, priority: int) -> Command[int]:
@@ -117,10 +122,11 @@ __all__ = [
     "MANUAL_LIMIT",
     "STATUSES",
     "GroupInfo",
-    "GroupPage",
+    "GroupList",
     "change_group",
     "count_active",
     "count_group",
+    "count_later",
     "count_priority",
     "get_group_concurrency",
     "get_group_ids",

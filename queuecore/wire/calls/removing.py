@@ -21,6 +21,8 @@ BATCH = 250
 STEPS = 200_000
 # Ids of a list that one command reads.
 PAGE = 5_000
+# Later than any time.
+EVER = 2**53
 
 
 def remove_job(keys: Keys, job_id: str, children: bool) -> Call[bool]:
@@ -103,25 +105,43 @@ def clean(keys: Keys, state: str, until: int, limit: int) -> Operation[list[str]
     sources = [(suffix, keys[suffix]) for suffix in CLEANED[state]]
     sources += yield from _grouped(keys, state)
     for suffix, source in sources:
-        kind = "list" if suffix in ("wait", "paused", "active") else "zset"
-        kept = 0
-        while not limit or len(deleted) < limit:
-            batch = BATCH if kind == "zset" else max(1, min(BATCH, STEPS // (kept + 1)))
-            left = limit - len(deleted) if limit else 0
-            seen, stood, *ids = yield Call(
-                "clean_jobs",
-                (source,),
-                (keys.base, suffix, kind, batch, kept, until, left),
-                _clean,
-                repeatable=False,
-            )
-            deleted += ids
-            kept += stood
-            if seen < batch:
-                break
+        left = limit - len(deleted) if limit else 0
+        if limit and not left:
+            break
+        deleted += yield from _clean_source(keys, suffix, source, until, left)
     yield Command(
         ("XADD", keys.events, "*", "event", "cleaned", "count", len(deleted)), repeatable=False
     )
+    return deleted
+
+
+def delete_group(keys: Keys, group: str) -> Operation[int]:
+    """Delete the jobs of *group* that do not run; how many (BullMQ Pro ``deleteGroup``)."""
+    deleted = 0
+    for place, source in (("group", keys.group(group)), ("group-later", keys.group_later(group))):
+        deleted += len((yield from _clean_source(keys, place, source, EVER, 0)))
+    return deleted
+
+
+def _clean_source(
+    keys: Keys, suffix: str, source: str, until: int, limit: int
+) -> Operation[list[str]]:
+    kind = "list" if suffix in ("wait", "paused", "active") else "zset"
+    kept, deleted = 0, list[str]()
+    while not limit or len(deleted) < limit:
+        batch = BATCH if kind == "zset" else max(1, min(BATCH, STEPS // (kept + 1)))
+        left = limit - len(deleted) if limit else 0
+        seen, stood, *ids = yield Call(
+            "clean_jobs",
+            (source,),
+            (keys.base, suffix, kind, batch, kept, until, left),
+            _clean,
+            repeatable=False,
+        )
+        deleted += ids
+        kept += stood
+        if seen < batch:
+            break
     return deleted
 
 
