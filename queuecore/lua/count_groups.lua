@@ -5,9 +5,11 @@
 -- Returns: a number for each
 -- Errors: none
 -- Follows: BullMQ Pro getGroupJobsCount
---- @include "includes/count_of"
+local pcall = redis.pcall
+local prefix = 'qc:' .. ARGV[1] .. ARGV[2] .. ':'
 local answer = {}
 for i = 3, #ARGV do
-  answer[i - 2] = count_of('ZCARD', 'qc:' .. ARGV[1] .. ARGV[2] .. ':' .. ARGV[i])
+  local count = pcall('ZCARD', prefix .. ARGV[i])
+  answer[i - 2] = type(count) == 'number' and count or 0
 end
 return answer
