@@ -285,8 +285,8 @@ class Inspector(Connected):
     ) -> GroupPage:
         """One page of a queue's groups, at most 200 of them.
 
-        Ten thousand groups take the server some 20 ms, in pieces of one, and this process more: often
-        enough is every two seconds.
+        Ten thousand groups take the server some 20 ms, in pieces of one, and this process more:
+        often enough is every two seconds.
 
         Args:
             sort: ``waiting``, ``active`` or ``delayed`` (the most jobs first), ``turn`` (the next
