@@ -8,7 +8,7 @@ unless it was given another, and says in its record that it did. No process is e
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import uuid4
 
 from .connected import Connected
@@ -17,6 +17,8 @@ from .wire.attendance import (
     FleetJob,
     FleetMinute,
     FleetProcess,
+    FleetSeat,
+    FleetSupervisor,
     FleetWorker,
     Holder,
     Order,
@@ -34,6 +36,8 @@ __all__ = [
     "FleetMinute",
     "FleetProcess",
     "FleetReading",
+    "FleetSeat",
+    "FleetSupervisor",
     "FleetWorker",
     "Holder",
     "LostJob",
@@ -68,6 +72,7 @@ class FleetReading:
     lost_jobs: list[LostJob]
     minutes: dict[str, list[FleetMinute]]
     peer_jobs: dict[str, PeerJobs]
+    supervisors: list[FleetSupervisor] = field(default_factory=list)
 
 
 class Fleet(Connected):
@@ -100,6 +105,14 @@ class Fleet(Connected):
     async def aworkers(self) -> list[FleetWorker]:
         """See :meth:`workers`."""
         return await self._arun(self._workers())
+
+    def supervisors(self) -> list[FleetSupervisor]:
+        """Those of fleets, ``runworker --processes``, by host and process id; at most 200."""
+        return self._run(self._supervisors())
+
+    async def asupervisors(self) -> list[FleetSupervisor]:
+        """See :meth:`supervisors`."""
+        return await self._arun(self._supervisors())
 
     def peers(self) -> list[WorkerInfo] | None:
         """The connections of other workers, Node's above all; None where the server tells nobody.
@@ -231,7 +244,12 @@ class Fleet(Connected):
         lost = yield from self._lost_jobs(queues)
         recent = yield from self._minutes(processes, minutes)
         held = yield from self._peer_jobs(peers)
-        return FleetReading(processes, lost, recent, held)
+        supervisors = yield from self._supervisors()
+        return FleetReading(processes, lost, recent, held, supervisors)
+
+    def _supervisors(self) -> Operation[list[FleetSupervisor]]:
+        found = yield from attending.get_fleets(self.connection.prefix)
+        return sorted(found, key=lambda one: (one.host, one.pid, one.id))
 
     def _minutes(
         self, processes: Sequence[FleetProcess], workers: Sequence[str]

@@ -31,6 +31,9 @@ LATE_BEATS, LOST_BEATS = 5, 15
 SHORTEST_MS, LONGEST_MS = 100, 30_000
 
 MOST_WORKERS, MOST_JOBS, MOST_MINUTES, MOST_ANSWERS = 500, 100, 60, 20
+MOST_SEATS, MOST_QUEUES = 200, 500
+#: So many deaths in a row, and a place counts as one in which nothing lives.
+UNSTEADY = 3
 _HOST, _NAME, _ID, _VERSION = 200, 300, 1_000, 40
 #: Characters of why a job is cancelled; runs that one order cancels.
 MOST_REASON, MOST_RUNS = 500, 50
@@ -99,6 +102,52 @@ class FleetPlace:
     size: int
     restarts: int
     recycles: int
+
+
+@dataclass(frozen=True, slots=True)
+class FleetSeat:
+    """One place of a fleet, which its supervisor keeps taken.
+
+    ``state``: ``running``, ``waiting`` to be taken again at ``until`` since the process there died,
+    or ``ended``. ``pid``: of the process there, or of the last one. ``restarts``, ``recycles``: how
+    often it was taken anew. ``failures``: processes that died there one after another, none of
+    which lived for long. ``why``, ``at``: the last process's end, in words, and when that was.
+    """
+
+    number: int
+    state: Literal["running", "waiting", "ended"]
+    pid: int
+    until: datetime | None
+    restarts: int
+    recycles: int
+    failures: int
+    why: str
+    at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class FleetSupervisor:
+    """The supervisor of a fleet, ``runworker --processes``, as it last described itself.
+
+    ``id``: that of the places of its processes. ``queues``: what they work on this connection.
+    """
+
+    id: str
+    host: str
+    pid: int
+    health: Health
+    heartbeat: datetime | None
+    age_s: float
+    started: datetime | None
+    restarts: int
+    recycles: int
+    queues: tuple[str, ...]
+    seats: tuple[FleetSeat, ...]
+
+    @property
+    def unsteady(self) -> tuple[FleetSeat, ...]:
+        """Places where one process after another dies."""
+        return tuple(one for one in self.seats if one.failures >= UNSTEADY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +312,46 @@ def process(id: str, beat: int, now: int, record: bytes) -> FleetProcess | None:
         workers=tuple(one for one in workers if one is not None),
         answers=answers,
         place=_place(value.get("place")),
+    )
+
+
+def supervisor(id: str, beat: int, now: int, record: bytes) -> FleetSupervisor | None:
+    """Decode the record of a supervisor, last heard at *beat*; None where it is none."""
+    value = decoded(record)
+    if not isinstance(value, dict):
+        return None
+    every = min(max(_count(value, "every"), SHORTEST_MS), LONGEST_MS)
+    age = max(now - beat, 0)
+    late = age > every * LATE_BEATS
+    queues = (one for one in _list(value, "queues", MOST_QUEUES) if isinstance(one, str) and one)
+    seats = (_seat(one) for one in _list(value, "seats", MOST_SEATS) if isinstance(one, dict))
+    return FleetSupervisor(
+        id=id,
+        host=_text(value, "host", _HOST),
+        pid=_count(value, "pid"),
+        health="lost" if age > every * LOST_BEATS else "late" if late else "ok",
+        heartbeat=moment(beat),
+        age_s=age / 1000,
+        started=_moment(value.get("started")),
+        restarts=_count(value, "restarts"),
+        recycles=_count(value, "recycles"),
+        queues=tuple(one[:_ID] for one in queues),
+        seats=tuple(seats),
+    )
+
+
+def _seat(value: dict[str, Any]) -> FleetSeat:
+    state = value.get("state")
+    return FleetSeat(
+        number=_count(value, "number"),
+        state=state if state in ("waiting", "ended") else "running",
+        pid=_count(value, "pid"),
+        until=_moment(value.get("until")),
+        restarts=_count(value, "restarts"),
+        recycles=_count(value, "recycles"),
+        failures=_count(value, "failures"),
+        why=_text(value, "why", _NAME),
+        at=_moment(value.get("at")),
     )
 
 

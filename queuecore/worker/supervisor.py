@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -23,9 +24,12 @@ from uuid import uuid4
 
 from ..errors import QueueCoreError
 from ..queue import Queue
+from ..wire import attendance
 from ..wire.attendance import FleetPlace
+from ..wire.calls import attending
 from ..wire.calls.working import recover_worker
-from ..wire.connections import Connection
+from ..wire.codec import dumps
+from ..wire.connections import Connection, get_connection
 from .demand import LANES
 from .stalled import report
 from .tasks import call_in
@@ -38,6 +42,8 @@ ENVIRONMENT = "QUEUECORE_SUPERVISED"
 _FIRST_PAUSE, _LONGEST_PAUSE, _WELL = 0.5, 30.0, 30.0
 # How often the jobs of a dead child are tried to be given back while the server is away, seconds.
 _TRIES, _BETWEEN = 20, 0.5
+# What the farewell gets when the fleet ends.
+_FAREWELL = 1.5
 _PR_SET_PDEATHSIG = 1
 
 
@@ -49,9 +55,23 @@ class Supervisor:
 
     Args:
         max_stalled: ``MAX_STALLED_COUNT`` of the workers.
+        queues: what they work, each with its connection's alias.
+        every: seconds between two heartbeats; None tells nobody of the fleet.
     """
 
-    def __init__(self, command: Sequence[str], size: int, *, max_stalled: int) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        size: int,
+        *,
+        max_stalled: int,
+        queues: Sequence[tuple[str, str]] = (),
+        every: float | None = None,
+    ) -> None:
+        self._queues = queues
+        self._every = every
+        self._seats = [_Seat(number) for number in range(1, size + 1)]
+        self._changed = asyncio.Event()
         self._command = command
         self._size = size
         self._max_stalled = max_stalled
@@ -70,10 +90,13 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number)
-        places = (self._keep(number) for number in range(1, self._size + 1))
+        telling = [loop.create_task(self._tell(alias)) for alias in self._aliases()]
         try:
-            await asyncio.gather(*places)
+            await asyncio.gather(*map(self._keep, self._seats))
         finally:
+            for task in telling:
+                task.cancel()
+            await asyncio.gather(*telling, return_exceptions=True)
             for connection in self._connections:
                 await connection.aclose()
         return int(self._failed)
@@ -84,23 +107,38 @@ class Supervisor:
         for child in self._children:
             child.tell(number)
 
-    async def _keep(self, number: int) -> None:
+    async def _keep(self, seat: _Seat) -> None:
         """Keep one place of the fleet taken."""
+        try:
+            await self._fill(seat)
+        finally:
+            seat.state = "ended"
+            self._wake()
+
+    async def _fill(self, seat: _Seat) -> None:
+        number = seat.number
         pause, recycling = 0.0, set[asyncio.Task[int]]()
         while not self._stop.is_set():
             if pause:
+                seat.state, seat.until = "waiting", time.time() + pause
+                self._wake()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stop.wait(), pause)
                 if self._stop.is_set():
                     break
-            begun = time.monotonic()
+            begun = seat.begun = time.monotonic()
             child = self._start(number)
+            seat.state, seat.pid = "running", child.pid
+            self._wake()
             ending = asyncio.create_task(self._until_end(child))
             either: list[asyncio.Future[Any]] = [ending, child.worn]
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if child.worn.done():
                 # It claims nothing more: the next one begins while it finishes what it runs.
                 self._recycles += 1
+                seat.recycles += 1
+                seat.end(f"had worked enough: {child.worn.result()}")
+                seat.failures = 0
                 recycling.add(ending)
                 ending.add_done_callback(recycling.discard)
                 pause = 0.0
@@ -112,7 +150,10 @@ class Supervisor:
                 self._failed = True
                 break
             self._restarts += 1
+            seat.restarts += 1
+            seat.end(_end(code))
             well = time.monotonic() - begun >= _WELL
+            seat.failures = 1 if well else seat.failures + 1
             pause = _FIRST_PAUSE if well or not pause else min(2 * pause, _LONGEST_PAUSE)
             logger.error(
                 "process %d of %d (pid %d) %s; another starts in %g s",
@@ -120,6 +161,56 @@ class Supervisor:
             )  # fmt: skip
         if recycling:
             await asyncio.wait(recycling)
+
+    # What is told of it
+
+    def _aliases(self) -> list[str]:
+        return sorted({alias for alias, _name in self._queues}) if self._every else []
+
+    def _wake(self) -> None:
+        """Tell of a change at once."""
+        self._changed.set()
+
+    async def _tell(self, alias: str) -> None:
+        """Say on one connection how the fleet is, every few seconds and when something changes."""
+        assert self._every is not None
+        connection = get_connection(alias).sibling()
+        started = None
+        try:
+            while True:
+                self._changed.clear()
+                with contextlib.suppress(QueueCoreError):
+                    now = await connection.anow()
+                    started = started or now
+                    record = self._record(alias, started, now)
+                    await connection.arun(
+                        attending.beat_fleet(connection.prefix, self._fleet, record, now)
+                    )
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._every):
+                        await self._changed.wait()
+                await asyncio.sleep(self._every / 20)  # several changes are told together
+        finally:
+            with contextlib.suppress(QueueCoreError, TimeoutError):
+                async with asyncio.timeout(_FAREWELL):
+                    await connection.arun(attending.leave_fleet(connection.prefix, self._fleet))
+            await connection.aclose()
+
+    def _record(self, alias: str, started: int, now: int) -> bytes:
+        # The seats count by this machine's clock; the record is in the server's time.
+        ahead = now - round(time.time() * 1000)
+        queues = [name for at, name in self._queues if at == alias]
+        value = {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "started": started,
+            "every": round((self._every or 0) * 1000),
+            "restarts": self._restarts,
+            "recycles": self._recycles,
+            "queues": queues[: attendance.MOST_QUEUES],
+            "seats": [one.told(ahead) for one in self._seats[: attendance.MOST_SEATS]],
+        }
+        return dumps(value, "the fleet")
 
     def _start(self, number: int) -> _Child:
         place = FleetPlace(
@@ -154,13 +245,49 @@ class Supervisor:
                     break
 
 
+class _Seat:
+    """One place of the fleet, and what has happened there; times in seconds of this machine."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.state = "running"
+        self.pid = self.restarts = self.recycles = self.failures = 0
+        self.until = self.at = self.begun = 0.0
+        self.why = ""
+
+    def is_well(self) -> bool:
+        """Whether the process there has lived for long."""
+        return self.state == "running" and time.monotonic() - self.begun >= _WELL
+
+    def end(self, why: str) -> None:
+        """Remember how the last process ended."""
+        self.why, self.at = why, time.time()
+
+    def told(self, ahead: int) -> dict[str, Any]:
+        """What is told of it; *ahead*: the server's clock before this machine's, ms."""
+        value: dict[str, Any] = {
+            "number": self.number,
+            "state": self.state,
+            "pid": self.pid,
+            "restarts": self.restarts,
+            "recycles": self.recycles,
+            # One that has lived for long enough is well again.
+            "failures": 0 if self.is_well() else self.failures,
+        }
+        if self.state == "waiting":
+            value["until"] = round(self.until * 1000) + ahead
+        if self.at:
+            value |= {"why": self.why, "at": round(self.at * 1000) + ahead}
+        return value
+
+
 class _Child:
     """One process. ``worn`` is set when it wants to be replaced, ``ended`` with its exit code."""
 
     def __init__(self, command: Sequence[str], place: FleetPlace) -> None:
         self._loop = asyncio.get_running_loop()
         self.workers: list[tuple[str, str, str]] = []
-        self.worn: asyncio.Future[None] = self._loop.create_future()
+        self.worn: asyncio.Future[str] = self._loop.create_future()
         self.ended: asyncio.Future[int] = self._loop.create_future()
         self._heard = b""
         self._pipe, theirs = os.pipe()
@@ -201,7 +328,7 @@ class _Child:
                 self.workers = [tuple(one) for one in said["workers"]]
             elif not self.worn.done():
                 logger.info("process %d is replaced: %s", self.pid, said["worn"])
-                self.worn.set_result(None)
+                self.worn.set_result(str(said["worn"]))
 
     def _wait(self) -> None:
         call_in(self._loop, self._end, self._process.wait())

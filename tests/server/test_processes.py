@@ -64,6 +64,13 @@ def test_the_jobs_of_one_that_is_killed_run_again_at_once(
     place = next(one.place for one in Fleet().processes() if one.pid == replaced)
     assert place is not None
     assert (place.size, place.restarts, place.recycles) == (2, 1, 0)
+    (supervisor,) = Fleet().supervisors()
+    assert (supervisor.id, supervisor.pid, supervisor.health) == (place.fleet, place.pid, "ok")
+    assert (supervisor.queues, supervisor.restarts, supervisor.recycles) == (("slow",), 1, 0)
+    seat = supervisor.seats[place.number - 1]
+    assert (seat.pid, seat.state, seat.restarts, seat.failures) == (replaced, "running", 1, 1)
+    assert seat.why == "was killed by SIGKILL"
+    assert seat.at is not None
     invariants.check(redis_client, "slow", idle=True)
 
 
@@ -85,6 +92,10 @@ def test_one_that_has_worked_enough_is_replaced_without_a_stall(
     worker.until(lambda: queue.get_completed_count() == 305)
     worker.until(lambda: not set(first) & set(children(worker)), 30)
     assert "is replaced" in worker.said
+    (supervisor,) = Fleet().supervisors()
+    assert supervisor.recycles == sum(seat.recycles for seat in supervisor.seats) >= 2
+    assert re.fullmatch(r"had worked enough: \d+ jobs", supervisor.seats[0].why)
+    assert (supervisor.restarts, supervisor.unsteady) == (0, ())
     assert not any(job.stalled_counter for job in queue.get_jobs(["completed"]))
     worker.tell(signal.SIGINT)
     assert worker.ends() == 0
@@ -110,8 +121,12 @@ def test_one_that_dies_again_and_again_is_started_ever_more_rarely(start: Start)
         worker.until(lambda times=times: worker.said.count("another starts in") == times)
     pauses = re.findall(r"another starts in ([\d.]+) s", worker.said)
     assert pauses == ["0.5", "1", "2"]
+    (seat,) = worker.until(lambda: Fleet().supervisors()[0].unsteady)
+    assert (seat.state, seat.restarts, seat.failures) == ("waiting", 3, 3)
+    assert seat.until is not None
     worker.tell(signal.SIGTERM)
     assert worker.ends() == 0
+    assert not Fleet().supervisors()
 
 
 def _newest(worker: Worker) -> int:

@@ -92,8 +92,15 @@ class Command(BaseCommand):
         processes = options["processes"] or conf.get_settings().worker.processes
         if supervised is None and processes > 1:
             logger.info("QueueCore %s starts %d processes", __version__, processes)
-            most = conf.get_settings().worker.max_stalled_count
-            sys.exit(Supervisor(get_child_arguments(), processes, max_stalled=most).run())
+            settings = conf.get_settings().worker
+            supervisor = Supervisor(
+                get_child_arguments(),
+                processes,
+                max_stalled=settings.max_stalled_count,
+                queues=[(one.alias, one.queue) for one in chosen],
+                every=settings.heartbeat,
+            )
+            sys.exit(supervisor.run())
         logger.info(
             "QueueCore %s works %s (queue and jobs at a time)",
             __version__, ", ".join(f"{one.queue.name} {one.concurrency}" for one in workers),

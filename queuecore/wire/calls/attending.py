@@ -3,6 +3,7 @@
 All keys are ours. ``workers`` is a sorted set of process ids by their last heartbeat (ms);
 ``worker:<process>`` is what a process says of itself, with a time to live, ``...:recent`` its last
 minutes, and ``...:orders`` a list that is read with each heartbeat and expires by itself.
+``fleets`` and ``fleet:<id>`` are the same of supervisors, which hear no orders.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .. import attendance
-from ..attendance import FleetMinute, FleetProcess, Order
+from ..attendance import FleetMinute, FleetProcess, FleetSupervisor, Order
 from ..keys import connection_key
 from ..readings import integer
 from .base import NOW, Call, Command, Operation
@@ -24,6 +25,7 @@ ORDER_MS, ORDERS_KEEP_MS = 30_000, 60_000
 #: The most processes that are read, orders of one process, and bytes of a record.
 MOST_PROCESSES, MOST_ORDERS = 1_000, 50
 RECORD_BYTES, RECENT_BYTES = 256 * 1024, 256 * 1024
+MOST_FLEETS, FLEET_BYTES = 200, 64 * 1024
 _PIPELINE = 250
 
 
@@ -99,6 +101,57 @@ def get_recent(prefix: str, process: str, worker: str) -> Operation[list[FleetMi
     """The last minutes of one worker of *process*, the oldest first."""
     record = yield _record(prefix, process, ":recent", RECENT_BYTES)
     return attendance.minutes(worker, record)
+
+
+def beat_fleet(prefix: str, fleet: str, record: bytes, now: int) -> Operation[None]:
+    """Say that the supervisor of *fleet* lives."""
+    index = connection_key(prefix, "fleets")
+    yield [
+        Command(("SET", _fleet(prefix, fleet), record, "PX", KEEP_MS), tolerant=True),
+        Command(("ZADD", index, now, fleet), tolerant=True),
+        Command(("ZREMRANGEBYSCORE", index, "-inf", now - KEEP_MS), tolerant=True),
+        Command(("PEXPIRE", index, 2 * KEEP_MS), tolerant=True),
+    ]
+
+
+def leave_fleet(prefix: str, fleet: str) -> Operation[None]:
+    """Take every trace of a supervisor away: it has ended."""
+    yield [
+        Command(("ZREM", connection_key(prefix, "fleets"), fleet), tolerant=True),
+        Command(("DEL", _fleet(prefix, fleet)), tolerant=True),
+    ]
+
+
+def get_fleets(prefix: str) -> Operation[list[FleetSupervisor]]:
+    """The supervisors that have been heard of lately, those heard last first."""
+    now = yield NOW
+    beats: list[tuple[str, int]] = yield Command(
+        (
+            *("ZREVRANGEBYSCORE", connection_key(prefix, "fleets"), "+inf", now - KEEP_MS),
+            *("WITHSCORES", "LIMIT", 0, MOST_FLEETS),
+        ),
+        attendance.heartbeats,
+        tolerant=True,
+    )
+    if not beats:
+        return []
+    records = yield [
+        Command(
+            ("GETRANGE", _fleet(prefix, id), 0, FLEET_BYTES - 1),
+            lambda answer: answer or b"",
+            tolerant=True,
+        )
+        for id, _at in beats
+    ]
+    found = [
+        attendance.supervisor(id, min(at, now), now, record)
+        for (id, at), record in zip(beats, records, strict=True)
+    ]
+    return [one for one in found if one is not None]
+
+
+def _fleet(prefix: str, id: str) -> str:
+    return connection_key(prefix, f"fleet:{id}")
 
 
 def give(prefix: str, process: str, order: Order) -> Operation[None]:
