@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -61,7 +61,9 @@ class Digest:
 
     ``failed`` and ``completed`` are as many as were looked at, of the ``_total``. ``since``: from
     when on the sample holds all that ended; None where it holds everything there is. ``keeps``: the
-    options of the newest completed and failed job, JSON texts.
+    options of the newest completed and failed job, JSON texts. ``times``: of each job in the sample
+    its name, how long it waited (None where it was tried again) and ran, in seconds. ``timeouts``:
+    by name, that of the newest job that has one of its own, in seconds.
     """
 
     errors: Sequence[ErrorLine]
@@ -74,6 +76,8 @@ class Digest:
     timings: Sequence[Timing]
     keeps: tuple[str, str]
     memory: QueueMemory | None
+    times: Sequence[tuple[str, float | None, float]] = ()
+    timeouts: Mapping[str, float] = field(default_factory=dict)
 
 
 def look(alias: str, asked: Asked) -> dict[str, Digest]:
@@ -172,7 +176,25 @@ def _digest(
         timings=[one for one in timings if one is not None],
         keeps=(_opts(newest[0]), _opts(newest[1])),
         memory=memory,
+        times=[one for found in rows.values() for row in found if (one := _times(row))],
+        timeouts={
+            row.name: row.timeout_ms / 1000
+            for found in rows.values()
+            for row in reversed(found)
+            if row.timeout_ms > 0
+        },
     )
+
+
+def _times(row: JobRow) -> tuple[str, float | None, float] | None:
+    """How long a finished job waited, if it ran once, and how long it ran last."""
+    if row.processed_on is None or row.finished_on is None:
+        return None
+    wait = None
+    if row.timestamp is not None and row.attempts_made <= 1:
+        wait = (row.processed_on - row.timestamp).total_seconds() - row.initial_delay_ms / 1000
+        wait = max(wait, 0.0)
+    return row.name, wait, max((row.finished_on - row.processed_on).total_seconds(), 0.0)
 
 
 def _opts(job: JobDetail | None) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from math import log10
 
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -16,7 +17,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from .markup import element
-from .values import dated, figures, moment
+from .values import dated, figures, moment, units
 
 AXIS, LABELS = 28, 44
 DAY = 86_400
@@ -50,7 +51,7 @@ class Scale:
     def labels(self) -> SafeString:
         """The labels at its left, an SVG of their own."""
         texts = [
-            element("text", tick(self._at(line)), x=LABELS - 8, y=self._y(line) + 4, class_="end")
+            element("text", self._label(line), x=LABELS - 8, y=self._y(line) + 4, class_="end")
             for line in range(self.lines + 1)
         ]
         height = self.height + AXIS
@@ -113,6 +114,56 @@ class Scale:
 
     def _y(self, line: int) -> float:
         return self.y(self._at(line))
+
+    def _label(self, line: int) -> str:
+        return tick(self._at(line))
+
+
+@dataclass(frozen=True, slots=True)
+class LogScale(Scale):
+    """A scale of seconds on which ten times as long is one step; ``steps`` are its lines."""
+
+    steps: tuple[float, ...] = ()
+
+    @classmethod
+    def between(cls, least: float, most: float, *, height: int) -> LogScale:
+        """The scale that holds the times from *least* to *most*, with at most five lines."""
+        low = max((i for i, one in enumerate(_STEPS) if one <= least), default=0)
+        high = min((i for i, one in enumerate(_STEPS) if one >= most), default=len(_STEPS) - 1)
+        if high == low:
+            low, high = max(low - 1, 0), high or 1
+        every = 1 if high - low < 5 else 2
+        steps = _STEPS[low : high + 1 : every]
+        if steps[-1] < _STEPS[high]:
+            steps = (*steps, _STEPS[min(low + every * len(steps), len(_STEPS) - 1)])
+        return cls(height, len(steps) - 1, steps[-1], steps)
+
+    def y(self, value: float) -> float:
+        """Where *value* stands, in pixels from above; what is shorter stands on the lowest line."""
+        low, high = log10(self.steps[0]), log10(self.steps[-1])
+        share = (log10(max(value, self.steps[0])) - low) / (high - low)
+        return _TOP + (self.height - _TOP) * (1 - min(share, 1.0))
+
+    def _at(self, line: int) -> float:
+        return self.steps[line]
+
+    def _label(self, line: int) -> str:
+        return span(self.steps[line])
+
+
+# About ten times as long each, in round units.
+_STEPS = (1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1, 10, 60, 600, 3_600, 36_000, 4 * DAY, 40 * DAY)
+
+
+def span(seconds: float) -> str:
+    """A round time as a label: ``10 ms``, ``1 s``, ``10 m``."""
+    if seconds < 1:
+        return figures(f"{seconds * 1000:g}") + " ms"
+    day, hour, minute, second = units().split()
+    for size, unit in ((DAY, day), (3_600, hour), (60, minute)):
+        if seconds >= size:
+            return figures(f"{seconds / size:g}") + f" {unit}"
+    return figures(f"{seconds:g}") + f" {second}"
 
 
 def _times(times: Sequence[int], ticks: int, y: int) -> list[SafeString]:

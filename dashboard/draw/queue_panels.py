@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -15,25 +15,85 @@ from django.utils.translation import ngettext
 from queuecore.fleet import FleetProcess, FleetWorker, WorkerInfo
 from queuecore.matching import Filter, InvalidFilter
 from queuecore.runs import LATE_MS
+from queuecore.statistics import Figures
 
 from .. import links
 from ..digest import LINES, Digest, ErrorLine
 from ..health import language
-from . import schedule_words, worker_cells
+from . import failures, quantiles, schedule_words, worker_cells
+from .failures import Line
 from .markup import element, join, phrase
 from .values import duration_text, exact, moment, number, percent, size, visible
 
 #: The most workers of each kind that are listed.
 MOST_WORKERS = 20
+#: Names of jobs that are listed.
+NAMES = 8
 
 
-def errors(found: Digest, jobs_url: str, payload: bool) -> SafeString:
-    """What the newest failed jobs failed with, each with the way to all of them."""
-    if not found.failed:
-        return _panel("queue-errors", _nothing(_("No failed job is kept here.")))
-    if not payload:
+def errors(
+    found: Digest | None,
+    counted: Sequence[Line],
+    jobs_url: str,
+    payload: bool,
+    now: datetime,
+    *,
+    others: bool,
+) -> SafeString:
+    """What failed, by its kind, each with the way to the jobs.
+
+    Args:
+        found: what the newest failed jobs say; None where that was not read.
+        counted: the kinds that workers of ours counted in the period.
+        now: the time of the data.
+        others: whether other workers run jobs here, too, or have.
+    """
+    sampled = (found.errors if found else ()) if others else ()
+    # What is counted already is not shown again from the sample.
+    sampled = [
+        one
+        for one in sampled
+        if not any(line.text and line.text.lower() in one.text.lower() for line in counted)
+    ]
+    if not payload and (counted or sampled):
         words = _("What jobs failed with may be read by those who may see payloads.")
         return _panel("queue-errors", _nothing(words))
+    if not counted and not sampled:
+        words = _("Nothing failed in this period.")
+        if others:
+            words = _("No failed job is kept here.")
+        return _panel("queue-errors", _nothing(words))
+    return _panel(
+        "queue-errors",
+        _counted(counted, jobs_url, now) if counted else None,
+        element("h3", _("In the newest failed jobs, of other workers"))
+        if counted and sampled
+        else None,
+        _sampled(sampled, jobs_url) if sampled else None,
+    )
+
+
+def _counted(counted: Sequence[Line], jobs_url: str, now: datetime) -> list[Any]:
+    def link(name: str, text: str) -> str:
+        return _filtered(jobs_url, "failed", name if not text else "", text)
+
+    head = [
+        (_("Error"), ""),
+        ("", "c-new"),
+        (_("Trend"), "c-trend"),
+        (_("Failures"), "num"),
+        (_("First"), "num c-first"),
+        (_("Last"), "num"),
+    ]
+    more = len(counted) - failures.MOST
+    words = ngettext("and %(count)s other error", "and %(count)s other errors", more)
+    note = element("p", words % {"count": exact(more)}, class_="note") if more > 0 else None
+    caption = _("Errors by their kind; tries that were followed by another are counted, too")
+    return [_table(caption, head, failures.rows(counted, link, now), "counted-errors"), note]
+
+
+def _sampled(found: Sequence[ErrorLine], jobs_url: str) -> list[Any]:
+    """What the newest failed jobs failed with, each with the way to all of them."""
     rows = [
         element(
             "tr",
@@ -41,13 +101,13 @@ def errors(found: Digest, jobs_url: str, payload: bool) -> SafeString:
             element("td", number(one.count), class_="num strong"),
             element("td", moment(one.last, "age"), class_="num"),
         )
-        for one in found.errors[:LINES]
+        for one in found[:LINES]
     ]
     head = [(_("Error"), ""), (_("Jobs"), "num"), (_("Last"), "num")]
-    more = len(found.errors) - LINES
+    more = len(found) - LINES
     words = ngettext("and %(count)s other error", "and %(count)s other errors", more)
     note = element("p", words % {"count": exact(more)}, class_="note") if more > 0 else None
-    return _panel("queue-errors", _table(_("Last errors"), head, rows), note)
+    return [_table(_("Last errors"), head, rows), note]
 
 
 def looked_at(found: Digest) -> str:
@@ -87,6 +147,40 @@ def names(found: Digest, jobs_url: str) -> SafeString:
         (_("Fail rate"), "num"),
     ]
     more = len(found.names) - LINES
+    words = ngettext("and %(count)s other name", "and %(count)s other names", more)
+    note = element("p", words % {"count": exact(more)}, class_="note") if more > 0 else None
+    return _panel("queue-names", _table(_("Job names"), head, rows), note)
+
+
+def counted_names(found: Mapping[str, Figures], jobs_url: str) -> SafeString:
+    """What workers of ours counted of each name in the period, the most runs first."""
+    shown = sorted(found.items(), key=lambda pair: (-pair[1].runs, pair[0]))
+    rows = []
+    for name, one in shown[:NAMES]:
+        state = "failed" if one.failed else "completed"
+        word: Any = _("other names")
+        if name:
+            word = element("a", visible(name), href=_filtered(jobs_url, state, name))
+        bad = one.failed + one.retried
+        share = percent(bad / one.runs if one.runs else None)
+        rows.append(
+            element(
+                "tr",
+                element("th", word, scope="row"),
+                element("td", number(one.runs), class_="num"),
+                element("td", share, class_="num"),
+                element("td", quantiles.known(one.run.p50), class_="num"),
+                element("td", quantiles.known(one.run.p95), class_="num"),
+            )
+        )
+    head = [
+        (_("Name"), ""),
+        (_("Runs"), "num"),
+        (_("Fail rate"), "num"),
+        (_("Run p50"), "num"),
+        (_("Run p95"), "num"),
+    ]
+    more = len(shown) - NAMES
     words = ngettext("and %(count)s other name", "and %(count)s other names", more)
     note = element("p", words % {"count": exact(more)}, class_="note") if more > 0 else None
     return _panel("queue-names", _table(_("Job names"), head, rows), note)
@@ -274,7 +368,9 @@ def _filtered(jobs_url: str, state: str, name: str = "", error: str = "") -> str
     return f"{jobs_url}?{urlencode({'state': state} | ({'q': written} if written else {}))}"
 
 
-def _table(caption: str, head: Iterable[tuple[str, str]], rows: Sequence[SafeString]) -> SafeString:
+def _table(
+    caption: str, head: Iterable[tuple[str, str]], rows: Sequence[SafeString], kind: str = ""
+) -> SafeString:
     columns = [element("th", word, scope="col", class_=kind or None) for word, kind in head]
     return element(
         "div",
@@ -283,7 +379,7 @@ def _table(caption: str, head: Iterable[tuple[str, str]], rows: Sequence[SafeStr
             element("caption", caption, class_="sr"),
             element("thead", element("tr", columns)),
             element("tbody", rows),
-            class_="table brief-table",
+            class_=f"table brief-table {kind}".rstrip(),
         ),
         class_="scroll",
     )

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from queuecore.conf import get_settings as core_settings
 from queuecore.errors import ServerUnavailable
 
-from .. import cookies, health, links
+from .. import cookies, health, links, tempo
 from ..digest import PANELS
 from ..draw import queue_cells
 from ..draw.markup import element
@@ -18,10 +18,14 @@ from ..draw.states import STATES
 from ..guard import guarded, mount
 from ..live.fragments import fragments
 from ..live.state import LiveState, Patch, Topic, read
-from .periods import asked_for, period_of
+from .periods import Period, asked_for, period_of
 from .shell import shell, show
 
-_PANELS = ("queue-errors", "queue-names", "queue-names-of", "queue-schedulers", "queue-kept")
+_PANELS = (
+    *("queue-errors", "queue-names", "queue-names-of", "queue-schedulers", "queue-kept"),
+    *("tempo-note", "wait-chart", "run-chart", "wait-figures", "run-figures"),
+    *("wait-note", "run-note"),
+)
 
 
 @guarded("GET")
@@ -32,7 +36,7 @@ def queue(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> HttpR
     state = read(topic, [PANELS, *asked_for(request)])
     found = judged(state, alias, queue)
     period = period_of(request, state)
-    live = fragments(state, topic, seen, [PANELS, period.id])
+    live = fragments(state, topic, seen, [PANELS, *period.ids])
     for id in _PANELS:  # what could not be read comes later, into its place
         live.setdefault(id, Patch(html=element("div", id=id)))
     words = shell(
@@ -51,6 +55,7 @@ def queue(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> HttpR
         "base": links.connection_url(seen.mount, alias),
         "live": live,
         "period": period,
+        "job_names": _job_names(state, alias, queue, period),
         "alias": alias,
         "queue": queue,
         "paused": found.snapshot.paused,
@@ -71,6 +76,13 @@ def queue(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> HttpR
         "is_pinned": (alias, queue) in cookies.pins(request),
     }
     return show(request, "queues/show.html", context)
+
+
+def _job_names(state: LiveState, alias: str, queue: str, period: Period) -> list[str]:
+    """The names of jobs that the charts of times may be about."""
+    found = (state.connections[alias].extra.get("tempo") or {}).get(queue)
+    names = set(tempo.by_name(found.last(period.key))) if found else set()
+    return sorted((names | {period.job}) - {""})
 
 
 def judged(state: LiveState, alias: str, queue: str) -> health.Health:

@@ -87,4 +87,4 @@ async def tidy(job: Job) -> dict[str, int]:
 
 
 #: How the company's jobs are tried again.
-AGAIN = {"attempts": 3, "backoff": Backoff.exponential(0.2)}
+AGAIN = {"attempts": 3, "backoff": Backoff.exponential(0.2), "timeout": 30}

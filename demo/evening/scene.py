@@ -71,6 +71,7 @@ def plant() -> None:
     Queue("webhooks").add_bulk(webhook(down=True) for _ in range(FAILED))
     subprocess.run([sys.executable, "manage.py", "runworker", "webhooks", "--burst"], check=True)
     spread_failures()
+    times(time.time())
     timetable()
     history(time.time())
 
@@ -145,6 +146,88 @@ def history(now: float) -> None:
         record = Record(second, 1, True, figures(second, 1))
         connection.run(keep_history("bull", "evening", 5_000, record.encode(), ""))
     connection.run(keep_history("bull", "evening", 0))
+
+
+#: How long jobs of a queue usually run (seconds, half of them), and how their names share them.
+RUNS: dict[str, tuple[float, dict[str, float]]] = {
+    "emails": (0.2, {"receipt.send": 0.6, "welcome.send": 0.4}),
+    "payments": (0.6, {"payment.capture": 1.0}),
+    "orders": (0.004, {"order.fulfil": 1.0}),
+    "images.thumbnails": (3.4, {"thumbnail.make": 1.0}),
+    "exports": (38.0, {"orders.export": 1.0}),
+    "webhooks": (0.16, {"order.paid": 0.5, "order.shipped": 0.28, "refund.created": 0.22}),
+    "housekeeping": (2.0, {"sessions.prune": 0.3, "carts.expire": 0.7}),
+}
+
+
+def times(now: float) -> None:
+    """What workers would have told of a week: how long jobs waited and ran, and how they ended."""
+    from queuecore import Queue
+    from queuecore.histogram import bucket
+    from queuecore.statistics import Statistics
+    from queuecore.wire.calls.base import Command
+    from queuecore.wire.calls.counting import count_runs
+    from queuecore.wire.connections import get_connection
+
+    connection = get_connection()
+    # The errors that the burst ended with are of the last minutes, not of this one.
+    known = connection.run(Command(("HGETALL", "qc:bull:webhooks:errors"), list))
+    told = {key.decode(): value for key, value in zip(known[::2], known[1::2], strict=True)}
+    errors = {key[:-5]: value for key, value in told.items() if key.endswith(":what")}
+    counts = {id: int(told[f"{id}:count"]) for id in errors}
+    Statistics("webhooks").forget()
+
+    def spread(seconds: float, count: int, letter: str) -> dict[str, int]:
+        """So many times around *seconds*, by bucket."""
+        fields: dict[str, int] = {}
+        samples = min(count, 40)
+        for number in range(samples):
+            ms = seconds * 1000 * _dice.lognormvariate(0, 0.5)
+            weight = (count + number) // samples
+            field = f"{letter}{bucket(ms)}"
+            fields[field] = fields.get(field, 0) + weight
+            whole = letter.upper()
+            fields[whole] = fields.get(whole, 0) + round(ms * 1000) * weight
+        return {field: value for field, value in fields.items() if value}
+
+    number, minute = 0, int(now) // 60
+    # By the hour, by the quarter of an hour, by the minute: as exact as it is kept.
+    starts = [*range(minute - 167 * 60, minute - 1500, 60)]
+    starts += [*range(minute - 1500, minute - 180, 15), *range(minute - 180, minute)]
+    ends = [*starts[1:], minute]
+    for start, end in zip(starts, ends, strict=True):
+        hour = (start / 60) % 24
+        share = 0.55 + 0.3 * math.sin((hour - 9) / 24 * 2 * math.pi) + 0.15 * math.sin(hour)
+        ago = minute - start
+        for queue, (seconds, names) in RUNS.items():
+            down = queue == "webhooks" and ago < FAILING
+            slow = 1.6 if queue == "payments" and 90 < ago < 140 else 1.0
+            read: dict[str, dict[str, int]] = {}
+            for name, part in names.items():
+                rate = QUEUES[queue][0] * share * part * (end - start) * _dice.uniform(0.85, 1.15)
+                done = int(rate) + (_dice.random() < rate % 1)
+                lost = round(done * 0.6) if down else 0
+                if not done:
+                    continue
+                runs = spread(seconds * slow * _dice.uniform(0.9, 1.1), done - lost, "r")
+                for field, count in spread(9.4, lost, "r").items():
+                    runs[field] = runs.get(field, 0) + count
+                wait = 0.02 + 0.1 * share * (slow + 3 * down * (FAILING - ago))
+                read[name] = {"n": done, "c": done - lost, "r": lost, **runs}
+                read[name] |= spread(wait, done, "w")
+                read[name] = {field: count for field, count in read[name].items() if count}
+            if read:
+                number += 1
+                first = round((now - 60 * FAILING) * 1000)
+                last = min(round(now * 1000), 60_000 * end)
+                some = [
+                    (id, max(counts[id] // FAILING, 1), first, last, what)
+                    for id, what in errors.items()
+                    if down
+                ]
+                keys = Queue.existing(queue).keys
+                call = count_runs(keys, "evening", number, start, last, read, some)
+                connection.run(call)
 
 
 def timetable() -> None:

@@ -1,9 +1,11 @@
 // The cross-hair of the throughput chart: one line, two dots, one tooltip. The chart itself is the
-// server's; its points lie in data-points as [ms, completed, failed].
+// server's; its points lie in data-points as [ms, completed, failed]. Those of times have
+// [ms, jobs, [heights of p50, p95, p99], [their words]], without the last two where no job ended.
 
 const SVG = "http://www.w3.org/2000/svg";
 const HEIGHT = 212;
 const TOP = 8;
+const AXIS = 28;
 
 function draw(name, attributes, parent) {
   const element = document.createElementNS(SVG, name);
@@ -46,10 +48,48 @@ function clear() {
 
 let pointer = null; // where it rests: an update replaces the chart under it
 
+function heading(chart, at) {
+  const step = Number(chart.dataset.step);
+  const time = document.createElement("div");
+  time.className = "tip-time";
+  const days = "days" in chart.dataset;
+  time.textContent = `${clock(at, step < 60, days)} – ${clock(at + step * 1000, step < 60)}`;
+  return time;
+}
+
+function place(tip, chart, box, x, top) {
+  chart.append(tip);
+  const start = box.left - chart.getBoundingClientRect().left + x;
+  const room = chart.clientWidth - start;
+  tip.style.left = `${room > 180 ? start + 12 : start - 164}px`;
+  tip.style.top = top;
+}
+
+function quantiles(plot, clientX) {
+  const chart = plot.closest("[data-quantiles]");
+  const points = JSON.parse(chart.dataset.points);
+  const box = plot.getBoundingClientRect();
+  const share = Math.min(1, Math.max(0, (clientX - box.left) / box.width));
+  const index = Math.round(share * (points.length - 1));
+  const [at, count, heights, words] = points[index];
+  if (!words) return;
+  const x = (index / (points.length - 1)) * box.width;
+  const group = draw("g", { class: "crosshair" }, plot);
+  draw("line", { class: "cross", x1: x, x2: x, y1: TOP, y2: plot.clientHeight - AXIS }, group);
+  const names = ["p50", "p95", "p99"];
+  heights.forEach((y, i) => draw("circle", { class: `cross-dot ${names[i]}-dot`, r: 4, cx: x, cy: y }, group));
+  const tip = document.createElement("div");
+  tip.className = "tip";
+  tip.append(heading(chart, at), ...names.map((name, i) => row(`tip-${name}`, name, words[i])));
+  tip.append(row("tip-rate", chart.dataset.wordJobs, number(count)));
+  place(tip, chart, box, x, "32px");
+}
+
 function show(target, clientX) {
-  const plot = target?.closest?.("[data-chart] .plot");
+  const plot = target?.closest?.("[data-chart] .plot, [data-quantiles] .plot");
   clear();
   if (!plot) return;
+  if (plot.closest("[data-quantiles]")) return quantiles(plot, clientX);
   const chart = plot.closest("[data-chart]");
   const points = JSON.parse(chart.dataset.points);
   const box = plot.getBoundingClientRect();
@@ -64,15 +104,10 @@ function show(target, clientX) {
   draw("circle", { class: "cross-dot done", r: 4, cx: x, cy: y((done ?? 0) + (failed ?? 0)) }, group);
   draw("circle", { class: "cross-dot fail", r: 4, cx: x, cy: y(failed ?? 0) }, group);
 
-  const step = Number(chart.dataset.step);
   const tip = document.createElement("div");
   tip.className = "tip";
-  const time = document.createElement("div");
-  time.className = "tip-time";
-  const days = "days" in chart.dataset;
-  time.textContent = `${clock(at, step < 60, days)} – ${clock(at + step * 1000, step < 60)}`;
   tip.append(
-    time,
+    heading(chart, at),
     row("tip-done", chart.dataset.wordCompleted, number(done)),
     row("tip-fail", chart.dataset.wordFailed, number(failed)),
   );
@@ -87,11 +122,7 @@ function show(target, clientX) {
   figure.textContent = total ? `${percent.toLocaleString(root.lang, digits)} %` : "–";
   rate.append(word, figure);
   tip.append(rate);
-  chart.append(tip);
-  const start = box.left - chart.getBoundingClientRect().left + x;
-  const room = chart.clientWidth - start;
-  tip.style.left = `${room > 180 ? start + 12 : start - 164}px`;
-  tip.style.top = "72px";
+  place(tip, chart, box, x, "72px");
 }
 
 document.addEventListener("pointermove", (event) => {
@@ -100,7 +131,7 @@ document.addEventListener("pointermove", (event) => {
 });
 document.addEventListener("pointerleave", clear);
 document.addEventListener("queuecore:patched", () => {
-  if (pointer && document.querySelector("[data-chart]")) {
+  if (pointer && document.querySelector("[data-chart], [data-quantiles]")) {
     show(document.elementFromPoint(pointer.clientX, pointer.clientY), pointer.clientX);
   }
 });

@@ -258,3 +258,8 @@ document.addEventListener("queuecore:patched", () => {
 document.addEventListener("htmx:afterSettle", settle);
 document.addEventListener("queuecore:patched", axisTimes);
 settle();
+
+// A choice that needs no button: it is sent as soon as it is made.
+document.addEventListener("change", (event) => {
+  if (event.target.matches?.("select[data-submits]")) event.target.form.requestSubmit();
+});

@@ -10,6 +10,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
 from django.test import Client
 
+from dashboard import tempo
 from dashboard.live import state
 from queuecore import Queue, history, operations
 from queuecore.models import QueueScope
@@ -29,6 +30,7 @@ ConnectionError: the relay is away
 def _nothing_known() -> Iterator[None]:
     """Forget what this process has read of the servers of earlier tests; end what it collects."""
     state._facts.clear()
+    tempo._known.clear()
     for one in connections._connections.values():
         one.absence.over()
     yield

@@ -19,6 +19,7 @@ from ...draw.markup import element, join, phrase
 from ..series import backlog, throughput
 from ..sources import Source, register
 from ..state import LiveState, Patch, Topic, Viewer
+from . import tempo
 from .base import Patches, cell
 
 register("queue", Source(10.0, digest.look, digest.alook, whole=False))
@@ -68,6 +69,7 @@ def patches(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]) 
     patches |= backlog(ids, series, state)
     if digest.PANELS in ids:
         patches |= _panels(state, topic, viewer)
+        patches |= tempo.patches(state, topic, viewer, ids)
     return patches
 
 
@@ -88,7 +90,9 @@ def _panels(state: LiveState, topic: Topic, viewer: Viewer) -> Patches:
         return patches
     jobs = links.jobs_url(mount, topic.alias, topic.queue)
     patches |= {
-        "queue-errors": Patch(html=queue_panels.errors(found, jobs, viewer.payload)),
+        "queue-errors": Patch(
+            html=queue_panels.errors(found, (), jobs, viewer.payload, state.at, others=True)
+        ),
         "queue-errors-of": Patch(text=queue_panels.looked_at(found)),
         "queue-names": Patch(html=queue_panels.names(found, jobs)),
         "queue-names-of": cell("queue-names-of", queue_panels.names_since(found)),
