@@ -140,6 +140,17 @@ class Groups(Handle):
         """See :meth:`rate_limit_group`."""
         await self._arun(self._limit(group_id, duration))
 
+    def remove_group_rate_limit_key(self, group_id: str) -> bool:
+        """End the window of a group's rate limit, so that it goes on now; whether one was open.
+
+        What :meth:`rate_limit_group` has begun ends, too (as ``remove_rate_limit_key`` of a queue).
+        """
+        return self._run(self._change_group(group_id, "limit"))
+
+    async def aremove_group_rate_limit_key(self, group_id: str) -> bool:
+        """See :meth:`remove_group_rate_limit_key`."""
+        return await self._arun(self._change_group(group_id, "limit"))
+
     def get_group_rate_limit_ttl(self, group_id: str, max_jobs: int | None = None) -> float:
         """For how many seconds a rate limit still holds a group back; 0.0 if none does.
 

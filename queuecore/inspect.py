@@ -320,6 +320,29 @@ class Inspector(Connected):
         """See :meth:`group`."""
         return await self._arun(paging.get_one(self._keys(queue), group_id))
 
+    def group_rows(
+        self, queue: str, ids: Sequence[str]
+    ) -> tuple[list[GroupRow | None], Mapping[str, int]]:
+        """Groups by their ids, None for each unknown one; and how many of each status there are.
+
+        For what is on a screen: it costs as much as a page of :meth:`groups` sorted by ``id``.
+        """
+        return self._run(paging.get_rows(self._keys(queue), ids))
+
+    async def agroup_rows(
+        self, queue: str, ids: Sequence[str]
+    ) -> tuple[list[GroupRow | None], Mapping[str, int]]:
+        """See :meth:`group_rows`."""
+        return await self._arun(paging.get_rows(self._keys(queue), ids))
+
+    def place_in_group(self, queue: str, group_id: str, job_id: str) -> int | None:
+        """How many jobs of its group run before this one; None if it does not wait there."""
+        return self._run(paging.get_place(self._keys(queue), group_id, job_id))
+
+    async def aplace_in_group(self, queue: str, group_id: str, job_id: str) -> int | None:
+        """See :meth:`place_in_group`."""
+        return await self._arun(paging.get_place(self._keys(queue), group_id, job_id))
+
     def group_jobs(
         self, queue: str, group_id: str, state: str = "waiting", *, offset: int = 0, limit: int = 50
     ) -> JobPage:

@@ -798,6 +798,17 @@ def test_pages_tell_of_many_groups(queue: Queue, redis_client: redis.Redis, do: 
     assert do(look.group, "q", "none").concurrency == 4
     with pytest.raises(ValueError, match="order"):
         look.groups("q", sort="size")
+    rows, told = do(look.group_rows, "q", ["g9", "nobody", "g7"])
+    assert [row and row.id for row in rows] == ["g9", None, "g7"]
+    assert (rows[2].waiting, told) == (4, counts)
+    assert do(queue.remove_group_rate_limit_key, "g9") is True
+    assert do(queue.remove_group_rate_limit_key, "g9") is False
+    assert do(look.group, "q", "g9").limit_ttl_ms == 0
+    assert do(look.group_rows, "empty", ["a"])[0] == [None]
+    first, second, *_ = do(queue.get_group_jobs, "g7", 0, 1)
+    assert do(look.place_in_group, "q", "g7", first.id) == 0
+    assert do(look.place_in_group, "q", "g7", second.id) == 1
+    assert do(look.place_in_group, "q", "g7", "nobody") is None
 
     jobs = do(look.group_jobs, "q", "g7", limit=2)
     assert (jobs.total, len(jobs.rows)) == (4, 2)

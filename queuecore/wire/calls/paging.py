@@ -53,6 +53,27 @@ def get_page(
     return GroupPage(rows, len(ids), offset, limit, counts)
 
 
+def get_rows(
+    keys: Keys, groups: Sequence[str]
+) -> Operation[tuple[list[GroupRow | None], dict[str, int]]]:
+    """*groups* in their order, None for those of which nothing is known; the counts of all."""
+    now = yield NOW
+    counts = dict.fromkeys(GROUP_STATUSES, 0)
+    if not (yield Command(("EXISTS", keys.grouped))):
+        return [None] * len(groups), counts
+    known, _running = yield from _find(keys, now)
+    for status in known.values():
+        counts[status] += 1
+    found = yield from _rows(keys, {one: known[one] for one in groups if one in known}, now)
+    rows = {row.id: row for row in found}
+    return [rows.get(one) for one in groups], counts
+
+
+def get_place(keys: Keys, group: str, job_id: str) -> Command[int | None]:
+    """How many jobs of *group* run before one that waits there; None if it does not."""
+    return Command(("ZRANK", keys.group(group), job_id), tolerant=True)
+
+
 def get_one(keys: Keys, group: str) -> Operation[GroupRow | None]:
     """One group; None if nothing of it is known."""
     now = yield NOW
@@ -200,5 +221,7 @@ __all__ = [
     "get_jobs",
     "get_one",
     "get_page",
+    "get_place",
+    "get_rows",
     "get_status",
 ]
