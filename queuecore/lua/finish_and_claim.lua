@@ -1,7 +1,7 @@
 -- Finish the jobs that a worker is done with and claim its next ones, in one atomic step.
 --
 -- KEYS: wait, paused, active, prioritized, delayed, completed, failed, stalled, events, meta,
---   marker, pc, limiter, receipt, grouped
+--   marker, pc, limiter, receipt, grouped, limits
 -- ARGV: base, number, worker, now, lock_duration, claim, name, limiter_max, limiter_duration,
 --   metrics, dead_letter, group_limits, count, finishes... (7 each: id, claim number, kind, value, stacktrace, rule, attempts)
 -- Returns: {"ok" or "again", codes {index, code, ...}, jobs {id, {field, value, ...}, ...},
@@ -19,7 +19,7 @@
 -- dead_letter: the base of the queue that gets a letter of each job that fails, or "".
 -- group_limits: "concurrency,max,duration" (ms) of all groups, each may be empty.
 -- more: 1 if jobs are left that a fair share, a limit or a suspect kept from this claim, 2 if others
---   use up the global concurrency.
+--   use up the global concurrency or a named limit, or are next in turn for it.
 --
 -- The receipt (number of the lane's last call and its codes) makes a repeat harmless: a number
 -- already seen returns that call's codes and the jobs it claimed, an older one or a closed lane
@@ -27,7 +27,8 @@
 -- server still takes results, or with the receipt (claiming only) so that it refuses the claim whole.
 --
 -- A queue that has had grouped jobs (`grouped` exists) gives what room ungrouped ones leave to its
--- groups; see docs/decisions/0005-groups.md. Others pay nothing for it.
+-- groups; see docs/decisions/0005-groups.md. One that belongs to named limits (`limits` names them)
+-- takes no more than these leave it; see docs/decisions/0006-named-limits.md. Others pay nothing for it.
 --
 -- A key of a wrong type is an error before anything is written, where finished jobs would be lost by
 -- it; later ones lose nothing: what is finished stays so, and the repeat of the call returns what was
@@ -49,6 +50,7 @@
 --- @include "includes/unlink_child"
 --- @include "includes/add_dead_letter"
 --- @include "includes/make_groups"
+--- @include "includes/make_limits"
 local rcall = redis.call
 local base, number, worker, now = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local want, count = tonumber(ARGV[6]), tonumber(ARGV[13])
@@ -72,7 +74,7 @@ local keys = { receipt }
 for i = 1, count do
   keys[i + 1] = base .. ARGV[7 + i * 7] .. ':lock'
 end
-keys[count + 2] = KEYS[15]
+keys[count + 2], keys[count + 3] = KEYS[15], KEYS[16]
 local held = rcall('MGET', unpack(keys))
 local last = held[1]
 if last then
@@ -89,6 +91,7 @@ if last then
   end
 end
 
+local limits = held[count + 3] and make_limits(base, held[count + 3], now)
 local groups = held[count + 2] and make_groups(base)
 if groups then
   -- Of the right type? Else jobs would be lost between here and there.
@@ -338,6 +341,7 @@ end
 
 -- 4. Claim.
 local jobs, limit_ttl, next_due, more = {}, 0, 0, 0
+local turned_away = false
 if limited then
   -- Whoever knows no maximum heeds no limit, but for the worker whose processor has met it.
   limit_ttl = math.max(rcall('PTTL', KEYS[13]), 0)
@@ -392,6 +396,10 @@ if want > 0 then
     end
     if max then
       room = math.min(room, max - used)
+    end
+    if limits and room > 0 then
+      room = limits.cut(room)
+      turned_away = room < 1
     end
     if room > 0 then
       local ids = {}
@@ -518,8 +526,11 @@ if want > 0 then
         end
       end
       if #started > 0 then
+        local counted = #started - free
+        if limits then
+          limits.count(#started, counted)
+        end
         if max then
-          local counted = #started - free
           if counted > 0 and rcall('INCRBY', KEYS[13], counted) == counted then
             local duration = tonumber(ARGV[9]) or tonumber(meta[4])
             if duration then
@@ -543,7 +554,9 @@ if want > 0 then
       end
     elseif rcall('EXISTS', wait, prioritized) > 0 or (groups and rcall('EXISTS', groups.turns) == 1) then
       more = 2 -- others use up the global concurrency
+      limit_ttl = turned_away and limits.turn_away() or 0
     else
+      turned_away = false
       rcall('DEL', KEYS[12])
     end
   end
@@ -569,7 +582,11 @@ end
 if groups then
   -- Not while nobody may take one: those who were woken would only wake the next.
   local most = tonumber(meta[2])
-  groups.mark(base, paused or (limit_ttl > 0 and meta[3]) or (most and rcall('LLEN', active) >= most))
+  groups.mark(base, paused or turned_away or (limit_ttl > 0 and meta[3]) or (most and rcall('LLEN', active) >= most))
+end
+
+if limits then
+  limits.settle(want)
 end
 
 -- A slot of the global concurrency is free again, and this call has not taken it.

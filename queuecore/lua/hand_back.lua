@@ -14,6 +14,7 @@
 --- @include "includes/add_delay_marker"
 --- @include "includes/put_back"
 --- @include "includes/back_to_group"
+--- @include "includes/wake_siblings"
 local rcall = redis.call
 local base, own = ARGV[1], ARGV[2] .. ':'
 for i = 4, #KEYS do
@@ -46,4 +47,5 @@ if #back == 0 and rcall('EXISTS', base .. 'wait', base .. 'prioritized') > 0 the
 end
 add_delay_marker(base)
 add_group_marker(base, paused)
+wake_siblings(base)
 return back

@@ -10,6 +10,7 @@
 --- @include "includes/get_target"
 --- @include "includes/recover_stalled"
 --- @include "includes/settle_groups"
+--- @include "includes/wake_siblings"
 local rcall = redis.call
 local base, events = ARGV[1], KEYS[4]
 local recovered, failing = {}, {}
@@ -33,6 +34,7 @@ end
 local running = rcall('LRANGE', KEYS[2], 0, -1)
 settle_groups(base, running)
 add_group_marker(base, paused)
+wake_siblings(base)
 for first = 1, #running, 4000 do
   rcall('SADD', KEYS[1], unpack(running, first, math.min(first + 3999, #running)))
 end

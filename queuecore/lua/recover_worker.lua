@@ -10,6 +10,7 @@
 -- closed and claims nothing; jobs are told by the lock, which begins with the worker's id.
 --- @include "includes/get_target"
 --- @include "includes/recover_stalled"
+--- @include "includes/wake_siblings"
 local rcall = redis.call
 local base, own, events = ARGV[1], ARGV[2] .. ':', KEYS[3]
 local recovered, failing = {}, {}
@@ -38,4 +39,5 @@ if #recovered == 0 and rcall('EXISTS', base .. 'wait', base .. 'prioritized') > 
   add_marker(base, paused) -- it may have taken the marker and claimed nothing
 end
 add_group_marker(base, paused)
+wake_siblings(base)
 return { recovered, failing }

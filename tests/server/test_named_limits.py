@@ -1,14 +1,21 @@
 """Named limits: several queues share one number, which can be changed while workers run."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
 import redis
 
-from queuecore import Limit, Queue, RateLimit
+from queuecore import Job, JobSpec, Limit, Queue, RateLimit, Worker
 from queuecore.errors import ConfigurationError, InvalidOption, LimitNotFound
 from queuecore.limits import aget_limits, declare, get_limits
+from tests import invariants
 from tests.server.conftest import Do
+from tests.server.working import finished, working
+
+QUEUES = ("q", "r", "s")
 
 
 @pytest.fixture
@@ -128,3 +135,92 @@ def test_wrong_settings_are_refused(limits: Any, values: dict[str, Any], word: s
     limits(**values)
     with pytest.raises(ConfigurationError, match=word):
         get_settings()
+
+
+async def nap(job: Job) -> None:
+    await asyncio.sleep(job.data or 0)
+
+
+@asynccontextmanager
+async def fleet(*queues: str, each: int = 1, **options: Any) -> AsyncIterator[list[Worker]]:
+    """*each* workers on each of *queues*, all with the limit ``api`` unless told otherwise."""
+    async with AsyncExitStack() as stack:
+        yield [
+            await stack.enter_async_context(
+                working(nap, queue, **{"limits": ["api"], "concurrency": 10} | options)
+            )
+            for queue in queues
+            for _ in range(each)
+        ]
+
+
+async def fill(count: int, seconds: float = 0.0, *queues: str, **options: Any) -> None:
+    for name in queues or QUEUES:
+        await Queue(name).aadd_bulk([JobSpec("n", seconds, **options) for _ in range(count)])
+
+
+def story(client: redis.Redis, *queues: str) -> list[tuple[tuple[int, int], str, str]]:
+    """When and in which queue jobs began and ended, by the server's event streams."""
+    found = []
+    for queue in queues or QUEUES:
+        for id, fields in client.xrange(f"bull:{queue}:events"):
+            at, number = id.split("-")
+            found.append(((int(at), int(number)), fields["event"], queue))
+    return sorted(found)
+
+
+def most_at_once(client: redis.Redis, *queues: str) -> int:
+    """How many jobs ran at once at most.
+
+    Streams number their own entries, so that the order of two queues within a millisecond is not
+    known: what ended in it is counted as ended before what began.
+    """
+    running = most = 0
+    ends = {"completed", "failed", "delayed", "waiting"}
+    running_ids: set[tuple[str, str]] = set()
+    steps = []
+    for queue in queues or QUEUES:
+        for id, fields in client.xrange(f"bull:{queue}:events"):
+            event = fields["event"]
+            if event == "active" or (event in ends and fields.get("prev") == "active"):
+                at = int(id.split("-")[0])
+                steps.append((at, event == "active", queue, fields["jobId"]))
+    for _, begins, queue, job in sorted(steps):
+        if begins:
+            running_ids.add((queue, job))
+        else:
+            running_ids.discard((queue, job))
+        running = len(running_ids)
+        most = max(most, running)
+    return most
+
+
+def most_in(client: redis.Redis, ms: int, *queues: str) -> int:
+    """How many jobs began at most in a window, which opens with the first start after another."""
+    starts = [at[0] for at, event, _ in story(client, *queues) if event == "active"]
+    most = 0
+    while starts:
+        inside = [at for at in starts if at < starts[0] + ms - 1]
+        most, starts = max(most, len(inside)), starts[len(inside) :]
+    return most
+
+
+async def all_finished(count: int, *queues: str, timeout: float = 20) -> None:
+    for name in queues or QUEUES:
+        await finished(Queue(name), count, timeout)
+
+
+async def test_a_concurrency_over_three_queues(
+    server: Any, redis_client: redis.Redis, limits: Any
+) -> None:
+    limits(api={"CONCURRENCY": 3})
+    await fill(60, 0.005)
+    async with fleet(*QUEUES, each=2):
+        await all_finished(60)
+    assert most_at_once(redis_client) == 3
+    # None was starved: of the first half of all starts each queue had about a third.
+    starts = [queue for _, event, queue in story(redis_client) if event == "active"][:90]
+    assert min(starts.count(queue) for queue in QUEUES) >= 20
+    for queue in QUEUES:
+        invariants.check(redis_client, queue, idle=True)
+    assert redis_client.exists("qc:bull::limit:api:waiting") == 0

@@ -115,6 +115,7 @@ SAMPLES: list[tuple[Call[Any], dict[str, Any]]] = [
             "dead_letter": "bull:dead:",
             "group_limits": "2,5,700",
             "grouped": K.grouped,
+            "limits": K.limits,
             "count": 1,
             "finishes...": ["7", 3, "c", b"1", b"[]", "5,,", "2"],
         },

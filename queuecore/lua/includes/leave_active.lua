@@ -1,3 +1,4 @@
+--- @include "includes/wake_siblings"
 -- Take a running job out of `active` by the token of its run ("0" asks for none).
 -- Returns nothing, or a code: -1 no such job, -2 no lock, -3 not active, -6 another's lock.
 local function leave_active(base, id, token)
@@ -19,4 +20,5 @@ local function leave_active(base, id, token)
     return -3
   end
   redis.call('HDEL', job, 'sa')
+  wake_siblings(base)
 end

@@ -45,7 +45,7 @@ def change_limit(prefix: str, name: str, change: str, value: str, declared: bool
     return Call(
         "change_limit",
         (connection_key(prefix, "limits"), limit_key(prefix, name)),
-        (name, change, value, "1" if declared else "0"),
+        (name, change, value, int(declared)),
         repeatable=change in ("concurrency", "rate"),
     )
 

@@ -50,7 +50,7 @@ class Claim:
     ``limit_ttl``: ms until the rate limit lets jobs through; 0 if it does not hold.
     ``next_due``: server time (ms) at which the next delayed job is due; 0 if there is none.
     ``more``: jobs were left that a fair share or a limit kept from this claim; ``maxed``: because
-    others use up the global concurrency.
+    others use up the global concurrency or a named limit.
     ``begun``: the hashes are as they were before the claim, which was at this server time (ms); 0
     where they are as they are now (the answer to a repeat).
     """
@@ -140,6 +140,7 @@ def finish_and_claim(
             keys.limiter,
             receipt,
             keys.grouped,
+            keys.limits,
         ),
         args,
         lambda answer: _claim(answer, now),
