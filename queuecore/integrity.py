@@ -17,8 +17,9 @@ from typing import Any
 from .connected import Connected
 from .inspect import Inspector
 from .wire.calls import mending
-from .wire.calls.base import NOW, Operation
+from .wire.calls.base import NOW, Command, Operation
 from .wire.calls.mending import LISTS, SETS
+from .wire.calls.removing import find_groups, texts
 from .wire.calls.steering import is_paused
 from .wire.keys import Keys
 
@@ -32,6 +33,7 @@ KINDS = (
     "unknown",
     "parent",
     "child",
+    "group",
     "stalled",
     "marker",
     "overdue",
@@ -55,7 +57,10 @@ class Finding:
     state *detail* without a job. lock: locked, but not active. parts: keys of a job that is gone.
     orphan: a job in no state; *detail* is ``restored`` or ``deleted``. unknown: one of which nobody
     can tell what it should be. parent: waits for no child; child: for one that is gone. stalled:
-    active without a lock. deduplication: *id* is owned for good by a job that is gone.
+    active without a lock. group: a job without its place in its group, or whose group has no turn;
+    *detail* ``gone``: an id in a group that stands there no more; ``count``: *id* is a group of
+    which more or fewer jobs run than is noted. deduplication: *id* is owned for good by a job that
+    is gone.
 
     Once a queue, *detail* being how many: marker, overdue: jobs that nothing announces to workers.
     events: more than the stream may hold. paused: jobs in the list of a pause that is over.
@@ -229,6 +234,8 @@ class Integrity(Connected):
             ready, overdue = yield mending.mend_markers(keys, now, False)
             return int((ready if kind == "marker" else overdue) > 0)
         ids = list(dict.fromkeys(one.id for one in found))
+        if kind == "group":
+            return (yield from self._mend_groups(keys, now, found))
         if kind == "ghost":
             count = 0
             for state in dict.fromkeys(one.detail for one in found):
@@ -250,6 +257,24 @@ class Integrity(Connected):
         count = 0
         for some in (yield from _slices(keys, ids, most)):
             count += len((yield make(some)) or ())
+        return count
+
+    def _mend_groups(self, keys: Keys, now: int, found: list[Finding]) -> Operation[int]:
+        placeless = [one.id for one in found if not one.detail]
+        count = 0
+        for some in _batches(placeless, _BATCH):
+            count += len((yield mending.mend_grouped(keys, now, some)) or ())
+        if any(one.detail == "gone" for one in found):
+            for place, group in (yield from _groups(keys)):
+                first = 0
+                while True:
+                    seen, gone = yield mending.mend_group(keys, place, group, False, first)
+                    count += len(gone)
+                    first += seen - len(gone)
+                    if seen < mending.SLICE:
+                        break
+        if any(one.detail == "count" for one in found):
+            count += len((yield mending.mend_group_counts(keys, False)) or ())
         return count
 
     def _trim(self, keys: Keys) -> Operation[int]:
@@ -310,7 +335,7 @@ class _Check:
                     else:
                         detail = state if kind == "ghost" else ""
                         self._report.add(Finding(name, kind, job_id, detail))
-                if seen.seen < (mending.PARENTS if state == "waiting-children" else mending.SLICE):
+                if not seen.seen or (state != "waiting-children" and seen.seen < mending.SLICE):
                     break
                 first += seen.seen
         for some in (yield from _slices(keys, list(twice))):
@@ -320,7 +345,21 @@ class _Check:
                 break
             for state, job_id in stays:
                 self._report.add(Finding(name, "twice", job_id, state))
+        yield from self._groups(keys)
         yield from self._figures(keys)
+
+    def _groups(self, keys: Keys) -> Operation[None]:
+        if not (yield Command(("EXISTS", keys.grouped))):
+            return
+        for place, group in (yield from _groups(keys)):
+            first, seen = 0, mending.SLICE
+            while seen == mending.SLICE and not self._over():
+                seen, gone = yield mending.mend_group(keys, place, group, True, first)
+                for job_id in gone:
+                    self._report.add(Finding(keys.name, "group", job_id, "gone"))
+                first += seen
+        for group in (yield mending.mend_group_counts(keys, True)) or ():
+            self._report.add(Finding(keys.name, "group", group, "count"))
 
     def _figures(self, keys: Keys) -> Operation[None]:
         now = yield NOW
@@ -380,6 +419,15 @@ class _Check:
         for some in _batches(owned, mending.SLICE):
             for one in (yield mending.mend_deduplication(keys, some, True)) or ():
                 self._report.add(Finding(keys.name, "deduplication", one))
+
+
+def _groups(keys: Keys) -> Operation[list[tuple[str, str]]]:
+    """Where grouped jobs of a queue stand under our keys: (``group`` or ``group-later``, id)."""
+    if not (yield Command(("EXISTS", keys.grouped))):
+        return []
+    waiting = yield from find_groups(keys)
+    later = yield Command(("ZRANGE", keys.qc("group-delayed"), 0, -1), texts)
+    return [*(("group", one) for one in waiting), *(("group-later", one) for one in later)]
 
 
 def _slices(keys: Keys, ids: Sequence[str], most: int = _BATCH) -> Operation[list[list[str]]]:

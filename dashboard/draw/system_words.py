@@ -59,6 +59,11 @@ def words(kind: str) -> Words:
             _("A child that a parent waits for was deleted behind its back."),
             _("The child is forgotten as if it had been removed; the parent goes on without it."),
         ),
+        "group": Words(
+            _("Grouped jobs out of their place"),
+            _("A group misses one of its jobs, lists one that is gone, or miscounts what runs."),
+            _("Jobs get their place again, groups their turn; what runs is counted anew."),
+        ),
         "stalled": Words(
             _("Active jobs without a lock"),
             _("Their worker died, or lost the connection for longer than a lock lasts."),

@@ -1,31 +1,46 @@
 -- Wake a worker for jobs that nothing announces.
 --
--- KEYS: meta, wait, prioritized, delayed, active, marker, limiter
+-- KEYS: meta, wait, prioritized, delayed, active, marker, limiter, groups, group-delayed, groups-limited,
+--   own-marker
 -- ARGV: base, now, dry ("1": write nothing), late
--- Returns: {jobs that are ready and not announced, delayed jobs that are not, `late` ms past due}
+-- Returns: {jobs (and groups) that are ready and not announced, delayed jobs (and groups that wait for a
+--   time) that are not, `late` ms past due}
 -- Errors: none
 -- Follows: no BullMQ operation
 --
 -- While jobs run, nothing need announce others: whoever ends one looks for the next. A marker too
 -- many costs one look of one worker.
 --- @include "includes/add_delay_marker"
+--- @include "includes/add_group_marker"
 --- @include "includes/add_marker"
 --- @include "includes/count_of"
+--- @include "includes/text"
 local rcall = redis.call
 local base, dry = ARGV[1], ARGV[3] == '1'
-if redis.pcall('HEXISTS', KEYS[1], 'paused') == 1 or count_of('LLEN', KEYS[5]) > 0
-    or redis.pcall('ZSCORE', KEYS[6], '0') then
+if redis.pcall('HEXISTS', KEYS[1], 'paused') == 1 or count_of('LLEN', KEYS[5]) > 0 then
   return { 0, 0 }
 end
-local ready = count_of('LLEN', KEYS[2]) + count_of('ZCARD', KEYS[3])
-if rcall('EXISTS', KEYS[7]) == 1 then
-  ready = 0 -- a rate limit may hold them; workers look again when it ends
+
+local function announced(marker, what)
+  local score = redis.pcall('ZSCORE', marker, what)
+  return type(score) == 'string'
 end
-local overdue = 0
-if not redis.pcall('ZSCORE', KEYS[6], '1') then
-  local latest = (tonumber(ARGV[2]) - tonumber(ARGV[4])) * 4096
-  local number = redis.pcall('ZCOUNT', KEYS[4], '-inf', string.format('%.0f', latest))
-  overdue = type(number) == 'number' and number or 0
+
+local latest = tonumber(ARGV[2]) - tonumber(ARGV[4])
+local function late(key, steps)
+  return count_of('ZCOUNT', key, '-inf', text(latest * steps))
+end
+
+local limited = rcall('EXISTS', KEYS[7]) == 1 -- workers look again when it ends
+local ready, overdue = 0, 0
+if not announced(KEYS[6], '0') then
+  ready = limited and 0 or count_of('LLEN', KEYS[2]) + count_of('ZCARD', KEYS[3])
+  overdue = announced(KEYS[6], '1') and 0 or late(KEYS[4], 4096)
+end
+local groups, later = 0, 0
+if not announced(KEYS[11], '0') then
+  groups = limited and 0 or count_of('ZCARD', KEYS[8])
+  later = announced(KEYS[11], '1') and 0 or late(KEYS[9], 4096) + late(KEYS[10], 1)
 end
 if not dry then
   if ready > 0 then
@@ -34,5 +49,8 @@ if not dry then
   if overdue > 0 then
     add_delay_marker(base)
   end
+  if groups + later > 0 then
+    add_group_marker(base, false)
+  end
 end
-return { ready, overdue }
+return { ready + groups, overdue + later }

@@ -13,6 +13,9 @@
 --- @include "includes/add_delay_marker"
 --- @include "includes/add_marker"
 --- @include "includes/add_prioritized"
+--- @include "includes/delay_group"
+--- @include "includes/group_of_job"
+--- @include "includes/wait_in_group"
 --- @include "includes/count_of"
 --- @include "includes/get_target"
 --- @include "includes/is_job"
@@ -61,19 +64,29 @@ local function restore(id, row)
     return
   end
   local due = (tonumber(row[4]) or 0) + delay
+  local target, blocked = get_target(base)
+  local group = group_of_job(base, id)
   if delay > 0 and due > now then
-    rcall('ZADD', KEYS[6], text(due * 4096), id)
+    if group then
+      delay_group(base, id, group, due, row[4])
+      add_group_marker(base, blocked)
+    else
+      rcall('ZADD', KEYS[6], text(due * 4096), id)
+    end
     rcall('XADD', KEYS[9], '*', 'event', 'delayed', 'jobId', id, 'delay', text(due))
     add_delay_marker(base)
     return
   end
-  local target, blocked = get_target(base)
-  if priority > 0 then
-    add_prioritized(base, id, priority)
+  if not group then
+    if priority > 0 then
+      add_prioritized(base, id, priority)
+    else
+      rcall('LPUSH', target, id)
+    end
+    add_marker(base, blocked)
   else
-    rcall('LPUSH', target, id)
+    wait_in_group(base, id, false, blocked)
   end
-  add_marker(base, blocked)
   rcall('XADD', KEYS[9], '*', 'event', 'waiting', 'jobId', id)
 end
 

@@ -10,7 +10,7 @@
 -- runs. Pending children of a parent that has more than `children` are not looked at.
 --- @include "includes/count_of"
 --- @include "includes/is_job"
---- @include "includes/stands_in_group"
+--- @include "includes/group_of_job"
 --- @include "includes/release_parent"
 local rcall = redis.call
 local mended = {}
@@ -18,7 +18,7 @@ for i = 4, #ARGV do
   local id = ARGV[i]
   local job = ARGV[1] .. id
   local pending = job .. ':dependencies'
-  if rcall('ZSCORE', KEYS[1], id) and is_job(job) and not stands_in_group(ARGV[1], id) then
+  if rcall('ZSCORE', KEYS[1], id) and is_job(job) then
     local changed = false
     if count_of('SCARD', pending) <= tonumber(ARGV[3]) then
       for _, child in ipairs(rcall('SMEMBERS', pending)) do
@@ -27,7 +27,8 @@ for i = 4, #ARGV do
         end
       end
     end
-    if count_of('SCARD', pending) == 0 then
+    -- A grouped job waits for its turn, or was given none: that is not for here.
+    if count_of('SCARD', pending) == 0 and not group_of_job(ARGV[1], id) then
       rcall('ZREM', KEYS[1], id)
       release_parent(ARGV[1], id, ARGV[2])
       changed = true

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import redis
 
-from queuecore import Deduplication, Queue
+from queuecore import Deduplication, Group, JobSpec, Queue
 from queuecore.integrity import BY_HAND, KINDS, Finding, Integrity, Report
 from queuecore.wire.calls import mending
 from queuecore.wire.calls.base import Call, Command
@@ -49,6 +49,8 @@ def sound(queue: Queue, hands: Hands, client: Client) -> None:
     queue.pause_job_scheduler("rests")
     queue.add("x", job_id="once", deduplication=Deduplication("one"))
     client.set("bull:q:de:brief", "gone", px=60_000)
+    queue.add("x", job_id="placed", group=Group("a"))
+    queue.add("x", job_id="placed later", group=Group("a"), delay=3600)
     put_flow(client, {"child": {}}, parent_queue="q")
 
 
@@ -75,6 +77,8 @@ def damage(queue: Queue, client: Client) -> dict[str, str]:
     client.hset(base + "father", mapping=_job())
     client.zadd(base + "waiting-children", {"father": 5})
     client.sadd(base + "father:dependencies", "bull:q:never", "bull:q:waits")
+    queue.add("x", job_id="placeless", group=Group("b"))
+    client.delete("qc:bull:q:group:b")
     client.set(base + "de:stuck", "nobody")
     client.hset(base + "meta", "opts.maxLenEvents", "10")
     for _ in range(400):
@@ -91,6 +95,7 @@ def damage(queue: Queue, client: Client) -> dict[str, str]:
         "stalled": "stalls",
         "parent": "mother",
         "child": "father",
+        "group": "placeless",
         "deduplication": "stuck",
         "events": "",
         "paused": "",
@@ -111,7 +116,7 @@ def test_a_sound_queue_has_no_findings(
     before = snapshot(redis_client)
     report = check(do, "q", "nothing")
     assert (report.findings, report.whole, report.total) == ([], True, 0)
-    assert report.jobs == 12
+    assert report.jobs == 14
     assert report.keys == len([key for key in before if key.startswith("bull:")])
     mended = do(Integrity().repair, ["q"])
     assert mended.total == 0
@@ -282,6 +287,68 @@ def test_an_orphan_that_never_ended_is_back_where_it_belongs(
         assert redis_client.zscore("bull:q:marker", "1")
     assert redis_client.xrevrange("bull:q:events", count=1)[0][1]["jobId"] == "7"
     assert "orphan" not in check(do).kinds()
+
+
+def test_groups_find_their_jobs_their_turns_and_their_counts(
+    do: Do, queue: Queue, hands: Hands, redis_client: Client
+) -> None:
+    own = "qc:bull:q:"
+    queue.add_bulk([JobSpec("x", n, group=Group("lost")) for n in range(150)])
+    queue.add("x", job_id="soon", group=Group("late"), delay=3600)
+    queue.add("x", job_id="later", group=Group("late"), delay=7200)
+    queue.add("x", job_id="never", group=Group("late"), delay=7200)
+    queue.add("x", job_id="orphan", group=Group("late"), delay=3600)
+    queue.add_bulk([JobSpec("x", n, group=Group("runs")) for n in range(3)])
+    assert [job.gid for job in hands.claim(2)] == ["lost", "runs"]
+    redis_client.zrem(own + "groups", "lost")  # it never has a turn
+    redis_client.zrem(own + "group-delayed", "late")
+    redis_client.zrem(own + "group-later:late", "never")
+    redis_client.zrem("bull:q:waiting-children", "orphan")
+    redis_client.zrem(own + "group-later:late", "orphan")
+    redis_client.zadd(own + "group:runs", {"gone": 1})
+    redis_client.hset(own + "group-running", "runs", 7)
+    redis_client.hset(own + "group-active", "ended", "1 lost")
+    redis_client.zrem(own + "groups", "runs")
+    redis_client.sadd(own + "groups-maxed", "runs")
+    before = snapshot(redis_client)
+    report = check(do)
+    details = {(one.kind, one.id, one.detail) for one in report.findings if one.detail}
+    assert details == {
+        ("group", "gone", "gone"),
+        ("group", "runs", "count"),
+        ("group", "lost", "count"),
+        ("orphan", "orphan", "restored"),
+    }
+    assert {one.id for one in report.findings} >= {"soon", "later", "never"}
+    assert report.counts["q", "group"] == 149 + 3 + 3
+    assert snapshot(redis_client) == before
+    do(Integrity().repair, ["q"])
+    assert check(do).findings == []
+    invariants.check(redis_client, "q")
+    assert {(one.id, one.active, one.waiting) for one in queue.get_groups()} == {
+        ("lost", 1, 149),
+        ("runs", 1, 2),
+    }
+    assert queue.get_group_delayed_count("late") == 4
+
+
+def test_groups_that_nothing_announces_are_announced(
+    do: Do, queue: Queue, redis_client: Client
+) -> None:
+    queue.add("x", group=Group("a"))
+    redis_client.delete("qc:bull:q:marker")
+    assert check(do).kinds() == {"marker": 1}
+    do(Integrity().repair, ["q"])
+    assert redis_client.zscore("qc:bull:q:marker", "0") == 0
+    queue.drain()
+    queue.add("x", group=Group("a"), delay=0.001)
+    redis_client.delete("qc:bull:q:marker")
+    redis_client.zadd("qc:bull:q:group-delayed", {"a": 5})
+    (job_id,) = redis_client.zrange("qc:bull:q:group-later:a", 0, -1)
+    redis_client.zadd("qc:bull:q:group-later:a", {job_id: 5})
+    assert check(do).kinds() == {"overdue": 1}
+    do(Integrity().repair, ["q"])
+    assert redis_client.zcard("qc:bull:q:marker") == 1
 
 
 def test_what_a_worker_holds_is_let_be(
@@ -553,5 +620,5 @@ def test_no_call_of_a_check_asks_for_much(
     assert max(len(one.args) for one in scripts) <= 2 * mending.SLICE + 10
     assert len([one for one in scripts if one.script == "check_state"]) >= 6_000 / mending.SLICE
     plain = {str(one.args[0]) for one in asked if isinstance(one, Command)}
-    assert plain <= {"TIME", "SCAN", "LLEN", "XLEN", "HGET", "HEXISTS"}
+    assert plain <= {"TIME", "SCAN", "LLEN", "XLEN", "HGET", "HEXISTS", "EXISTS"}
     assert mending.SLICE <= 500

@@ -546,7 +546,21 @@ SAMPLES: list[tuple[Call[Any], dict[str, Any]]] = [
         },
     ),
     (mending.mend_stalled(K, ["7"]), {"longest": mending.STEPS, "ids...": ["7"]}),
-    (mending.mend_markers(K, 1000, True), {"now": 1000, "dry": 1, "late": mending.LATE_MS}),
+    (
+        mending.mend_markers(K, 1000, True),
+        {one: K.qc(one) for one in ("groups", "group-delayed", "groups-limited")}
+        | {"own-marker": K.own_marker, "now": 1000, "dry": 1, "late": mending.LATE_MS},
+    ),
+    (mending.mend_grouped(K, 1000, ["7"]), {"now": 1000, "ids...": ["7"]}),
+    (
+        mending.mend_group(K, "group", "a", True, 9),
+        {"place": "group", "group": "a", "dry": 1, "start": 9, "count": mending.SLICE},
+    ),
+    (
+        mending.mend_group_counts(K, True),
+        {one: K.qc(one) for one in ("group-active", "group-running", "groups", "groups-maxed")}
+        | {"dry": 1, "longest": mending.STEPS},
+    ),
     (
         mending.mend_parents(K, 1000, ["7"]),
         {"now": 1000, "children": mending.CHILDREN, "ids...": ["7"]},

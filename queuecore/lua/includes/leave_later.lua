@@ -1,4 +1,4 @@
--- Take jobs out of those of a group that are due later, and tell when its next one is; how many stood
+-- Take jobs out of those of a group that are due later, and note when its next one is; how many stood
 -- there.
 local function leave_later(base, group, ids)
   local own = 'qc:' .. base

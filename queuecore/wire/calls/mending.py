@@ -45,7 +45,6 @@ class Slice:
 def check_state(keys: Keys, state: str, first: int) -> Call[Slice]:
     """Look at some ids of *state* (a key's suffix) from place *first* on."""
     kind = "list" if state in LISTS else "zset"
-    count = PARENTS if state == "waiting-children" else SLICE
 
     def decode(answer: list[Any]) -> Slice:
         return Slice(answer[0], [text(one) for one in answer[1]], _pairs(answer[2:]))
@@ -53,7 +52,7 @@ def check_state(keys: Keys, state: str, first: int) -> Call[Slice]:
     return Call(
         "check_state",
         (keys[state],),
-        (keys.base, state, kind, first, count, CHILDREN),
+        (keys.base, state, kind, first, SLICE, CHILDREN),
         decode,
         repeatable=True,
     )
@@ -170,6 +169,10 @@ def mend_markers(keys: Keys, now: int, dry: bool) -> Call[tuple[int, int]]:
             keys.active,
             keys.marker,
             keys.limiter,
+            keys.qc("groups"),
+            keys.qc("group-delayed"),
+            keys.qc("groups-limited"),
+            keys.own_marker,
         ),
         (keys.base, now, int(dry), LATE_MS),
         tuple,
@@ -183,6 +186,44 @@ def mend_parents(keys: Keys, now: int, ids: Sequence[str]) -> Call[list[str] | N
         "mend_parents",
         (keys.waiting_children,),
         (keys.base, now, CHILDREN, *ids),
+        _ids,
+        repeatable=True,
+    )
+
+
+def mend_grouped(keys: Keys, now: int, ids: Sequence[str]) -> Call[list[str] | None]:
+    """Give jobs their place in their groups, and the groups their turn."""
+    return Call(
+        "mend_grouped",
+        (keys.waiting_children, keys.events),
+        (keys.base, now, *ids),
+        _ids,
+        repeatable=True,
+    )
+
+
+def mend_group(
+    keys: Keys, place: str, group: str, dry: bool, first: int
+) -> Call[tuple[int, list[str]]]:
+    """Take ids out of a group whose jobs are gone: how many it looked at, and which."""
+    return Call(
+        "mend_groups",
+        (keys.waiting_children,),
+        (keys.base, place, group, int(dry), first, SLICE),
+        lambda answer: (answer[0], [text(one) for one in answer[1:]]),
+        repeatable=True,
+    )
+
+
+def mend_group_counts(keys: Keys, dry: bool) -> Call[list[str] | None]:
+    """Count what runs of the groups anew: those that were wrong; None: too many active jobs."""
+    return Call(
+        "mend_group_counts",
+        (
+            keys.active,
+            *(keys.qc(one) for one in ("group-active", "group-running", "groups", "groups-maxed")),
+        ),
+        (keys.base, int(dry), STEPS),
         _ids,
         repeatable=True,
     )
