@@ -65,6 +65,11 @@ class Hands:
         """Fail *jobs* for good in one call, in this order."""
         self._call([_outcome(job, "f", "boom", "", f"{job.attempts_made + 1}!") for job in jobs], 0)
 
+    def exchange(self, done: list[Job], most: int) -> list[Job]:
+        """Complete *done* and claim up to *most* jobs, in one call."""
+        outcomes = [_outcome(job, "c", b"null", "", str(job.attempts_made + 1)) for job in done]
+        return self._call(outcomes, most)
+
     def _end(self, job: Job, kind: str, value: Any, rule: str, attempts: str) -> None:
         self._call([_outcome(job, kind, value, rule, attempts)], 0)
 
