@@ -73,6 +73,16 @@ def job_url(mount: str, alias: str, queue: str, job_id: str) -> str:
     return f"{queue_url(mount, alias, queue)}jobs/{encode(job_id)}/"
 
 
+def groups_url(mount: str, alias: str, queue: str) -> str:
+    """Return the address of the list of a queue's groups."""
+    return f"{queue_url(mount, alias, queue)}groups/"
+
+
+def group_url(mount: str, alias: str, queue: str, group: str) -> str:
+    """Return the address of a group's page."""
+    return f"{groups_url(mount, alias, queue)}{encode(group)}/"
+
+
 def scheduler_url(mount: str, alias: str, queue: str, scheduler: str) -> str:
     """Return the address of a scheduler's page."""
     at = connection_url(mount, alias)

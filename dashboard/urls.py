@@ -13,6 +13,7 @@ from .actions import (
     cancellations,
     cleanings,
     deduplication,
+    groups,
     job_edits,
     limits,
     mutes,
@@ -48,6 +49,7 @@ from .pages import (
     workers,
 )
 from .pages import deduplication as deduplication_page
+from .pages import groups as groups_page
 from .pages import preferences as preferences_page
 
 app_name = "queuecore_dashboard"
@@ -57,6 +59,7 @@ if "queuecore_name" not in get_converters():
 
 _QUEUE = "queues/<queuecore_name:queue>/"
 _JOB = f"{_QUEUE}jobs/<queuecore_name:job>/"
+_GROUP = f"{_QUEUE}groups/<queuecore_name:group>/"
 _SCHEDULER = "schedulers/<queuecore_name:queue>/<queuecore_name:scheduler>/"
 
 _connection: list[URLPattern | URLResolver] = [
@@ -74,6 +77,16 @@ _connection: list[URLPattern | URLResolver] = [
     path(f"{_QUEUE}confirm/limits/", confirm.limits, name="confirm_limits"),
     path(f"{_QUEUE}limits/", limits.limits, name="limits"),
     path(f"{_QUEUE}limits/lift/", limits.lift, name="lift"),
+    path(f"{_QUEUE}groups/", groups_page.groups, name="groups"),
+    path(_GROUP, groups_page.group, name="group"),
+    path(f"{_GROUP}confirm/pause/", confirm.pause_group, name="confirm_pause_group"),
+    path(f"{_GROUP}confirm/limits/", confirm.group_limits, name="confirm_group_limits"),
+    path(f"{_GROUP}confirm/stop/", confirm.stop_group, name="confirm_stop_group"),
+    path(f"{_GROUP}pause/", groups.pause, name="pause_group"),
+    path(f"{_GROUP}resume/", groups.resume, name="resume_group"),
+    path(f"{_GROUP}limits/", groups.limits, name="group_limits"),
+    path(f"{_GROUP}stop/", groups.stop, name="stop_group"),
+    path(f"{_GROUP}lift/", groups.lift, name="lift_group"),
     path(f"{_QUEUE}confirm/clean/", confirm.clean, name="confirm_clean"),
     path(f"{_JOB}confirm/remove/", confirm.remove, name="confirm_remove"),
     path(f"{_QUEUE}operations/confirm/", operations.confirm, name="confirm_operation"),

@@ -40,6 +40,7 @@ NAMES = {
     "away": "unplug",
     "warning": "triangle-alert",
     "limited": "gauge",
+    "groups": "group",
     "info": "info",
     "audit": "shield-check",
     "repair": "wrench",

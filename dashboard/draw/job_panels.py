@@ -12,8 +12,8 @@ from django.utils.translation import ngettext
 from . import payload, story, traces
 from .icons import icon
 from .jsontext import covered
-from .markup import element
-from .values import DASH, visible
+from .markup import element, join
+from .values import DASH, clipped, exact, visible
 
 
 def story_panel(row: Any, now: datetime, over: datetime | None = None) -> SafeString:
@@ -43,6 +43,16 @@ def attempts(row: Any) -> SafeString:
         stalled = ngettext("%(count)s stall", "%(count)s stalls", row.stalled_count)
         words += ", " + stalled % {"count": row.stalled_count}
     return element("span", words, class_="num")
+
+
+def group(row: Any, url: str, place: int | None) -> SafeString:
+    """The group of a job and, while it waits there, how many are before it."""
+    link = element("a", clipped(row.group), href=url)
+    if place is None or row.state != "waiting-children":
+        return link
+    words = ngettext("after %(count)s other", "after %(count)s others", place)
+    said = words % {"count": exact(place)} if place else _("next of its group")
+    return join([link, ", ", element("span", said, class_="muted")])
 
 
 def worker(row: Any) -> SafeString | str:

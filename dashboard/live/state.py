@@ -54,6 +54,8 @@ FORMS: dict[str, tuple[str, ...]] = {
     "queue": ("alias", "queue"),
     "jobs": ("alias", "queue", "state"),
     "job": ("alias", "queue", "id"),
+    "groups": ("alias", "queue"),
+    "group": ("alias", "queue", "id"),
     "schedulers": (),
     "scheduler": ("alias", "queue", "id"),
     "workers": (),

@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 
 from .. import links, plans
 from ..guard import guarded
-from ..plans import attention, job_edits
+from ..plans import attention, groups, job_edits
 from ..plans.cancelling import cancel_plan
 from ..plans.limits import limits_plan
 
@@ -47,6 +47,30 @@ def run_scheduler(
 def limits(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> HttpResponse:
     """Ask for the limits of a queue."""
     return limits_plan(request, alias, queue)
+
+
+@guarded("GET")
+def pause_group(
+    request: HttpRequest, queue: str, group: str, alias: str = links.DEFAULT
+) -> HttpResponse:
+    """Ask whether to pause a group."""
+    return groups.pause_group_plan(request, alias, queue, group)
+
+
+@guarded("GET")
+def group_limits(
+    request: HttpRequest, queue: str, group: str, alias: str = links.DEFAULT
+) -> HttpResponse:
+    """Ask for the limits of a group."""
+    return groups.group_limits_plan(request, alias, queue, group)
+
+
+@guarded("GET")
+def stop_group(
+    request: HttpRequest, queue: str, group: str, alias: str = links.DEFAULT
+) -> HttpResponse:
+    """Ask for how long a group shall start nothing."""
+    return groups.stop_group_plan(request, alias, queue, group)
 
 
 @guarded("GET")

@@ -24,7 +24,7 @@ from .shell import shell, show
 _PANELS = (
     *("queue-errors", "queue-names", "queue-names-of", "queue-schedulers", "queue-kept"),
     *("tempo-note", "wait-chart", "run-chart", "wait-figures", "run-figures"),
-    *("wait-note", "run-note"),
+    *("wait-note", "run-note", "queue-groups"),
 )
 
 

@@ -122,7 +122,7 @@ function take(message) {
   cameBack();
   if (message.patches) {
     // These name their connection; the others are about all of them.
-    const alias = /^(?:queue|jobs|job|scheduler|worker|system):([^:]+)/.exec(message.topic)?.[1] ?? "";
+    const alias = /^(?:queue|jobs|job|groups|group|scheduler|worker|system):([^:]+)/.exec(message.topic)?.[1] ?? "";
     for (const name of alias ? [alias] : ages.keys()) {
       const known = ages.get(name) ?? { error: null };
       if (!known.error) ages.set(name, { ...known, at: Math.max(known.at ?? 0, message.at) });

@@ -60,6 +60,16 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "confirm_limits": ("GET", ("set_limits",)),
     "limits": ("POST", ("set_limits",)),
     "lift": ("POST", ("set_limits",)),
+    "groups": ("GET", ()),
+    "group": ("GET", ()),
+    "confirm_pause_group": ("GET", ("pause_queue",)),
+    "confirm_group_limits": ("GET", ("set_limits",)),
+    "confirm_stop_group": ("GET", ("set_limits",)),
+    "pause_group": ("POST", ("pause_queue",)),
+    "resume_group": ("POST", ("pause_queue",)),
+    "group_limits": ("POST", ("set_limits",)),
+    "stop_group": ("POST", ("set_limits",)),
+    "lift_group": ("POST", ("set_limits",)),
     "deduplication": ("GET", ()),
     "release_deduplication": ("POST", ("edit_job",)),
     "confirm_remove": ("GET", ("remove",)),
@@ -127,7 +137,7 @@ OF_A_QUEUE = [name for name in PAGES if "queue" in PARTS.get(name, ())]
 
 # What stands for the parts of addresses that are neither queue nor job.
 VALUES: dict[str, str] = {"scheduler": "nightly", "worker": "a" * 32, "verb": "pause"}
-VALUES |= {"field": "data"}
+VALUES |= {"field": "data", "group": "acme"}
 
 
 def names() -> Iterator[str]:

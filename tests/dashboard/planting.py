@@ -30,6 +30,8 @@ class Planted:
     job: str
     running: str
     scheduler: str
+    group: str
+    grouped: str
     worker: str
     operation: Operation
     record: str
@@ -41,6 +43,10 @@ class Planted:
     @property
     def job_url(self) -> str:
         return links.job_url("/", "default", self.queue, self.job)
+
+    @property
+    def group_url(self) -> str:
+        return links.group_url("/", "default", self.queue, self.group)
 
     @property
     def running_url(self) -> str:
@@ -64,7 +70,9 @@ def plant(client: redis.Redis, text: Callable[[str], str], number: int = 0) -> P
     client.hset(own + "pause", mapping=note | {"until": 0})
     _jobs(client, base, text, ids, now)
     _schedulers(client, base, own, text, now)
+    _groups(client, base, own, text, now)
     _workers(client, queue, worker, text, ids)
+    _statistics(client, own, text, now)
     client.set(base + "de:" + text("deduplication"), ids["job"])
     client.set(base + ids["job"] + ":lock", text("lock"))  # a lock that nobody needs
     wish = {"process": worker, "order": "e" * 32, "at": now, "until": now, "token": text("lock")}
@@ -80,6 +88,8 @@ def plant(client: redis.Redis, text: Callable[[str], str], number: int = 0) -> P
         ids["job"],
         ids["active"],
         text("scheduler"),
+        text("group"),
+        text("grouped") + "-grouped",
         worker,
         _operation(queue, text),
         _audit(queue, text, ids["job"]),
@@ -143,6 +153,25 @@ def _jobs(
     client.set(base + ids["active"] + ":lock", text("lock"), ex=30)
 
 
+def _statistics(client: redis.Redis, own: str, text: Callable[[str], str], now: int) -> None:
+    name, id = text("counted-name"), "a" * 16
+    counts = {f"n:{name}": 9, f"c:{name}": 3, f"r:{name}": 6, f"r70:{name}": 9, f"e:{id}": 6}
+    for length in ("minute", "quarter", "hour"):
+        seconds = {"minute": 60, "quarter": 900, "hour": 3600}[length]
+        client.hset(f"{own}{length}:{now // (1000 * seconds)}", mapping=counts)
+    what = {
+        "name": name,
+        "kind": text("error-kind"),
+        "message": text("error-message"),
+        "frame": text("error-frame"),
+        "reason": text("error-message"),
+        "trace": text("error-message"),
+    }
+    client.zadd(own + "sightings", {id: now})
+    told = {f"{id}:count": 6, f"{id}:first": now - 60_000, f"{id}:what": json.dumps(what)}
+    client.hset(own + "errors", mapping=told)
+
+
 def _schedulers(
     client: redis.Redis, base: str, own: str, text: Callable[[str], str], now: int
 ) -> None:
@@ -162,6 +191,16 @@ def _schedulers(
     client.rpush(own + "hand-runs", f"{text('job')}:{text('scheduler')}")
 
 
+def _groups(client: redis.Redis, base: str, own: str, text: Callable[[str], str], now: int) -> None:
+    id, group = text("grouped") + "-grouped", text("group")
+    opts = json.dumps({"group": {"id": group}})
+    client.hset(base + id, mapping={"name": text("name"), "opts": opts, "timestamp": now})
+    client.zadd(base + "waiting-children", {id: now})
+    client.set(own + "grouped", 1)
+    client.zadd(f"{own}group:{group}", {id: 2**31 + 1})
+    client.sadd(own + "groups-paused", group)
+
+
 def _workers(
     client: redis.Redis,
     queue: str,
@@ -173,7 +212,19 @@ def _workers(
     jobs = [[ids["active"], text("running-name"), MS], [word, word, word]]
     mine = fleet.worker(worker, queue, name=word, state=word, jobs=jobs, busy=1)
     facts = {place: text(place)[:40] for place in ("queuecore", "python", "django")}
-    fleet.process(client, mine, id=worker, host=text("host"), pid=word, **facts)
+    here = fleet.place() | {"fleet": worker}
+    fleet.process(client, mine, id=worker, host=text("host"), pid=word, place=here, **facts)
+    ill = {
+        "number": 1,
+        "state": "waiting",
+        "pid": word,
+        "failures": 5,
+        "why": text("end"),
+        "at": MS,
+    }
+    record = {"host": text("fleet-host"), "pid": word, "queues": [queue], "seats": [ill]}
+    client.zadd("qc:bull::fleets", {worker: time.time() * 1000})
+    client.set(f"qc:bull::fleet:{worker}", json.dumps(record | {"every": 2000}))
     # The server takes no blanks in a client's name, and Node puts the queue in Base64.
     encoded = base64.b64encode(queue.encode()).decode()[:2_000]
     client.client_setname(f"bull:{encoded}:w:" + re.sub(r"[^!-~]", "_", text("client"))[:200])

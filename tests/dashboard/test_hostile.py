@@ -14,6 +14,7 @@ import redis
 from django.test import Client
 from django.utils.http import urlencode
 
+from dashboard import links
 from dashboard.live.state import FORMS, ID_LENGTH
 from dashboard.pages.job import _TABS as TABS
 from tests.dashboard.addresses import APART
@@ -28,12 +29,21 @@ Made = Callable[[Planted], list[str]]
 
 #: Address -> (paths, the places whose texts they show).
 PAGES: dict[str, tuple[Made, set[str]]] = {
-    "overview": (lambda p: ["/", "/?table=1"], {"queue"}),
+    "overview": (lambda p: ["/", "/?table=1"], {"queue", "counted-name", "error-kind"}),
     "queues": (lambda p: ["/queues/", f"/queues/?{q(p.queue)}"], {"queue"}),
     "confirm_queues": (
         lambda p: [f"/bulk/queues/confirm/pause/?id=default/{p.url.split('/')[2]}"], {"queue"},
     ),
-    "queue": (lambda p: [p.url], {"queue", "pause-reason", "pause-by"}),
+    "queue": (
+        lambda p: [p.url, f"{p.url}?{urlencode({'job': p.job})}"],
+        {"queue", "pause-reason", "pause-by", "group", "counted-name", "error-kind",
+         "error-message", "error-frame"},
+    ),
+    "groups": (lambda p: [f"{p.url}groups/", f"{p.url}groups/?{q(p.group)}"], {"queue", "group"}),
+    "group": (lambda p: [p.group_url], {"queue", "group", "grouped", "name"}),
+    "confirm_pause_group": (lambda p: [f"{p.group_url}confirm/pause/"], {"queue", "group"}),
+    "confirm_group_limits": (lambda p: [f"{p.group_url}confirm/limits/"], {"queue", "group"}),
+    "confirm_stop_group": (lambda p: [f"{p.group_url}confirm/stop/"], {"queue", "group"}),
     "jobs": (
         lambda p: [
             f"{p.url}jobs/?state=failed",
@@ -42,14 +52,15 @@ PAGES: dict[str, tuple[Made, set[str]]] = {
             f"{p.url}jobs/?state=waiting-children",
             f"{p.url}jobs/?state=failed&{q(p.job)}",
         ],
-        {"queue", "job", "name", "reason", "data", "progress", "child", "parent"},
+        {"queue", "job", "name", "reason", "data", "progress", "child", "parent", "group"},
     ),
     "job": (
         lambda p: [
             *(f"{p.job_url}?tab={tab}" for tab in TABS),
+            f"{p.url}jobs/{links.encode(p.grouped)}/",
         ],
         {"queue", "job", "name", "reason", "data", "result", "option", "log", "stack", "field",
-         "worker", "scheduler", "parent", "actor"},
+         "worker", "scheduler", "parent", "actor", "group", "grouped"},
     ),
     "go": (lambda p: [f"/go/?{q(p.queue)}"], set()),
     "suggest": (lambda p: [f"/go/suggest/?{q(p.queue)}", f"/go/suggest/?{q(p.job)}"], {"queue"}),
@@ -148,10 +159,12 @@ ACTS |= {"logout", "steer_operation"}
 TOPICS: dict[str, tuple[Callable[[Planted], list[tuple[str, list[str]]]], set[str]]] = {
     "overview": (
         lambda p: [("overview", ["summary", "sparks", "table:1h", f"default:{p.queue}"])],
-        {"queue"},
+        {"queue", "counted-name", "error-kind"},
     ),
     "queue": (
-        lambda p: [(f"queue:default:{p.queue}", ["period:1h"])], {"pause-reason", "pause-by"},
+        lambda p: [(f"queue:default:{p.queue}", ["period:1h", "panels"])],
+        {"pause-reason", "pause-by", "group", "counted-name", "error-kind", "error-message",
+         "error-frame"},
     ),
     "jobs": (
         lambda p: [
@@ -164,6 +177,8 @@ TOPICS: dict[str, tuple[Callable[[Planted], list[tuple[str, list[str]]]], set[st
         lambda p: [(f"job:default:{p.queue}:{p.job}", [])],
         {"log", "reason", "cancel-by", "cancel-reason"},
     ),
+    "groups": (lambda p: [(f"groups:default:{p.queue}", [p.group])], set()),
+    "group": (lambda p: [(f"group:default:{p.queue}:{p.group}", [])], set()),
     "schedulers": (lambda p: [("schedulers", [f"default:{p.queue}:{p.scheduler}"])], {"queue"}),
     "scheduler": (lambda p: [(f"scheduler:default:{p.queue}:{p.scheduler}", [])], set()),
     "workers": (lambda p: [("workers", [f"default:{p.worker}"])], {"active", "python"}),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from queuecore import Queue
+from queuecore import Group, Queue
 from queuecore.models import AuditEntry
 from tests.dashboard.addresses import APART, OF_A_QUEUE, PAGES, address, names
 from tests.servers import Server
@@ -17,8 +17,9 @@ Person = Callable[..., Client]
 
 @pytest.fixture
 def emails(emails: Queue) -> Queue:
-    """With a scheduler, of which some of the addresses speak."""
+    """With a scheduler and a group, of which some of the addresses speak."""
     emails.upsert_job_scheduler("nightly", pattern="30 2 * * *")
+    emails.add("export", job_id="grouped-1", group=Group("acme"))
     return emails
 
 

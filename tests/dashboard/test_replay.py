@@ -33,6 +33,9 @@ ASKING: dict[str, dict[str, Any]] = {
     "pause_scheduler": {},
     "remove_scheduler": {},
     "limits": {"concurrency": "7"},
+    "pause_group": {},
+    "group_limits": {"concurrency": "7"},
+    "stop_group": {},
     "job_priority": {"priority": "5"},
     "job_delay": {"delay": "60"},
     "job_note": {"note": "looked at"},
@@ -54,6 +57,7 @@ ASKING: dict[str, dict[str, Any]] = {
 DIRECT = {
     *("run_scheduler", "resume_scheduler", "change_scheduler", "create_scheduler", "lift"),
     *("release_deduplication", "job_release", "resume", "unmute", "retry", "promote"),
+    *("resume_group", "lift_group"),
     *("audit_verify", "keep_preferences"),
 }
 #: What their forms say, where it is not nothing.

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from dashboard import links
 from dashboard.live.state import FORMS, Topic, joined
-from queuecore import Queue, audit
+from queuecore import Group, Queue, audit
 from queuecore.models import Operation
 from tests.dashboard import fleet
 from tests.dashboard.test_live import Page, cookie_of
@@ -44,6 +44,8 @@ RULES: dict[str, Rule] = {
     "queue": Rule("queue:default:emails", ("period:1h",)),
     "jobs": Rule("jobs:default:emails:failed", ("failed-1",)),
     "job": Rule("job:default:emails:failed-1"),
+    "groups": Rule("groups:default:emails", ("acme",)),
+    "group": Rule("group:default:emails:acme"),
     "schedulers": Rule("schedulers", ("default:emails:nightly",), outside="silent"),
     "scheduler": Rule("scheduler:default:emails:nightly"),
     "workers": Rule("workers", (f"default:{fleet.WORKER}",), outside="silent"),
@@ -64,6 +66,7 @@ NEVER = (
 def night(emails: Queue, transactional_db: None) -> dict[str, str]:
     """The queue with all that topics speak of: what stands for the names in the rules."""
     emails.upsert_job_scheduler("nightly", pattern="30 2 * * *")
+    emails.add("export", group=Group("acme"))
     with audit.record(actor="ada", action="retry", alias="default", queue="emails") as entry:
         entry.result(count=1)
     at = timezone.now()

@@ -15,7 +15,19 @@ from collections.abc import Callable, Sequence
 from django.utils import translation
 
 from ..state import LiveState, Topic, Viewer
-from . import audit, job, jobs, operations, overview, queue, schedulers, system, worker, workers
+from . import (
+    audit,
+    groups,
+    job,
+    jobs,
+    operations,
+    overview,
+    queue,
+    schedulers,
+    system,
+    worker,
+    workers,
+)
 from .base import Patches
 
 __all__ = ["Patches", "fragments"]
@@ -25,6 +37,8 @@ _MAKERS: dict[str, Callable[[LiveState, Topic, Viewer, Sequence[str]], Patches]]
     "queue": queue.patches,
     "jobs": jobs.patches,
     "job": job.patches,
+    "groups": groups.patches,
+    "group": groups.one,
     "audit": audit.patches,
     "system": system.patches,
     "schedulers": schedulers.patches,

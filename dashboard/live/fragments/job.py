@@ -7,7 +7,9 @@ from datetime import timedelta
 from typing import Any
 
 from queuecore.fleet import Cancellation, Fleet, FleetJob, FleetProcess
+from queuecore.inspect import Inspector, JobRow
 
+from ... import links
 from ...draw import job_cells, job_panels, run_cells, states, values
 from ...draw import logs as log_marks
 from ...draw.markup import element
@@ -30,6 +32,36 @@ async def _acancellations(alias: str, asked: _Asked) -> dict[tuple[str, str], Ca
 
 # As often as the job itself is read.
 register("job", Source(1.0, _cancellations, _acancellations, whole=False))
+
+
+def _places(alias: str, asked: _Asked) -> dict[tuple[str, str], int | None]:
+    inspector = Inspector(alias)
+    found = {}
+    for topic, _ids in asked:
+        (row,) = inspector.rows(topic.queue, [topic.id])
+        if row is not None and states.seen_as(row) == states.IN_GROUP:
+            place = inspector.place_in_group(topic.queue, row.group, row.id)
+            found[topic.queue, row.id] = place
+    return found
+
+
+async def _aplaces(alias: str, asked: _Asked) -> dict[tuple[str, str], int | None]:
+    inspector = Inspector(alias)
+    found = {}
+    for topic, _ids in asked:
+        (row,) = await inspector.arows(topic.queue, [topic.id])
+        if row is not None and states.seen_as(row) == states.IN_GROUP:
+            place = await inspector.aplace_in_group(topic.queue, row.group, row.id)
+            found[topic.queue, row.id] = place
+    return found
+
+
+register("job", Source(5.0, _places, _aplaces, whole=False), name="job-place")
+
+
+def _acts_as(row: JobRow) -> str:
+    """The state by which the page's buttons go: a job that is due later in its group is delayed."""
+    return "delayed" if states.seen_as(row) == states.IN_GROUP and row.delay_ms else row.state
 
 
 def run_of(connection: Any, queue: str, row: Any) -> tuple[FleetProcess | None, FleetJob | None]:
@@ -67,7 +99,7 @@ def patches(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]) 
                 job_cells.chip(states.seen_as(row)),
                 id="job-state",
                 class_=f"chip chip-{row.state}",
-                data_state=row.state,
+                data_state=_acts_as(row),
             )
         ),
         "job-cancel": Patch(html=run_cells.cancellation(wish, run)),
@@ -83,6 +115,10 @@ def patches(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]) 
         ),
         "job-traces-count": Patch(text=str(len(job.stacktrace) or "")),
     }
+    if row.group:
+        place = (connection.extra.get("job-place") or {}).get(key)
+        url = links.group_url(viewer.mount, topic.alias, topic.queue, row.group)
+        patches["job-group"] = cell("job-group", job_panels.group(row, url, place))
     if viewer.payload:
         patches["job-error"] = Patch(html=job_panels.error_panel(job))
         patches["job-result"] = Patch(html=job_panels.result_panel(job))

@@ -19,7 +19,7 @@ from ...draw.markup import element, join, phrase
 from ..series import backlog, throughput
 from ..sources import Source, register
 from ..state import LiveState, Patch, Topic, Viewer
-from . import tempo
+from . import groups, tempo
 from .base import Patches, cell
 
 register("queue", Source(10.0, digest.look, digest.alook, whole=False))
@@ -67,6 +67,7 @@ def patches(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]) 
 
     patches |= throughput(ids, series, state)
     patches |= backlog(ids, series, state)
+    patches |= groups.panel(connection, topic.queue, viewer.mount)
     if digest.PANELS in ids:
         patches |= _panels(state, topic, viewer)
         patches |= tempo.patches(state, topic, viewer, ids)
@@ -133,6 +134,8 @@ def _note(queue: health.Health, connection: Any, name: str) -> Any:
         return phrase(
             _("next in %(time)s"), time=values.moment(queue.snapshot.next_delayed, "until")
         )
+    if name == "waiting-children" and queue.counts.get(name):
+        return groups.count_words(connection, queue.name)
     if name in ("completed", "failed"):
         metric = "done_rate" if name == "completed" else "failed_rate"
         recent = connection.history.series(metric, queue=queue.name, seconds=900, step=60)[-5:]
