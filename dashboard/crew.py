@@ -15,6 +15,7 @@ from queuecore.fleet import (
     Fleet,
     FleetProcess,
     FleetReading,
+    FleetSupervisor,
     FleetWorker,
     LostJob,
     PeerJob,
@@ -43,6 +44,11 @@ class Member:
     @property
     def key(self) -> str:
         return f"{self.alias}:{self.worker.id}"
+
+    @property
+    def fleet(self) -> str:
+        """The id of the fleet that its process belongs to, empty without one."""
+        return self.process.place.fleet if self.process.place else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +114,23 @@ def member(state: LiveState, viewer: Viewer, alias: str, id: str) -> Member | No
     return next((one for one in every if (one.alias, one.worker.id) == (alias, id)), None)
 
 
+def supervisors(
+    state: LiveState, viewer: Viewer, kind: str = "workers"
+) -> list[tuple[str, FleetSupervisor]]:
+    """Supervisors of fleets, each with its connection, that work any queue that may be seen."""
+    return [
+        (alias, one)
+        for alias, seen in _looks(state, kind)
+        for one in seen.fleet.supervisors
+        if may_see(viewer, alias, one)
+    ]
+
+
+def may_see(viewer: Viewer, alias: str, one: FleetSupervisor) -> bool:
+    """Whether a viewer sees a fleet: it works a queue in scope."""
+    return any(viewer.allows(alias, queue) for queue in one.queues)
+
+
 def others(state: LiveState, viewer: Viewer) -> Others:
     """Workers of Node and of other libraries on queues that may be seen."""
     looks = dict(_looks(state, "workers"))
@@ -171,7 +194,11 @@ def _looks(state: LiveState, kind: str) -> list[tuple[str, Look]]:
 
 def _order(one: Member) -> Any:
     process = one.process
-    return (process.host, process.pid, process.id, one.alias, one.worker.queue, one.worker.id)
+    place = process.place
+    # Those of a fleet stand together, in their places; one that is recycled beside its follower.
+    fleet = (place.pid, place.fleet, place.number) if place else (process.pid, "", 0)
+    of_process = (process.host, *fleet, process.pid, process.id)
+    return (*of_process, one.alias, one.worker.queue, one.worker.id)
 
 
 def _queues(alias: str) -> list[str]:

@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from queuecore.fleet import peers_of
 from queuecore.mutes import Mute
 
+from .draw import fleets
 from .draw.values import duration_text, exact, figures, size, visible
 from .rates import DAY, JUST, MINUTE, WINDOW, Rates, rates_of
 
@@ -223,12 +224,17 @@ def _judged(connection: Any, name: str) -> Health | None:
     return found
 
 
-def needs_attention(state: Any, queues: Iterable[Health], whole: Iterable[str]) -> list[Attention]:
-    """Collect what needs attention, worst first: one line a queue, and the servers' own.
+def needs_attention(
+    state: Any, queues: Iterable[Health], whole: Iterable[str], allows: Any
+) -> list[Attention]:
+    """Collect what needs attention, worst first: a line a queue, the fleets' and the servers' own.
 
-    ``whole``: aliases whose server itself may be spoken of to this viewer.
+    ``whole``: aliases whose server itself may be spoken of to this viewer, who may see the queues
+    that it ``allows(alias, queue)``.
     """
     items = [min(queue.attention, key=lambda one: one.rank) for queue in queues if queue.attention]
+    for connection in state.connections.values():
+        items += _fleets(connection, allows)
     for alias in whole:
         items += _server(state.connections[alias])
     return sorted(items, key=_order)
@@ -449,6 +455,28 @@ def _badges(found: Health) -> Iterator[Badge]:
     active = found.counts.get("active", 0)
     if snapshot.concurrency and active >= snapshot.concurrency and found.waiting:
         yield Badge("warn", "limited", _("Saturated"))
+
+
+def _fleets(connection: Any, allows: Any) -> Iterator[Attention]:
+    """Fleets in which a process cannot stay up: one line each, of the place that is worst."""
+    for one in connection.supervisors:
+        seen = any(allows(connection.alias, queue) for queue in one.queues)
+        if not seen or one.health == "lost" or not one.unsteady:
+            continue
+        place = max(one.unsteady, key=lambda seat: seat.failures)
+        words = ngettext(
+            "A process of a fleet on %(host)s does not stay up",
+            "%(count)s processes of a fleet on %(host)s do not stay up",
+            len(one.unsteady),
+        )
+        what = words % {"count": exact(len(one.unsteady)), "host": visible(one.host)}
+        why = _("the last one %(how)s; its supervisor is process %(pid)s") % {
+            "how": fleets.how(place.why),
+            "pid": str(one.pid),
+        }
+        yield Attention(
+            1, "fleet", connection.alias, "", what, why, place.at, True, target=one.host
+        )
 
 
 def _server(connection: Any) -> Iterator[Attention]:

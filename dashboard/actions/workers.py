@@ -26,8 +26,8 @@ from ..guard import came_from, guarded
 from ..live.state import LiveState, Topic, Viewer, read
 from .base import answer, explain, place, reason_of
 
-#: The most that can be ticked: all rows of a page.
-TICKED = 100
+#: The most that are ordered at once: all rows of a page, or a whole fleet.
+TICKED = 500
 
 VERBS: dict[str, Callable[..., Sent]] = {
     "pause": Fleet.pause,
@@ -40,7 +40,7 @@ VERBS: dict[str, Callable[..., Sent]] = {
 def confirm(request: HttpRequest, verb: str) -> HttpResponse:
     """Ask whether to give an order, and say whom it would reach."""
     _check(request, verb)
-    return _plan(request, verb, _chosen(request, request.GET.getlist("id"), "process"))
+    return _plan(request, verb, _chosen(request, request.GET.getlist("id"), whole=True))
 
 
 @guarded("POST")
@@ -53,7 +53,7 @@ def order(request: HttpRequest, verb: str) -> HttpResponse:
     if token is None:
         if not access.can(request.user, "manage_workers"):
             _refuse(request, verb, ids)
-        return _plan(request, verb, _chosen(request, ids, "process"))
+        return _plan(request, verb, _chosen(request, ids, whole=True))
     found = _chosen(request, ids)
     if not found:
         return answer(request, "info", _("None of these workers is there any more."))
@@ -133,22 +133,25 @@ def _check(request: HttpRequest, verb: str) -> None:
     access.require(request.user, "manage_workers")
 
 
-def _chosen(request: HttpRequest, ids: Sequence[str], processes: str = "") -> list[crew.Member]:
+def _chosen(request: HttpRequest, ids: Sequence[str], *, whole: bool = False) -> list[crew.Member]:
     """The workers that are meant, as far as they are there and may be seen.
 
-    Those of whole processes too, where the request names *processes*.
+    With *whole* also those of the processes and the fleets that the request names.
     """
     seen: Viewer = request.viewer  # type: ignore[attr-defined]
     values = request.POST if request.method == "POST" else request.GET
-    whole = values.getlist(processes)[:TICKED] if processes else []
-    if not ids and not whole:
+    processes = values.getlist("process")[:TICKED] if whole else []
+    fleets = values.getlist("fleet")[:TICKED] if whole else []
+    if not ids and not processes and not fleets:
         return []
     state: LiveState = read(Topic("workers"))
     wanted = set(ids[:TICKED])
     return [
         one
         for one in crew.members(state, seen)
-        if one.key in wanted or f"{one.alias}:{one.process.id}" in whole
+        if one.key in wanted
+        or f"{one.alias}:{one.process.id}" in processes
+        or (one.fleet and f"{one.alias}:{one.fleet}" in fleets)
     ][:TICKED]
 
 
@@ -203,6 +206,8 @@ def _plan(request: HttpRequest, verb: str, found: Sequence[crew.Member]) -> Http
         ) % {"count": lost}
     elif any(one.process.health == "late" for one in reached):
         warning = _("A process is late: it hears the order when it comes back within 30 s.")
+    elif verb == "pause" and any(one.fleet for one in reached):
+        warning = _("A process that a fleet's supervisor starts later is not paused.")
     return ask(
         request,
         Confirmation(

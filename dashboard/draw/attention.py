@@ -69,6 +69,9 @@ def _row(
             class_="att-name",
             title=visible(item.queue if there else f"{item.alias} / {item.queue}"),
         )
+    elif item.kind == "fleet":
+        workers = f"{mount}workers/?{urlencode({'q': item.target})}"
+        where = element("a", visible(item.target), href=workers, class_="att-name")
     else:
         where = element("span", visible(item.alias), class_="att-name")
     sentence = [
@@ -91,6 +94,8 @@ def _row(
 
 def _actions(item: Attention, failed: int, mount: str) -> list[SafeString]:
     """The fitting ways on. Links alone, which whoever may not act simply cannot follow further."""
+    if item.kind == "fleet":
+        return [element("a", _("View workers"), href=f"{mount}workers/", class_="btn btn-28")]
     if not item.queue:
         return []
     key = (item.alias, item.queue)

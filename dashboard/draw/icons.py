@@ -71,6 +71,7 @@ NAMES = {
     "stop": "square",
     "operations": "list-checks",
     "host": "server",
+    "fleet": "network",
     "priority": "chevrons-up",
     "note": "message-square-plus",
     "key": "key-round",

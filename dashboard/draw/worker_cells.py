@@ -9,11 +9,12 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, pgettext
 
-from queuecore.fleet import FleetProcess, FleetWorker, LostJob, WorkerInfo
+from queuecore.fleet import FleetProcess, FleetSupervisor, FleetWorker, LostJob, WorkerInfo
 
 from .. import links
 from ..crew import Member, Others, Peer
 from ..health import language
+from . import fleets
 from .icons import icon
 from .markup import element, join, phrase
 from .states import state_icon
@@ -110,18 +111,76 @@ def health(process: FleetProcess) -> SafeString:
     return join([word, " ", element("span", heard, class_="muted wheard")])
 
 
-def process_facts(process: FleetProcess) -> SafeString:
-    """Memory, CPU, loop lag, start and versions of a process in one line."""
-    shown = [
+def process_facts(process: FleetProcess, workers: Sequence[FleetWorker] = ()) -> SafeString:
+    """Memory, CPU, loop lag, start and versions of a process in one line.
+
+    Of one of a fleet also what its *workers* have done, those that may be seen.
+    """
+    shown: list[tuple[str, Any]] = [
         (_("Memory"), memory(process.memory)),
         (_("CPU"), percent(process.cpu)),
         (_("Loop lag"), lag(process.lag_ms)),
         (_("Started"), moment(process.started, "age")),
     ]
-    parts: list[Any] = [
+    if process.place is not None:
+        shown += _done(workers)
+    return join([*_worded(shown), element("span", versions(process), class_="muted wver")])
+
+
+def fleet_facts(found: Sequence[Member], supervisor: FleetSupervisor | None) -> SafeString:
+    """Of the processes of one fleet together: slots, memory, what they do, what ended there."""
+    alive = [one for one in found if one.process.health != "lost"]
+    processes = {one.process.id: one.process for one in alive}.values()
+    places = [one.place for one in processes if one.place is not None]
+    used = sum(one.worker.busy for one in alive)
+    most = sum(one.worker.concurrency for one in alive)
+    restarts = max((one.restarts for one in places), default=0)
+    recycles = max((one.recycles for one in places), default=0)
+    if supervisor is not None:
+        restarts, recycles = supervisor.restarts, supervisor.recycles
+    shown: list[tuple[str, Any]] = [
+        (_("Busy"), _("%(busy)s of %(most)s") % {"busy": exact(used), "most": exact(most)}),
+        (_("Memory"), memory(sum(one.memory for one in processes))),
+        *_done([one.worker for one in alive]),
+    ]
+    if supervisor is not None:
+        shown.append((_("Up for"), moment(supervisor.started, "age")))
+    shown.append((_("Restarts"), failed(restarts)))
+    shown.append((_("Recycles"), number(recycles)))
+    return join(_worded(shown))
+
+
+def fleet_state(
+    found: Sequence[Member], size: int, supervisor: FleetSupervisor | None
+) -> SafeString:
+    """How many processes of a fleet live, what ended there last, and what will be."""
+    alive = len({one.process.id for one in found if one.process.health != "lost"})
+    words = _("%(count)s of %(size)s processes") % {"count": exact(alive), "size": exact(size)}
+    lines: list[Any] = [element("span", words, class_="num muted")]
+    if supervisor is None:
+        return join(lines)
+    if supervisor.health == "lost":
+        text = phrase(_("supervisor heard %(time)s ago"), time=moment(supervisor.heartbeat, "age"))
+        lines.append(element("span", icon("lost", 14), text, class_="badge badge-bad"))
+    trouble = fleets.waiting(supervisor)
+    lines += [element("span", fleets.seat(supervisor, one), class_="wseat") for one in trouble]
+    last = fleets.last(supervisor)
+    if last is not None and last not in trouble:
+        lines.append(element("span", fleets.ended(supervisor, last), class_="muted wseat"))
+    return join(lines)
+
+
+def _done(workers: Sequence[FleetWorker]) -> list[tuple[str, Any]]:
+    return [
+        (pgettext("a rate", "Done/min"), number(sum(one.done_per_minute for one in workers))),
+        (pgettext("a rate", "Failed/min"), failed(sum(one.failed_per_minute for one in workers))),
+    ]
+
+
+def _worded(shown: Sequence[tuple[str, Any]]) -> list[SafeString]:
+    return [
         element("span", element("span", word, class_="muted"), " ", body) for word, body in shown
     ]
-    return join([*parts, element("span", versions(process), class_="muted wver")])
 
 
 def memory(count: int) -> SafeString:

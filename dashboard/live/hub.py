@@ -389,7 +389,8 @@ class _Follower:
         try:
             reading = await self._inspector.aread(wants)
             if only is None and facts.due()["crews"]:
-                facts.count(await Fleet(self.alias).aprocesses())
+                fleet = Fleet(self.alias)
+                facts.count(await fleet.aprocesses(), await fleet.asupervisors())
             week = any(shows_week(ids) for _topic, ids in asked)
             await self._connection.history.arefresh(quarters=week)
         except QueueCoreError as error:

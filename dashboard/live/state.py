@@ -15,7 +15,13 @@ from typing import Any
 
 from queuecore import access
 from queuecore.errors import QueueCoreError
-from queuecore.fleet import Fleet, FleetProcess, FleetWorker, connections_of
+from queuecore.fleet import (
+    Fleet,
+    FleetProcess,
+    FleetSupervisor,
+    FleetWorker,
+    connections_of,
+)
 from queuecore.history import History, history_of
 from queuecore.inspect import (
     STATES,
@@ -184,7 +190,7 @@ class ConnectionState:
     ``read_at`` is the server's time of the last good read; ``error`` a sentence while the server
     is away, and the values are then as old as ``read_at``. A row or job that is None is gone.
     ``newer``: how many jobs stand before the first row of a list, by (queue, state, that id).
-    ``crews``: what our own workers of each queue can do. ``ours``: the server's ids of their
+    ``crews``: what our own workers of each queue can do. ``supervisors``: those of fleets. ``ours``: the server's ids of their
     connections. ``unexplained``: queues in which jobs run though no worker is known, which may be
     since it has just begun. ``notices``: late schedulers and mutes. ``extra``: what a
     topic's own source has read, by the topic's kind (:mod:`.sources`). ``judged``: what
@@ -203,6 +209,7 @@ class ConnectionState:
     logs: dict[tuple[str, str], LogPage] = field(default_factory=dict)
     newer: dict[tuple[str, str, str], int] = field(default_factory=dict)
     crews: Mapping[str, Crew] = field(default_factory=dict)
+    supervisors: Sequence[FleetSupervisor] = ()
     notices: Notices = field(default_factory=Notices)
     ours: Collection[int] = frozenset()
     unexplained: Collection[str] = frozenset()
@@ -292,6 +299,7 @@ class Facts:
         self.workers: list[WorkerInfo] | None = None
         self.server: ServerInfo | None = None
         self.crews: Mapping[str, Crew] = {}
+        self.supervisors: Sequence[FleetSupervisor] = ()
         self.notices = Notices()
         self._ours: dict[int, float] = {}
         # By queue: how often the workers were listed since somebody works there whom nobody knows.
@@ -342,8 +350,11 @@ class Facts:
             else:
                 self._unexplained.setdefault(name, 0)
 
-    def count(self, processes: Iterable[FleetProcess]) -> None:
-        """Remember what the workers of each queue can do."""
+    def count(
+        self, processes: Iterable[FleetProcess], supervisors: Sequence[FleetSupervisor] = ()
+    ) -> None:
+        """Remember what the workers of each queue can do, and how the fleets are."""
+        self.supervisors = supervisors
         now = time.monotonic()
         crews: dict[str, Crew] = {}
         processes = list(processes)
@@ -443,7 +454,8 @@ def read(topic: Topic, ids: Sequence[str] = ()) -> LiveState:
         try:
             reading = Inspector(connection.alias).read(wants)
             if facts.due()["crews"]:
-                facts.count(Fleet(connection.alias).processes())
+                fleet = Fleet(connection.alias)
+                facts.count(fleet.processes(), fleet.supervisors())
             connection.history.refresh(quarters=shows_week(ids))
             take(connection, facts, wants, reading)
             for name, source in sources.items():
@@ -463,6 +475,7 @@ def take(connection: ConnectionState, facts: Facts, wants: Wants, reading: Readi
     connection.take(reading)
     connection.workers, connection.server = facts.workers, facts.server
     connection.crews, connection.ours = facts.crews, facts.ours
+    connection.supervisors = facts.supervisors
     connection.unexplained, connection.notices = facts.unexplained, facts.notices
 
 

@@ -107,23 +107,45 @@ def _fits(one: crew.Member, text: str) -> bool:
 def _hosts(found: Sequence[crew.Member], live: Patches, mount: str) -> list[dict[str, Any]]:
     hosts = []
     for host, of_host in groupby(found, key=lambda one: one.process.host):
-        processes = []
-        for _id, group in groupby(of_host, key=lambda one: (one.alias, one.process.id)):
+        units = []
+        # What has no supervisor is a unit of its own.
+        for (alias, fleet, _id), group in groupby(of_host, key=_unit):
             own = list(group)
-            alias, process = own[0].alias, own[0].process
-            processes.append(
+            processes = [
+                _process(list(mine), live, mount)
+                for _key, mine in groupby(own, key=lambda one: (one.alias, one.process.id))
+            ]
+            place = own[0].process.place
+            units.append(
                 {
                     "alias": alias,
-                    "pid": process.pid,
-                    "key": f"{alias}:{process.id}",
-                    "health": live[links.dom_id("wp", alias, process.id, "health")].html,
-                    "facts": live[links.dom_id("wp", alias, process.id, "facts")].html,
-                    "rows": [_row(one, live, mount) for one in own],
+                    "key": f"{alias}:{fleet}" if fleet else "",
+                    "pid": place.pid if place else 0,
+                    "processes": processes,
+                    "state": live[links.dom_id("wf", alias, fleet, "state")].html if fleet else "",
+                    "facts": live[links.dom_id("wf", alias, fleet, "facts")].html if fleet else "",
                 }
             )
-        count = sum(len(one["rows"]) for one in processes)
-        hosts.append({"name": visible(host), "processes": processes, "count": count})
+        count = sum(len(one["processes"]) for one in units)
+        hosts.append({"name": visible(host), "units": units, "count": count})
     return hosts
+
+
+def _unit(one: crew.Member) -> tuple[str, str, str]:
+    return one.alias, one.fleet, "" if one.fleet else one.process.id
+
+
+def _process(own: Sequence[crew.Member], live: Patches, mount: str) -> dict[str, Any]:
+    alias, process = own[0].alias, own[0].process
+    return {
+        "alias": alias,
+        "pid": process.pid,
+        "place": process.place,
+        "key": f"{alias}:{process.id}",
+        "health": live[links.dom_id("wp", alias, process.id, "health")].html,
+        "facts": live[links.dom_id("wp", alias, process.id, "facts")].html,
+        "rows": [_row(one, live, mount) for one in own],
+    }
 
 
 def _row(one: crew.Member, live: Patches, mount: str) -> dict[str, Any]:

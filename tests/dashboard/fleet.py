@@ -6,7 +6,7 @@ from typing import Any
 
 import redis
 
-PROCESS, WORKER = "f" * 32, "a" * 32
+PROCESS, WORKER, FLEET = "f" * 32, "a" * 32, "9" * 32
 
 
 def process(
@@ -48,3 +48,26 @@ def orders(client: redis.Redis, id: str = PROCESS) -> list[tuple[str, list[str]]
     """The orders that a process will find: the verb and the workers of each."""
     found = client.lrange(f"qc:bull::worker:{id}:orders", 0, -1)
     return [(order["verb"], order["workers"]) for order in map(json.loads, found)]
+
+
+def supervisor(client: redis.Redis, *seats: dict[str, Any], age: float = 0.0, **facts: Any) -> None:
+    """A supervisor of two processes, of which those of *seats* are told to be otherwise."""
+    taken = {one["number"]: one for one in seats}
+    record = {
+        "host": "web-1",
+        "pid": 4700,
+        "started": 1_790_000_000_000,
+        "every": 2000,
+        "restarts": 2,
+        "recycles": 5,
+        "queues": ["emails"],
+        "seats": [taken.get(n, {"number": n, "state": "running", "pid": 4710 + n}) for n in (1, 2)],
+    }
+    client.zadd("qc:bull::fleets", {FLEET: (time.time() - age) * 1000})
+    client.set(f"qc:bull::fleet:{FLEET}", json.dumps(record | facts))
+
+
+def place(number: int = 1) -> dict[str, Any]:
+    """Where in that fleet a process is, for its own record."""
+    figures = {"number": number, "size": 2, "restarts": 0, "recycles": 0}
+    return {"fleet": FLEET, "pid": 4700, **figures}

@@ -13,6 +13,7 @@ from dashboard.live import state
 from dashboard.live.state import Crew
 from dashboard.notices import Notices
 from dashboard.rates import DAY, GROWTH, JUST, MINUTE, WINDOW, Rates
+from queuecore.fleet import FleetSeat, FleetSupervisor
 from queuecore.inspect import QueueSnapshot, Reading, ServerInfo, Wants, WorkerInfo
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -48,6 +49,7 @@ class Connection:
         self.alias, self.workers, self.error, self.server = "default", workers, None, None
         self.queues = {"q": snapshot}
         self.crews: dict[str, Crew] = {}
+        self.supervisors: list[FleetSupervisor] = []
         self.ours: set[int] = set()
         self.unexplained: set[str] = set()
         self.notices = Notices()
@@ -189,6 +191,32 @@ def test_without_history_nothing_is_claimed() -> None:
     assert found.drain.kind == "unknown"
 
 
+def _all(alias: str, queue: str) -> bool:
+    return True
+
+
+def _none(alias: str, queue: str) -> bool:
+    return False
+
+
+def test_a_fleet_in_which_nothing_lives_is_named_to_those_who_see_its_queues() -> None:
+    connection = Connection(QUIET, [])
+    well = FleetSeat(1, "running", 4711, None, 0, 0, 0, "", None)
+    ill = FleetSeat(2, "waiting", 4712, NOW, 4, 0, 4, "ended with exit code 3", NOW)
+    known = SimpleNamespace(connections={"default": connection})
+    fleet = FleetSupervisor("f", "web-1", 4700, "ok", NOW, 0, NOW, 4, 0, ("q",), (well, ill))
+    connection.supervisors = [fleet]
+    (item,) = health.needs_attention(known, [], (), _all)
+    assert (item.kind, item.target, item.since, item.bad) == ("fleet", "web-1", NOW, True)
+    assert item.what == "A process of a fleet on web-1 does not stay up"
+    assert item.why == "the last one ended with exit code 3; its supervisor is process 4700"
+    assert health.needs_attention(known, [], (), _none) == []
+    connection.supervisors = [replace(fleet, seats=(well, replace(ill, failures=2)))]
+    assert health.needs_attention(known, [], (), _all) == []
+    connection.supervisors = [replace(fleet, health="lost")]
+    assert health.needs_attention(known, [], (), _all) == []
+
+
 def test_the_worst_of_each_queue_comes_first() -> None:
     state = SimpleNamespace(connections={"default": Connection(QUIET, [])})
 
@@ -197,7 +225,7 @@ def test_the_worst_of_each_queue_comes_first() -> None:
         replace(judge(waiting=427, waited=100, workers=[]), name="exports"),
         replace(judge(window=(0, 50)), name="emails"),
     ]
-    items = health.needs_attention(state, queues, ())
+    items = health.needs_attention(state, queues, (), _all)
     assert [item.kind for item in items] == ["failing", "no-workers", "paused"]
 
 
@@ -219,8 +247,8 @@ def test_a_server_that_may_lose_jobs(
     )
 
     known = SimpleNamespace(connections={"default": connection})
-    assert [one.kind for one in health.needs_attention(known, [], ["default"])] == expected
-    assert health.needs_attention(known, [], ()) == []
+    assert [one.kind for one in health.needs_attention(known, [], ["default"], _all)] == expected
+    assert health.needs_attention(known, [], (), _all) == []
 
 
 @pytest.mark.parametrize(

@@ -56,11 +56,11 @@ def patches(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]) 
 def _summary(state: LiveState, viewer: Viewer, queues: list[health.Health]) -> Patches:
     # The server belongs to nobody's queue: it is spoken of to those who see every queue.
     whole = state.connections if viewer.scope.patterns is None else ()
-    items = health.needs_attention(state, queues, whole)
+    items = health.needs_attention(state, queues, whole, viewer.allows)
     sparks = {
         (item.alias, item.queue): spark(
             state.connections[item.alias].history,
-            "failed" if item.kind == "failing" else "waiting",
+            "failed" if item.kind in ("failing", "new-error") else "waiting",
             item.queue,
         )
         for item in items[:_MOST_ATTENTION]

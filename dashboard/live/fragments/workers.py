@@ -6,6 +6,7 @@ and when the youngest of their processes began.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 from django.utils.translation import gettext as _
@@ -13,7 +14,7 @@ from django.utils.translation import gettext as _
 from queuecore.fleet import FleetProcess
 
 from ... import crew, links
-from ...draw import worker_cells
+from ...draw import fleets, worker_cells
 from ...draw.values import exact
 from ..sources import Source, register
 from ..state import LiveState, Patch, Topic, Viewer
@@ -31,6 +32,7 @@ def patches(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]) 
     patches: Patches = {
         "workers-crowd": Patch(text=worker_cells.crowd(found, rest)),
         "workers-newer": Patch(text=_newer(found, ids)),
+        "workers-unsteady": Patch(html=fleets.panel(crew.supervisors(state, viewer))),
         "workers-peers": Patch(html=worker_cells.peers(rest, viewer.mount, several)),
         "workers-lost": Patch(
             html=worker_cells.lost_jobs(crew.lost_jobs(state, viewer), viewer.mount, several)
@@ -49,12 +51,27 @@ def patches(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]) 
             patches[id] = cell(id, body)
         if one is not None:
             shown[alias, one.process.id] = one.process
+    of_process: defaultdict[tuple[str, str], list[crew.Member]] = defaultdict(list)
+    of_fleet: defaultdict[tuple[str, str], list[crew.Member]] = defaultdict(list)
+    for one in found:
+        of_process[one.alias, one.process.id].append(one)
+        of_fleet[one.alias, one.fleet].append(one)
     for (alias, process), known_process in shown.items():
+        mine = [one.worker for one in of_process[alias, process]]
         for name, body in (
             ("health", worker_cells.health(known_process)),
-            ("facts", worker_cells.process_facts(known_process)),
+            ("facts", worker_cells.process_facts(known_process, mine)),
         ):
             id = links.dom_id("wp", alias, process, name)
+            patches[id] = cell(id, body)
+    told = {(alias, one.id): one for alias, one in crew.supervisors(state, viewer)}
+    for alias, place in {(at, one.place) for (at, _id), one in shown.items() if one.place}:
+        mine_of, supervisor = of_fleet[alias, place.fleet], told.get((alias, place.fleet))
+        for name, body in (
+            ("state", worker_cells.fleet_state(mine_of, place.size, supervisor)),
+            ("facts", worker_cells.fleet_facts(mine_of, supervisor)),
+        ):
+            id = links.dom_id("wf", alias, place.fleet, name)
             patches[id] = cell(id, body)
     return patches
 
