@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 
 from queuecore.fleet import peers_of
 from queuecore.mutes import Mute
+from queuecore.statistics import Failure
 
 from .draw import fleets
 from .draw.values import duration_text, exact, figures, size, visible
@@ -38,7 +39,7 @@ _ABANDONED = 20.0
 
 
 #: The kinds of trouble of a queue, each of which can be muted.
-MUTABLE = ("failing", "no-workers", "paused", "growing", "stuck", "scheduler")
+MUTABLE = ("failing", "no-workers", "paused", "growing", "stuck", "scheduler", "new-error")
 
 
 def permission_of(kind: str) -> str:
@@ -107,6 +108,9 @@ class Health:
     slots: int | None  # jobs that can run at once; None where peers work, who do not say
     done: float | None  # completed in the last minute
     ended: tuple[float, float]  # (completed, failed) in the last ten
+    # 95 of 100 jobs waited and ran no longer, in seconds; None where nobody of ours ran one lately
+    wait: float | None = None
+    run: float | None = None
     attention: tuple[Attention, ...] = ()
     muted: tuple[tuple[Attention, Mute], ...] = ()
     badges: tuple[Badge, ...] = field(default=())
@@ -153,6 +157,7 @@ def health(connection: Any, name: str, rates: Rates | None = None) -> Health | N
         and (usual is None or usual >= share or share >= _UNUSUAL * usual or share >= 0.5)
     )
     crew, ours = workers(connection, name), connection.crews.get(name)
+    pulse = connection.notices.pulses.get(name)
     # Workers are listed every ten seconds: what one that has just begun does is seen earlier.
     seen = name in connection.unexplained or any(rates.ended(name, JUST))
     abandoned = bool(
@@ -175,10 +180,12 @@ def health(connection: Any, name: str, rates: Rates | None = None) -> Health | N
         slots=_slots(snapshot.concurrency, ours, crew),
         done=None if rate_out is None else rates.ended(name, MINUTE)[0],
         ended=recent,
+        wait=pulse.figures.wait.p95 if pulse else None,
+        run=pulse.figures.run.p95 if pulse else None,
     )
     late = connection.notices.late.get(name, ())
     items, muted = [], []
-    for item in _attention(found, ended, ours, late):
+    for item in _attention(found, ended, ours, late, pulse.fresh if pulse else ()):
         mute = connection.notices.mute(item.kind, name, item.target, item.since)
         if mute is None:
             items.append(item)
@@ -332,7 +339,7 @@ def _drain(
 
 
 def _attention(
-    found: Health, ended: float, ours: Any, overdue: Sequence[Any]
+    found: Health, ended: float, ours: Any, overdue: Sequence[Any], fresh: Sequence[Failure]
 ) -> Iterator[Attention]:
     snapshot, waiting = found.snapshot, found.waiting
 
@@ -352,7 +359,14 @@ def _attention(
                 "usual": figures(f"{found.usual_share * 100:.1f} %"),
             }
         why = _("of %(ended)s that ended in the last 10 minutes") % {"ended": exact(ended)}
+        if fresh:
+            why = _("of %(ended)s that ended in the last 10 minutes; new is %(error)s") % {
+                "ended": exact(ended),
+                "error": _kind(fresh[0]),
+            }
         yield item(0, "failing", what, why, bad=True)
+    elif fresh:
+        yield _new_error(found, fresh)
     if found.abandoned and not snapshot.paused:
         words = ngettext(
             "%(count)s job waits and no worker listens",
@@ -408,6 +422,30 @@ def _attention(
             "time": duration_text(waited // 60 * 60)
         }
         yield item(4, "stuck", what, _("of %(count)s that wait") % count)
+
+
+def _new_error(found: Health, fresh: Sequence[Failure]) -> Attention:
+    """Name the most frequent new kind of failure: its class, not what its message may tell."""
+    first = fresh[0]
+    what = _("New error in %(name)s: %(error)s") % {
+        "name": visible(first.name) or _("jobs of other names"),
+        "error": _kind(first),
+    }
+    words = ngettext("%(count)s time so far", "%(count)s times so far", first.count)
+    why = words % {"count": exact(first.count)}
+    if more := len(fresh) - 1:
+        words = ngettext(
+            "%(times)s, and %(count)s more kind of error",
+            "%(times)s, and %(count)s more kinds of errors",
+            more,
+        )
+        why = words % {"times": why, "count": exact(more)}
+    return Attention(2, "new-error", found.alias, found.name, what, why, first.first_seen, bad=True)
+
+
+def _kind(failure: Failure) -> str:
+    """The class of an error without its module; whoever added the job may have named it."""
+    return visible(failure.kind.rpartition(".")[2])[:60] or _("an error without a name")
 
 
 def _late_schedulers(found: Health, overdue: Sequence[Any]) -> Iterator[Attention]:

@@ -1,6 +1,6 @@
-"""Notices: schedulers that are late, and what somebody has muted, by connection.
+"""Notices: schedulers that are late, what somebody has muted, the pulse of queues, by connection.
 
-Both change slowly and are read at a calm pace, once for all who look.
+All of it changes slowly and is read at a calm pace, once for all who look.
 """
 
 from __future__ import annotations
@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING
 
 from queuecore.inspect import Inspector
 from queuecore.mutes import Mute, Mutes
+from queuecore.pulse import Pulse, Pulses
 from queuecore.timetable import Place, Timetable
 
 if TYPE_CHECKING:
     from .live.sources import Asked
 
-#: Seconds after which mutes, and the times of schedulers, are read again.
-MUTES_S, LATE_S = 5.0, 10.0
+#: Seconds after which mutes, the times of schedulers, and pulses are read again.
+MUTES_S, LATE_S, PULSES_S = 5.0, 10.0, 10.0
 #: A mute until its trouble ends does, once the trouble was not seen for so many seconds.
 _GONE_S = 60.0
 #: The trouble of these kinds has a beginning: one that began after the mute is another one.
-_EPISODES = ("no-workers", "paused", "scheduler")
+_EPISODES = ("no-workers", "paused", "scheduler", "new-error")
 
 Key = tuple[str, str, str]
 
@@ -38,8 +39,10 @@ class Notices:
 
     late: Mapping[str, Sequence[Place]] = field(default_factory=dict)
     mutes: Mapping[Key, Mute] = field(default_factory=dict)
+    pulses: Mapping[str, Pulse] = field(default_factory=dict)
     version: int = 0
     _late_until: float = 0.0
+    _pulses_until: float = 0.0
     _gone: dict[Key, float] = field(default_factory=dict)
 
     def mute(self, kind: str, queue: str, target: str, since: datetime | None) -> Mute | None:
@@ -71,8 +74,18 @@ class Notices:
         """Whether the times of schedulers should be read again."""
         return self._late_until <= time.monotonic()
 
-    def take(self, mutes: Iterable[Mute], late: Sequence[Place] | None) -> Notices:
-        """Put in what was read; *late* is None where that was not read this time."""
+    @property
+    def pulses_due(self) -> bool:
+        """Whether the pulses of queues should be read again."""
+        return self._pulses_until <= time.monotonic()
+
+    def take(
+        self,
+        mutes: Iterable[Mute],
+        late: Sequence[Place] | None,
+        pulses: Mapping[str, Pulse] | None,
+    ) -> Notices:
+        """Put in what was read; *late* and *pulses* are None where they were not, this time."""
         found = {mute.key: mute for mute in mutes}
         self._gone = {key: at for key, at in self._gone.items() if key in found}
         changed = found != self.mutes
@@ -84,6 +97,11 @@ class Notices:
             changed = changed or by_queue != self.late
             self.late = by_queue
             self._late_until = time.monotonic() + LATE_S
+        if pulses is not None:
+            changed = changed or pulses != self.pulses
+            self.pulses = pulses
+            # Until it is known whom workers serve, that is looked up again and again.
+            self._pulses_until = time.monotonic() + PULSES_S if pulses else 0.0
         self.version += changed
         return self
 
@@ -96,7 +114,10 @@ def look(alias: str, asked: Asked) -> Notices:
     late = None
     if known.late_due:
         late = Timetable(alias).late(_names(alias) or Inspector(alias).discover())
-    return known.take(mutes.all(), late)
+    pulses = None
+    if known.pulses_due:
+        pulses = Pulses(alias).of(served) if (served := _served(alias)) else {}
+    return known.take(mutes.all(), late, pulses)
 
 
 async def alook(alias: str, asked: Asked) -> Notices:
@@ -107,7 +128,10 @@ async def alook(alias: str, asked: Asked) -> Notices:
     late = None
     if known.late_due:
         late = await Timetable(alias).alate(_names(alias) or await Inspector(alias).adiscover())
-    return known.take(await mutes.aall(), late)
+    pulses = None
+    if known.pulses_due:
+        pulses = await Pulses(alias).aof(served) if (served := _served(alias)) else {}
+    return known.take(await mutes.aall(), late, pulses)
 
 
 def _notices(alias: str) -> Notices:
@@ -120,3 +144,10 @@ def _names(alias: str) -> list[str]:
     from .live.state import facts_of
 
     return facts_of(alias).names
+
+
+def _served(alias: str) -> list[str]:
+    """The queues that workers of ours serve: only they have a pulse."""
+    from .live.state import facts_of
+
+    return sorted(facts_of(alias).crews)

@@ -107,6 +107,10 @@ def _actions(item: Attention, failed: int, mount: str) -> list[SafeString]:
         found.append(element("a", words % {"count": exact(failed)}, href=jobs, class_="btn btn-28"))
     if item.kind == "failing":
         found.append(_asks(_("Pause"), "pause", f"{queue}confirm/pause/"))
+    if item.kind == "new-error":
+        found.append(
+            element("a", _("View errors"), href=f"{queue}#errors-title", class_="btn btn-28")
+        )
     if item.kind == "paused":
         found.append(_asks(_("Resume"), "play", f"{queue}confirm/resume/"))
     if item.kind == "scheduler":

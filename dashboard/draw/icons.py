@@ -33,6 +33,7 @@ NAMES = {
     "close": "x",
     "more": "ellipsis",
     "failing": "circle-x",
+    "new-error": "bug",
     "no-workers": "unplug",
     "growing": "trending-up",
     "stuck": "hourglass",

@@ -33,6 +33,8 @@ def cells(queue: Health, out: list[float | None] | None) -> dict[str, SafeString
         "share": share(queue),
         "oldest": moment(queue.snapshot.oldest_wait, "age"),
         "drain": drain(queue),
+        "wait": duration(queue.wait),
+        "run": duration(queue.run),
         "busy": percent(queue.busy),
         "workers": workers(queue),
         "mark": mark(queue),

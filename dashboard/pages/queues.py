@@ -47,6 +47,8 @@ _COLUMNS: dict[str, Callable[[Health], float | None]] = {
     "oldest": lambda queue: (
         -queue.snapshot.oldest_wait.timestamp() if queue.snapshot.oldest_wait else None
     ),
+    "wait": lambda queue: queue.wait,
+    "run": lambda queue: queue.run,
 }
 _SORTS = {"attention", "name", "-name", *_COLUMNS, *(f"-{one}" for one in _COLUMNS)}
 
@@ -153,6 +155,7 @@ def queues(request: HttpRequest) -> HttpResponse:
     named = [queue for queue in every if is_named(text, queue.alias, queue.name)]
     found = ordered(filter(_TABS[tab], named), sort)
     group = request.GET.get("group") == "1"
+    times = request.GET.get("times") == "1"
     counts = Counter(prefix_of(queue.name) for queue in found) if group else Counter()
     found = grouped(found) if group else found
     page = Paginator(found, _PAGE).get_page(request.GET.get("page"))
@@ -176,7 +179,8 @@ def queues(request: HttpRequest) -> HttpResponse:
         ],
         "grouped": group,
         "groupable": group or any(prefix_of(queue.name) for queue in every),
-        "more": "&group=1" if group else "",
+        "times": times,
+        "more": ("&group=1" if group else "") + ("&times=1" if times else ""),
         "numbers": page,
         "q": text,
         "tab": tab,

@@ -121,6 +121,7 @@ def trouble(kind: str, target: str) -> str:
         "paused": _("paused"),
         "growing": _("the backlog grows"),
         "stuck": _("jobs wait too long"),
+        "new-error": _("a new kind of error"),
         "scheduler": _("scheduler %(name)s is late") % {"name": visible(target)},
     }
     return words[kind]
