@@ -7,7 +7,7 @@ import signal
 import time
 from functools import cache
 
-from queuecore import Job, processor
+from queuecore import GroupLimits, Job, processor
 from tests.chaos.ledger import Ledger
 
 
@@ -77,3 +77,14 @@ async def beat(job: Job) -> None:
     ledger().note("start", job.id)
     await asyncio.sleep(random.random() * 0.05)
     ledger().note("end", job.id)
+
+
+@processor("crowd", group=GroupLimits(concurrency=3))
+async def crowd(job: Job) -> str:
+    """Some milliseconds for one of many groups; fails first if it is told to."""
+    ledger().note("start", job.id)
+    await asyncio.sleep(random.random() * job.data.get("seconds", 0.004))
+    ledger().note("end", job.id)
+    if job.data.get("fails") and job.attempts_made == 0:
+        raise RuntimeError("the first attempt fails")
+    return "ours"
