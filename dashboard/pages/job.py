@@ -20,6 +20,7 @@ from ..guard import guarded
 from ..live.fragments import fragments
 from ..live.state import Topic, read
 from . import job_parts as parts
+from . import job_ties as ties
 from .queue import connection_trail, judged
 from .shell import shell, show
 
@@ -93,7 +94,7 @@ def job(request: HttpRequest, queue: str, job: str, alias: str = links.DEFAULT) 
         "row": row,
         "url": url,
         "tab": tab,
-        "facts": _facts(shown, seen),
+        "facts": _facts(shown, seen, state.connections[alias]),
         "history": history,
         "may_see": seen.payload,
         "data_size": size(detail.data_size),
@@ -200,7 +201,7 @@ def _deduplication(detail: Any) -> str:
     return str(detail.fields.get("deid") or "")
 
 
-def _facts(shown: Shown, seen: Any) -> list[tuple[str, Any]]:
+def _facts(shown: Shown, seen: Any, connection: Any) -> list[tuple[str, Any]]:
     """What is known of the job besides; another job or scheduler as a link where it may be seen."""
     row = shown.detail.row
     facts: list[tuple[str, Any]] = []
@@ -217,4 +218,10 @@ def _facts(shown: Shown, seen: Any) -> list[tuple[str, Any]]:
         facts.append((_("Deduplication"), visible(held)))
     if row.stalled_count:
         facts.append((_("Stalled"), str(row.stalled_count)))
+    if job := ties.original_fact(shown, seen):
+        facts.append((_("Letter of"), job))
+    if letter := ties.letter_fact(shown, seen, connection):
+        facts.append((_("Dead letter"), letter))
+    if trace := ties.trace(shown.detail.opts):
+        facts.append((_("Trace"), ties.trace_fact(trace)))
     return facts

@@ -69,6 +69,7 @@ class FleetWorker:
     ``done``, ``failed``: since it began, and in the last minute. ``client_id``: of its connection
     in the server's CLIENT LIST, 0 if it has none yet. ``group``: what it lets each group of the
     queue do: concurrency, jobs and milliseconds, with commas between; empty without limits.
+    ``dead_letter``: the queue that gets letters of what fails here, empty without.
     """
 
     id: str
@@ -85,6 +86,7 @@ class FleetWorker:
     failed_per_minute: int
     client_id: int
     group: str = ""
+    dead_letter: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -387,6 +389,7 @@ def _worker(process: str, value: Any) -> FleetWorker | None:
         failed_per_minute=_count(value, "failed_minute"),
         client_id=_count(value, "client"),
         group=_text(value, "group", _VERSION),
+        dead_letter=_text(value, "dead_letter", _ID),
     )
 
 

@@ -370,6 +370,7 @@ def _told(post: _Post, clock: float, now: int, share: int) -> dict[str, Any]:
         "failed_minute": failed - old_failed,
         "client": worker._marker.client_id or 0,
         **({} if limits == ",," else {"group": limits}),
+        **({} if worker._letters is None else {"dead_letter": worker._letters.name}),
     }
 
 

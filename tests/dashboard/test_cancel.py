@@ -190,3 +190,29 @@ def test_what_expires_is_counted_down_and_what_has_expired_is_told_as_that(
         for client in (admin, reader):
             page = client.get("/queues/emails/jobs/?state=failed").content.decode()
             assert f'<b class="err-name">{word}</b>' in page
+
+
+def test_a_letter_and_its_job_lead_to_each_other_and_a_trace_can_be_copied(
+    admin: Client, person: Person, emails: Queue, redis_client: redis.Redis
+) -> None:
+    dead = Queue("dead")
+    for job in ("other", "failed-1"):
+        data = {"queue": "bull:emails", "id": job, "name": "welcome", "data": {"to": "x" * 9_000}}
+        dead.add("welcome", data | {"failedReason": "no", "attemptsMade": 1, "finishedOn": 1})
+    (letter,) = [job.id for job in dead.get_jobs(["waiting"]) if job.data["id"] == "failed-1"]
+    fleet.process(redis_client, fleet.worker(dead_letter="dead"))
+    page = admin.get("/queues/emails/jobs/failed-1/").content.decode()
+    assert f'<a href="/queues/dead/jobs/{letter}/">dead {letter}</a>' in page
+    page = admin.get(f"/queues/dead/jobs/{letter}/").content.decode()
+    assert '<a href="/queues/emails/jobs/failed-1/">emails failed-1</a>' in page
+    near = person("view", scope=("dead",)).get(f"/queues/dead/jobs/{letter}/")
+    assert "/queues/emails/" not in near.content.decode()
+
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    carried = json.dumps({"traceparent": f"00-{trace}-00f067aa0ba902b7-01"})
+    emails.add("traced", job_id="traced", telemetry={"metadata": carried})
+    emails.add("odd", job_id="odd", telemetry={"metadata": "<b>no trace</b>"})
+    page = admin.get("/queues/emails/jobs/traced/").content.decode()
+    assert f'<code id="job-trace">{trace}</code>' in page
+    assert 'data-copy="#job-trace"' in page
+    assert 'id="job-trace"' not in admin.get("/queues/emails/jobs/odd/").content.decode()
