@@ -12,6 +12,7 @@ from django.core.management import find_commands
 
 from . import access, audit, conf, discovery, repeat
 from .backoff import load_strategy
+from .dotted import load_function
 from .errors import ConfigurationError, InvalidOption
 from .options import wire_options
 from .wire.connections import get_connection
@@ -36,6 +37,8 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
             load_strategy(settings.worker.backoff_strategy)
         if settings.repeat_strategy:
             repeat.load_strategy(settings.repeat_strategy)
+        if settings.telemetry is not None:
+            load_function(settings.telemetry, "QUEUECORE['TELEMETRY']")
         access.check_settings()
         wire_options(settings.default_job_options, frozenset())
     except (ConfigurationError, InvalidOption) as error:

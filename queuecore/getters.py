@@ -14,6 +14,7 @@ from .job import Job
 from .options import epoch_ms
 from .reading import Reading, checked_states, places
 from .statistics import Statistics, prometheus
+from .telemetry import get_telemetry
 from .wire.calls import inspecting, reading
 from .wire.calls.base import Operation
 from .wire.readings import WorkerInfo
@@ -198,6 +199,26 @@ class Getters(Reading):
     ) -> str:
         """See :meth:`export_prometheus_metrics`."""
         return await self._arun(self._export(global_variables, statistics))
+
+    def record_job_counts_metric(self, *states: str) -> dict[str, int]:
+        """Count jobs by state, and tell it the telemetry (BullMQ ``recordJobCountsMetric``).
+
+        What the setting ``TELEMETRY`` names gets it, as OpenTelemetry's gauge ``bullmq.queue.jobs``
+        where that is ours; without one this is :meth:`get_job_counts`.
+        """
+        return self._run(self._record_counts(states))
+
+    async def arecord_job_counts_metric(self, *states: str) -> dict[str, int]:
+        """See :meth:`record_job_counts_metric`."""
+        return await self._arun(self._record_counts(states))
+
+    def _record_counts(self, states: tuple[str, ...]) -> Operation[dict[str, int]]:
+        counts: dict[str, int] = yield reading.get_counts(self.keys, checked_states(states or None))
+        # A class of the project's own need not have it.
+        record = getattr(get_telemetry(), "job_counts", None)
+        if record is not None:
+            record(self.name, counts)
+        return counts
 
     def _count(self, *states: str) -> Operation[int]:
         counts = yield reading.get_counts(self.keys, checked_states(states or None))

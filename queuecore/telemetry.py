@@ -38,7 +38,11 @@ class Processing(Protocol):
 
 
 class Telemetry(Protocol):
-    """What makes spans. Nothing that it raises may be meant for a job: it should raise nothing."""
+    """What makes spans. Nothing that it raises may be meant for a job: it should raise nothing.
+
+    One that counts, too, has ``job_counts(queue, counts)``: it gets what
+    :meth:`queuecore.Queue.record_job_counts_metric` has counted, by state.
+    """
 
     def adding(
         self, operation: str, queue: str, destination: str, names: Sequence[str]

@@ -1,4 +1,4 @@
-"""OpenTelemetry spans, of the names and attributes of bullmq-otel (extra ``opentelemetry``).
+"""OpenTelemetry spans and job counts, named as bullmq-otel does (extra ``opentelemetry``).
 
 ``QUEUECORE["TELEMETRY"] = "queuecore.contrib.opentelemetry.Telemetry"``. Which spans are kept and
 where they go says the project's own set-up of the SDK; without one this does nothing.
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from opentelemetry import context as contexts
-from opentelemetry import propagate, trace
+from opentelemetry import metrics, propagate, trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
@@ -75,6 +75,9 @@ class Telemetry:
         from .. import __version__
 
         self._tracer = trace.get_tracer("queuecore", __version__)
+        self._counts = metrics.get_meter("queuecore", __version__).create_gauge(
+            "bullmq.queue.jobs", "{jobs}", "Number of jobs in the queue by state"
+        )
 
     @contextmanager
     def adding(
@@ -114,6 +117,12 @@ class Telemetry:
             yield
         finally:
             contexts.detach(token)
+
+    def job_counts(self, queue: str, counts: Mapping[str, int]) -> None:
+        """Record how many jobs of a queue are in each state."""
+        for state, count in counts.items():
+            attributes = {"bullmq.queue.name": queue, "bullmq.queue.jobs.state": state}
+            self._counts.set(count, attributes)
 
 
 def _of(queue: str, operation: str) -> dict[str, Any]:

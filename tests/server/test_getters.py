@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 import redis
+from opentelemetry import metrics
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
-from queuecore import FlowJob, FlowProducer, Job, JobSpec, Queue
+from queuecore import FlowJob, FlowProducer, Job, JobSpec, Queue, telemetry
 from queuecore.errors import InvalidOption
 from tests.server.conftest import Do
 from tests.server.hands import Hands
@@ -143,3 +146,33 @@ def test_prometheus(redis_client: redis.Redis, do: Do) -> None:
 
 def _add(queue: Queue) -> Any:
     return queue._add(queue._prepare_bulk([JobSpec("n") for _ in range(4)]))
+
+
+@pytest.mark.parity("Queue.recordJobCountsMetric")
+def test_job_counts_go_to_the_telemetry(
+    queue: Queue, do: Do, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue.add_bulk([JobSpec("a") for _ in range(3)])
+    assert do(queue.record_job_counts_metric, "waiting") == {"waiting": 3}  # nobody is told
+    reader = InMemoryMetricReader()
+    monkeypatch.setattr(metrics, "get_meter", MeterProvider([reader]).get_meter)
+    path = "queuecore.contrib.opentelemetry.Telemetry"
+    settings.QUEUECORE = settings.QUEUECORE | {"TELEMETRY": path}
+    telemetry._made.cache_clear()
+    try:
+        counts = do(queue.record_job_counts_metric)
+        assert counts == queue.get_job_counts()
+    finally:
+        telemetry._made.cache_clear()
+    data = reader.get_metrics_data()
+    assert data is not None
+    (gauge,) = data.resource_metrics[0].scope_metrics[0].metrics
+    assert (gauge.name, gauge.unit) == ("bullmq.queue.jobs", "{jobs}")
+    told = {
+        (point.attributes["bullmq.queue.name"], point.attributes["bullmq.queue.jobs.state"]):
+        point.value for point in gauge.data.data_points
+    }  # fmt: skip
+    assert told == {("q", state): count for state, count in counts.items()}
+    # A class of the project's own that makes spans alone is left alone.
+    settings.QUEUECORE = settings.QUEUECORE | {"TELEMETRY": "builtins.object"}
+    assert do(queue.record_job_counts_metric, "waiting") == {"waiting": 3}

@@ -136,6 +136,8 @@ def test_they_are_registered() -> None:
         ({"WORKER": {"BACKOFF_STRATEGY": "os.sep"}}, "names 'os.sep', which is no function"),
         ({"REPEAT_STRATEGY": "os.nothing"}, "['REPEAT_STRATEGY'] names 'os.nothing', which cannot"),
         ({"REPEAT_STRATEGY": "os.sep"}, "names 'os.sep', which is no function"),
+        ({"TELEMETRY": "os.nothing"}, "['TELEMETRY'] names 'os.nothing', which cannot be imported"),
+        ({"TELEMETRY": "os.sep"}, "['TELEMETRY'] names 'os.sep', which is no function"),
         ({"DASHBOARD": {"ACCESS": "os.nothing"}}, "['ACCESS'] names 'os.nothing', which cannot"),
         ({"DASHBOARD": {"ACCESS": "os.sep"}}, "make it a subclass of queuecore.access.Access"),
         ({"DASHBOARD": {"ACCESS": 3}}, "['ACCESS'] must be a dotted path, not 3"),
