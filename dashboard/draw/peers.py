@@ -10,11 +10,17 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from queuecore.histogram import bucket
+from queuecore.statistics import Figures
+
 from .markup import element
 from .states import label, state_icon
-from .values import duration, duration_text, moment, visible
+from .values import duration, duration_text, exact, moment, visible
+from .values import figures as figured
 
 _WIDE, _HIGH, _GAP = 6, 40, 2
+# A run that took longer than this share of its peers is worth a word.
+_LONG = 0.9
 
 
 def strip(peers: Sequence[Any], this: str, url: Callable[[str], str]) -> SafeString | None:
@@ -93,6 +99,41 @@ def sentence(peers: Sequence[Any], this: str) -> str:
         if any(one.id == this for one in peers)
         else _("This job is not among them.")
     )
+    return " ".join(words)
+
+
+def times(figures: Figures, ran: float | None) -> str:
+    """How long jobs of the name run and wait by what workers counted in a day; and this run.
+
+    Args:
+        ran: how long this job ran, in seconds, if it did.
+    """
+    run, wait = figures.run, figures.wait
+    if run.p50 is None or run.p95 is None:
+        return ""
+    words = [
+        ngettext(
+            "%(count)s run in the last 24 hours: half took up to %(p50)s, 95 %% up to %(p95)s.",
+            "%(count)s runs in the last 24 hours: half took up to %(p50)s, 95 %% up to %(p95)s.",
+            run.count,
+        )
+        % {
+            "count": exact(run.count),
+            "p50": duration_text(run.p50),
+            "p95": duration_text(run.p95),
+        }
+    ]
+    if wait.p50 is not None and wait.p95 is not None:
+        words.append(
+            _("Half of them waited up to %(p50)s before, 95 %% up to %(p95)s.")
+            % {"p50": duration_text(wait.p50), "p95": duration_text(wait.p95)}
+        )
+    if ran is not None:
+        here = bucket(ran * 1000)
+        shorter = sum(count for number, count in run.buckets.items() if number < here) / run.count
+        if shorter >= _LONG:
+            share = figured(f"{min(shorter, 0.999) * 100:.1f}")
+            words.append(_("This one took longer than %(share)s %% of them.") % {"share": share})
     return " ".join(words)
 
 

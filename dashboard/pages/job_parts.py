@@ -13,6 +13,7 @@ from queuecore import Queue, access, audit_log
 from queuecore.errors import QueueCoreError
 from queuecore.family import Family, family_of
 from queuecore.inspect import Inspector
+from queuecore.statistics import Figures, Statistics
 
 from .. import links
 from ..draw import audit_cells, copies, flow_graph, flow_tree, job_panels, jsontext, logs, payload
@@ -23,6 +24,7 @@ from ..draw.values import exact, size, visible
 #: The longest value that is shown whole, and that is sent as a file.
 WHOLE, FILE = 2_000_000, 8_000_000
 _LOG_PAGE = 1_000
+_NAME = 100  # characters of a name that workers tell
 #: The names of the fields behind the tabs that show one value.
 FIELDS = {"data": "data", "result": "returnvalue", "options": "opts"}
 
@@ -195,12 +197,29 @@ def peers(job: Any, seen: Any) -> dict[str, Any]:
         return {}
     url = _to(seen, job)
     return {
+        "peer_times": lambda: peer_marks.times(_a_day(job), _ran(job.detail.row)),
         "peers": found.jobs,
         "peer_strip": peer_marks.strip(found.jobs, job.id, url),
         "peer_words": peer_marks.sentence(found.jobs, job.id) if found.jobs else "",
         "peer_looked": exact(found.looked),
         "peer_rows": lambda: peer_marks.rows(found.jobs, job.id, url),
     }
+
+
+def _a_day(job: Any) -> Figures:
+    """What workers of ours counted of the name in the last 24 hours."""
+    name = job.detail.row.name[:_NAME]
+    try:
+        hours = Statistics(job.queue, job.alias).hours(25)
+    except QueueCoreError:
+        return Figures()
+    return Figures.of(one.names[name] for one in hours if name in one.names)
+
+
+def _ran(row: Any) -> float | None:
+    if row.processed_on is None or row.finished_on is None:
+        return None
+    return max(float((row.finished_on - row.processed_on).total_seconds()), 0.0)
 
 
 def history(request: HttpRequest, job: Any) -> list[dict[str, Any]] | None:

@@ -302,3 +302,17 @@ def test_jobs_of_a_kind_are_found_by_what_all_share() -> None:
     assert found("token=<hex> of <n> things", "token=abc of 7 things") == "token="
     assert found("a b c d e", "a b\nc d e") == ""
     assert found("", "") == ""
+
+
+def test_a_job_is_compared_with_a_day_of_its_name(
+    admin: Client, emails: Queue, redis_client: redis.Redis
+) -> None:
+    counted(emails, {"welcome": (30, 2.0, 0)}, ago=60 * 23)
+    counted(emails, {"welcome": (30, 0.02, 0), "urgent": (7, 9.0, 0)})
+    counted(emails, {"welcome": (500, 100.0, 0)}, ago=60 * 30)
+    done = int(redis_client.hget("bull:emails:completed-1", "processedOn") or 0) + 3_000
+    redis_client.hset("bull:emails:completed-1", "finishedOn", done)
+    page = plain(admin.get("/queues/emails/jobs/completed-1/?tab=peers").content.decode())
+    assert re.search(r"60 runs in the last 24 hours: half took up to \d\d ms, 95 % up to", page)
+    assert re.search(r"Half of them waited up to \d ms before, 95 % up to \d\d\d ms\.", page)
+    assert "This one took longer than 99.9 % of them." in page
