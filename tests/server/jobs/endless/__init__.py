@@ -1,0 +1,1 @@
+"""An app whose jobs do not end by themselves."""
