@@ -17,6 +17,7 @@ from .actions import (
     job_edits,
     limits,
     mutes,
+    named_limits,
     pauses,
     preferences,
     promotions,
@@ -59,6 +60,7 @@ if "queuecore_name" not in get_converters():
 
 _QUEUE = "queues/<queuecore_name:queue>/"
 _JOB = f"{_QUEUE}jobs/<queuecore_name:job>/"
+_LIMIT = "<queuecore_name:limit>/"
 _GROUP = f"{_QUEUE}groups/<queuecore_name:group>/"
 _SCHEDULER = "schedulers/<queuecore_name:queue>/<queuecore_name:scheduler>/"
 
@@ -77,6 +79,8 @@ _connection: list[URLPattern | URLResolver] = [
     path(f"{_QUEUE}confirm/limits/", confirm.limits, name="confirm_limits"),
     path(f"{_QUEUE}limits/", limits.limits, name="limits"),
     path(f"{_QUEUE}limits/lift/", limits.lift, name="lift"),
+    path(f"{_QUEUE}confirm/limits/{_LIMIT}", confirm.named_limit, name="confirm_named_limit"),
+    path(f"{_QUEUE}limits/{_LIMIT}set/", named_limits.named_limit, name="named_limit"),
     path(f"{_QUEUE}groups/", groups_page.groups, name="groups"),
     path(_GROUP, groups_page.group, name="group"),
     path(f"{_GROUP}confirm/pause/", confirm.pause_group, name="confirm_pause_group"),

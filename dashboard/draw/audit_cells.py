@@ -36,6 +36,7 @@ def word(action: str) -> str:
         "obliterate": _("Obliterate"),
         "limits": _("Set limits"),
         "lift": _("Lift the rate limit"),
+        "named_limit": _("Set a named limit"),
         "pause_group": _("Pause a group of jobs"),
         "resume_group": _("Resume a group of jobs"),
         "group_limits": _("Set limits of a group of jobs"),

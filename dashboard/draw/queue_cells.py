@@ -172,7 +172,7 @@ def limits(queue: Health) -> SafeString:
     snapshot, active = queue.snapshot, queue.counts.get("active", 0)
     body: list[object] = []
     if snapshot.concurrency:
-        body.append(_meter(_("Global concurrency"), active, snapshot.concurrency, "active"))
+        body.append(meter(_("Global concurrency"), active, snapshot.concurrency, "active"))
         if active >= snapshot.concurrency and queue.waiting:
             body.append(element("p", _("Every slot is busy."), class_="note"))
     if snapshot.limit_max:
@@ -215,7 +215,8 @@ def _maker(version: str) -> str:
     return f"{known[name]}, {words}" if name in known else words or DASH
 
 
-def _meter(word: str, used: int, most: int, kind: str) -> SafeString:
+def meter(word: str, used: int, most: int, kind: str) -> SafeString:
+    """A line with a word and ``3/10``, and a bar of it below."""
     width = 100 * min(1.0, used / most)
     bar = element(
         "svg",

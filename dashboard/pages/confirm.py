@@ -9,6 +9,7 @@ from ..guard import guarded
 from ..plans import attention, groups, job_edits
 from ..plans.cancelling import cancel_plan
 from ..plans.limits import limits_plan
+from ..plans.named_limits import named_limit_plan
 
 
 @guarded("GET")
@@ -71,6 +72,14 @@ def stop_group(
 ) -> HttpResponse:
     """Ask for how long a group shall start nothing."""
     return groups.stop_group_plan(request, alias, queue, group)
+
+
+@guarded("GET")
+def named_limit(
+    request: HttpRequest, queue: str, limit: str, alias: str = links.DEFAULT
+) -> HttpResponse:
+    """Ask for what a limit that several queues share shall allow."""
+    return named_limit_plan(request, alias, queue, limit)
 
 
 @guarded("GET")

@@ -15,8 +15,10 @@ from ..digest import PANELS
 from ..draw import queue_cells
 from ..draw.markup import element
 from ..draw.states import STATES
+from ..draw.values import visible
 from ..guard import guarded, mount
 from ..live.fragments import fragments
+from ..live.fragments.limits import limits_of
 from ..live.state import LiveState, Patch, Topic, read
 from .periods import Period, asked_for, period_of
 from .shell import shell, show
@@ -24,7 +26,7 @@ from .shell import shell, show
 _PANELS = (
     *("queue-errors", "queue-names", "queue-names-of", "queue-schedulers", "queue-kept"),
     *("tempo-note", "wait-chart", "run-chart", "wait-figures", "run-figures"),
-    *("wait-note", "run-note", "queue-groups"),
+    *("wait-note", "run-note", "queue-groups", "queue-named"),
 )
 
 
@@ -48,6 +50,7 @@ def queue(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> HttpR
         alias=alias,
         queue=queue,
     )
+    url = links.queue_url(seen.mount, alias, queue)
     context = {
         **words,
         "topic": str(topic),
@@ -68,10 +71,14 @@ def queue(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> HttpR
             }
             for name in STATES
         ],
-        "url": links.queue_url(seen.mount, alias, queue),
+        "url": url,
         "jobs_url": links.jobs_url(seen.mount, alias, queue),
         "info": queue_cells.info(found, core_settings().connection(alias).prefix),
         "pin_value": f"{links.encode(alias)}!{links.encode(queue)}",
+        "named_limits": [
+            (visible(one.name), f"{url}confirm/limits/{links.encode(one.name)}/")
+            for one in limits_of(state.connections[alias], queue)
+        ],
         "sees_audit": seen.audit,
         "is_pinned": (alias, queue) in cookies.pins(request),
     }

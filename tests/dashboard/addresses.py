@@ -60,6 +60,8 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "confirm_limits": ("GET", ("set_limits",)),
     "limits": ("POST", ("set_limits",)),
     "lift": ("POST", ("set_limits",)),
+    "confirm_named_limit": ("GET", ("set_limits",)),
+    "named_limit": ("POST", ("set_limits",)),
     "groups": ("GET", ()),
     "group": ("GET", ()),
     "confirm_pause_group": ("GET", ("pause_queue",)),
@@ -137,7 +139,7 @@ OF_A_QUEUE = [name for name in PAGES if "queue" in PARTS.get(name, ())]
 
 # What stands for the parts of addresses that are neither queue nor job.
 VALUES: dict[str, str] = {"scheduler": "nightly", "worker": "a" * 32, "verb": "pause"}
-VALUES |= {"field": "data", "group": "acme"}
+VALUES |= {"field": "data", "group": "acme", "limit": "api"}
 
 
 def names() -> Iterator[str]:

@@ -32,6 +32,7 @@ class Planted:
     scheduler: str
     group: str
     grouped: str
+    limit: str
     worker: str
     operation: Operation
     record: str
@@ -71,6 +72,7 @@ def plant(client: redis.Redis, text: Callable[[str], str], number: int = 0) -> P
     _jobs(client, base, text, ids, now)
     _schedulers(client, base, own, text, now)
     _groups(client, base, own, text, now)
+    limit(client, text("limit"), queue)
     _workers(client, queue, worker, text, ids)
     _statistics(client, own, text, now)
     client.set(base + "de:" + text("deduplication"), ids["job"])
@@ -90,6 +92,7 @@ def plant(client: redis.Redis, text: Callable[[str], str], number: int = 0) -> P
         text("scheduler"),
         text("group"),
         text("grouped") + "-grouped",
+        text("limit"),
         worker,
         _operation(queue, text),
         _audit(queue, text, ids["job"]),
@@ -189,6 +192,16 @@ def _schedulers(
     client.zadd(own + "paused-schedulers", {aside: now})
     client.hset(f"{own}paused-scheduler:{aside}", mapping=record | {"due": now, "count": 1})
     client.rpush(own + "hand-runs", f"{text('job')}:{text('scheduler')}")
+
+
+def limit(client: redis.Redis, name: str, *queues: str) -> None:
+    """A named limit of some queues, as their workers declare it."""
+    key = f"qc:bull::limit:{name}"
+    client.sadd("qc:bull::limits", name)
+    client.hset(key, mapping={"declared-concurrency": 5, "declared-rate": "100,60000"})
+    for queue in queues:
+        client.sadd(f"{key}:queues", f"bull:{queue}")
+        client.set(f"qc:bull:{queue}:limits", key)
 
 
 def _groups(client: redis.Redis, base: str, own: str, text: Callable[[str], str], now: int) -> None:

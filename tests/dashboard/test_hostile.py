@@ -36,11 +36,14 @@ PAGES: dict[str, tuple[Made, set[str]]] = {
     ),
     "queue": (
         lambda p: [p.url, f"{p.url}?{urlencode({'job': p.job})}"],
-        {"queue", "pause-reason", "pause-by", "group", "counted-name", "error-kind",
+        {"queue", "pause-reason", "pause-by", "group", "limit", "counted-name", "error-kind",
          "error-message", "error-frame"},
     ),
     "groups": (lambda p: [f"{p.url}groups/", f"{p.url}groups/?{q(p.group)}"], {"queue", "group"}),
     "group": (lambda p: [p.group_url], {"queue", "group", "grouped", "name"}),
+    "confirm_named_limit": (
+        lambda p: [f"{p.url}confirm/limits/{links.encode(p.limit)}/"], {"queue", "limit"},
+    ),
     "confirm_pause_group": (lambda p: [f"{p.group_url}confirm/pause/"], {"queue", "group"}),
     "confirm_group_limits": (lambda p: [f"{p.group_url}confirm/limits/"], {"queue", "group"}),
     "confirm_stop_group": (lambda p: [f"{p.group_url}confirm/stop/"], {"queue", "group"}),
@@ -163,7 +166,8 @@ TOPICS: dict[str, tuple[Callable[[Planted], list[tuple[str, list[str]]]], set[st
     ),
     "queue": (
         lambda p: [(f"queue:default:{p.queue}", ["period:1h", "panels"])],
-        {"pause-reason", "pause-by", "group", "counted-name", "error-kind", "error-message",
+        {"pause-reason", "pause-by", "group", "limit", "counted-name", "error-kind",
+         "error-message",
          "error-frame"},
     ),
     "jobs": (

@@ -5,10 +5,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import redis
 from django.test import Client
 
 from queuecore import Group, Queue
 from queuecore.models import AuditEntry
+from tests.dashboard import planting
 from tests.dashboard.addresses import APART, OF_A_QUEUE, PAGES, address, names
 from tests.servers import Server
 
@@ -16,10 +18,11 @@ Person = Callable[..., Client]
 
 
 @pytest.fixture
-def emails(emails: Queue) -> Queue:
-    """With a scheduler and a group, of which some of the addresses speak."""
+def emails(emails: Queue, redis_client: redis.Redis) -> Queue:
+    """With a scheduler, a group and a named limit, of which some of the addresses speak."""
     emails.upsert_job_scheduler("nightly", pattern="30 2 * * *")
     emails.add("export", job_id="grouped-1", group=Group("acme"))
+    planting.limit(redis_client, "api", "emails")
     return emails
 
 

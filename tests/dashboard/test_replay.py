@@ -33,6 +33,7 @@ ASKING: dict[str, dict[str, Any]] = {
     "pause_scheduler": {},
     "remove_scheduler": {},
     "limits": {"concurrency": "7"},
+    "named_limit": {"concurrency": "7"},
     "pause_group": {},
     "group_limits": {"concurrency": "7"},
     "stop_group": {},

@@ -19,7 +19,7 @@ from ...draw.markup import element, join, phrase
 from ..series import backlog, throughput
 from ..sources import Source, register
 from ..state import LiveState, Patch, Topic, Viewer
-from . import groups, tempo
+from . import groups, limits, tempo
 from .base import Patches, cell
 
 register("queue", Source(10.0, digest.look, digest.alook, whole=False))
@@ -68,6 +68,7 @@ def patches(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]) 
     patches |= throughput(ids, series, state)
     patches |= backlog(ids, series, state)
     patches |= groups.panel(connection, topic.queue, viewer.mount)
+    patches |= limits.panel(state, topic, viewer)
     if digest.PANELS in ids:
         patches |= _panels(state, topic, viewer)
         patches |= tempo.patches(state, topic, viewer, ids)
