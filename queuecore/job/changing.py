@@ -74,6 +74,8 @@ class Changing(Snapshot):
     def change_priority(self, priority: int, lifo: bool = False) -> None:
         """Give the job another priority, and its place if it waits (BullMQ ``changePriority``).
 
+        A grouped job gets it inside its group.
+
         Args:
             priority: 0 (none, runs first) to 2,097,151.
             lifo: run before the others of that priority, instead of after them.
@@ -162,6 +164,11 @@ class Changing(Snapshot):
 
     def _change_priority(self, priority: int, lifo: bool) -> Operation[None]:
         priority = checked_priority(priority)
+        if (group := self.opts.get("group")) is not None:
+            opts = dumps(self.opts | {"group": group | {"priority": priority}})
+            yield moving.change_priority(self.queue.keys, self.id, priority, lifo, opts)
+            self._take({**self._fields, b"opts": opts})
+            return
         yield moving.change_priority(self.queue.keys, self.id, priority, lifo)
         self._fields[b"priority"] = b"%d" % priority
 

@@ -24,11 +24,17 @@ from queuecore import (
     WaitingError,
     Worker,
 )
-from queuecore.errors import InvalidOption
+from queuecore.errors import InvalidOption, JobNotInState
 from queuecore.inspect import Inspector
 from queuecore.wire.calls.adding import NewJob, add_jobs
 from queuecore.wire.calls.base import Call
-from queuecore.wire.calls.working import Claim, ClaimOptions, Outcome, finish_and_claim
+from queuecore.wire.calls.working import (
+    Claim,
+    ClaimOptions,
+    Outcome,
+    finish_and_claim,
+    hand_back,
+)
 from tests import invariants
 from tests.server.conftest import Do
 from tests.server.hands import Hands
@@ -834,3 +840,58 @@ def test_the_status_of_a_group_and_its_end(queue: Queue, redis_client: redis.Red
     assert do(queue.get_group_status, "a") is None
     assert [one.id for one in do(queue.get_group_jobs, "b")] == [other.id]
     invariants.check(redis_client, "q", idle=True)
+
+
+def test_a_priority_is_changed_inside_the_group(
+    queue: Queue, redis_client: redis.Redis, do: Do
+) -> None:
+    one, two, three = do(queue.add_bulk, [JobSpec("n", n, group=A) for n in range(3)])
+    later = do(queue.add, "n", 9, group=A, delay=100)
+    order = lambda: [job.id for job in queue.get_group_jobs("a")]  # noqa: E731
+    do(one.change_priority, 5)
+    assert order() == [two.id, three.id, one.id]
+    assert do(queue.get_job, one.id).opts["group"] == {"id": "a", "priority": 5}
+    do(three.change_priority, 0, lifo=True)
+    assert order() == [three.id, two.id, one.id]
+    do(later.change_priority, 7)
+    do(later.promote)
+    assert order()[-1] == later.id
+    assert do(queue.get_counts_per_priority_for_group, "a", [0, 5, 7]) == {0: 2, 5: 1, 7: 1}
+    hands = Hands(queue)
+    (ran,) = hands.claim()
+    do(ran.change_priority, 9)
+    queue._run(hand_back(queue.keys, "hands", 1))
+    assert order()[-1] == ran.id
+    assert redis_client.exists("bull:q:prioritized", "bull:q:wait") == 0
+    invariants.check(redis_client, "q")
+
+
+async def test_what_an_operator_sees_and_does_of_grouped_jobs(
+    queue: Queue, redis_client: redis.Redis
+) -> None:
+    ready = await queue.aadd("n", 1, group=A)
+    later = await queue.aadd("n", 2, group=A, delay=100)
+    states = [await job.aget_state() for job in (ready, later)]
+    assert states == ["waiting-children"] * 2  # as Node says
+    counts = await queue.aget_job_counts()
+    assert (counts["waiting-children"], counts["waiting"], counts["delayed"]) == (2, 0, 0)
+    assert {job.id for job in await queue.aget_waiting_children()} == {ready.id, later.id}
+    with pytest.raises(JobNotInState):
+        await ready.apromote()
+    with pytest.raises(JobNotInState):
+        await ready.achange_delay(5)
+    await later.achange_delay(200)
+    assert await queue.aget_group_delayed_count("a") == 1
+
+    async def fail(job: Job) -> None:
+        raise ValueError("no")
+
+    async with working(fail):
+        await finished(queue, 1)
+    assert await ready.aget_state() == "failed"
+    await ready.aretry()
+    assert await ready.aget_state() == "waiting-children"
+    assert [job.id for job in await queue.aget_group_jobs("a")] == [ready.id]
+    assert await later.aremove()
+    assert await queue.aget_group_status("a") == "waiting"
+    invariants.check(redis_client, "q")

@@ -253,7 +253,7 @@ SAMPLES: list[tuple[Call[Any], dict[str, Any]]] = [
         },
     ),
     (moving.change_delay(K, "7", 60, 1000), {"id": "7", "delay": 60, "due": 1060}),
-    (moving.change_priority(K, "7", 3, True), {"id": "7", "priority": 3, "lifo": 1}),
+    (moving.change_priority(K, "7", 3, True), {"id": "7", "priority": 3, "lifo": 1, "opts": ""}),
     (
         call_of(moving.move_jobs_to_wait(K, "completed", 1000, 4)),
         {"set": K.completed, "state": "completed", "batch": 4, "until": 1000},

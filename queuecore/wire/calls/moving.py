@@ -44,8 +44,10 @@ def change_delay(keys: Keys, job_id: str, delay: int, now: int) -> Call[int]:
     )
 
 
-def change_priority(keys: Keys, job_id: str, priority: int, lifo: bool) -> Call[int]:
-    """Give a job another priority (BullMQ ``changePriority``)."""
+def change_priority(
+    keys: Keys, job_id: str, priority: int, lifo: bool, opts: str | bytes = ""
+) -> Call[int]:
+    """Give a job another priority (BullMQ ``changePriority``); a grouped one its new *opts*."""
     return Call(
         "change_priority",
         (keys.prioritized,),
