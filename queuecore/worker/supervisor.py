@@ -27,6 +27,7 @@ from ..queue import Queue
 from ..wire import attendance
 from ..wire.attendance import FleetPlace
 from ..wire.calls import attending
+from ..wire.calls.base import Operation
 from ..wire.calls.working import recover_worker
 from ..wire.codec import dumps
 from ..wire.connections import Connection, get_connection
@@ -225,7 +226,21 @@ class Supervisor:
         self._children.discard(child)
         if code != 0:
             await self._recover(child)
+            await self._forget(child)
         return code
+
+    async def _forget(self, child: _Child) -> None:
+        """Take away what a child that died has told of itself: it says nothing more."""
+        for alias in {alias for alias, _name, _worker in child.workers}:
+            connection = get_connection(alias)
+            self._connections.add(connection)
+            with contextlib.suppress(QueueCoreError):
+                await connection.arun(self._forgetting(connection.prefix, child.pid))
+
+    def _forgetting(self, prefix: str, pid: int) -> Operation[None]:
+        for one in (yield from attending.get_processes(prefix)):
+            if one.pid == pid and one.place is not None and one.place.fleet == self._fleet:
+                yield from attending.leave(prefix, one.id)
 
     async def _recover(self, child: _Child) -> None:
         """Let the jobs of a child that died run again."""

@@ -78,6 +78,8 @@ def test_running_jobs_are_cancelled_and_a_fleet_is_watched(
     os.kill(victim, signal.SIGKILL)
     expect(unit).to_contain_text("was killed by SIGKILL", timeout=15_000)
     expect(unit).to_contain_text("Restarts 1")
+    process.until(lambda: victim not in [one.pid for one in Fleet().processes()])
+    process.until(lambda: len(Fleet().processes()) == 2)
     page.get_by_role("link", name="Pause all workers of the fleet").click()
     expect(dialog.get_by_role("heading")).to_contain_text("Pause 4 workers")
     dialog.get_by_role("button", name="Cancel").click()
