@@ -8,7 +8,8 @@ import pytest
 import redis
 
 from queuecore import Group, JobSpec, Queue
-from queuecore.errors import JobIsLocked
+from queuecore.errors import JobIsLocked, JobNotInState
+from queuecore.integrity import Integrity
 from queuecore.wire.calls.base import NOW, Operation
 from queuecore.wire.calls.working import (
     Claim,
@@ -125,8 +126,18 @@ class Crowd:
                 lambda: self.queue.promote_jobs(count=2),
                 lambda: self.queue.retry_jobs(count=2),
                 lambda: self.queue.drain() if self.any.random() < 0.05 else None,
+                lambda: self.queue.delete_group(group) if self.any.random() < 0.1 else None,
+                lambda: self.queue.clean(0, 3, self.any.choice(("waiting", "delayed"))),
+                self.change,
             )
         )()
+
+    def change(self) -> None:
+        job = self.queue.get_job(self.any.choice(self.added)) if self.added else None
+        if job is not None:
+            job.change_priority(self.any.choice((0, 0, 3, 9)), self.any.random() < 0.3)
+            with suppress(JobNotInState):
+                job.change_delay(self.any.choice((0.001, 100)))
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -146,6 +157,9 @@ def test_the_invariants_hold_after_each_act(
         act()
         _, found = invariants.look(redis_client, "q", idle=True)
         assert not found, (told[-5:], found)
+        if len(told) % 25 == 0:
+            damage = [one for one in Integrity().check(["q"]).findings if one.kind != "stalled"]
+            assert not damage, (told[-5:], damage)
     # And whatever is left runs to its end.
     crowd.lose()
     for n in range(4):

@@ -14,7 +14,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.core.exceptions import PermissionDenied
 
-from queuecore import FlowJob, FlowProducer, JobSpec, Queue, audit, operations
+from queuecore import FlowJob, FlowProducer, Group, JobSpec, Queue, audit, operations
 from queuecore.errors import InvalidOption, ServerUnavailable
 from queuecore.matching import Filter
 from queuecore.models import AuditEntry, Operation
@@ -214,6 +214,29 @@ def test_draining_spares_the_next_runs_of_schedulers_and_what_comes_later(
         "delayed": 0,
     }
     invariants.check(redis_client, "q")
+
+
+def test_grouped_jobs_are_removed_and_retried_as_others(
+    queue: Queue, redis_client: redis.Redis
+) -> None:
+    specs = [("bad", "a", None), ("bad", "b", 60), ("good", "a", None), ("good", "b", 60)]
+    for name, group, delay in specs * 60:
+        queue.add(name, group=Group(group), **({"delay": delay} if delay else {}))
+    FlowProducer().add(FlowJob("bad", queue="q", children=[FlowJob("c", queue="other")]))
+    redis_client.delete("bull:other:wait")
+    assert carry_out(order(queue, "remove", "waiting-children", "name:bad")).done == 121
+    assert (queue.get_group_jobs_count("a"), queue.get_group_delayed_count("b")) == (60, 60)
+    invariants.check(redis_client, "q", idle=True)
+    hands = Hands(queue)
+    hands.fail_all(60)
+    assert carry_out(order(queue, "retry", "failed")).done == 60
+    assert queue.get_group_jobs_count("a") == 60
+    assert redis_client.exists("bull:q:wait") == 0
+    done = carry_out(order(queue, "obliterate", "waiting"))
+    assert done.status == Status.DONE
+    assert redis_client.keys("bull:q:*") == []
+    left = redis_client.keys("qc:bull:q:group*")
+    assert left == []
 
 
 def test_cleaning_takes_the_oldest_up_to_a_maximum(queue: Queue, redis_client: redis.Redis) -> None:
