@@ -53,7 +53,7 @@ async def thumbnail(job: Job) -> dict[str, Any]:
     return {"sizes": [320, 640, 1280]}
 
 
-@processor("exports", concurrency=2)
+@processor("exports", concurrency=2, timeout=120)
 async def export(job: Job) -> dict[str, Any]:
     """Write a report, which lasts."""
     for done in range(5, 101, 5):
@@ -67,16 +67,16 @@ async def export(job: Job) -> dict[str, Any]:
 async def deliver(job: Job) -> dict[str, Any]:
     """Tell a partner of an event."""
     await work(job, 0.05, 0.3)
-    return await post(job.data["endpoint"], job.data["event"])
+    return await post(job.data["endpoint"])
 
 
-async def post(endpoint: str, event: str) -> dict[str, Any]:
+async def post(endpoint: str) -> dict[str, Any]:
     """Call the partner."""
     if (answer := DOWN.get(endpoint)) is None:
         return {"status": 204}
     if "no answer" in answer:
         raise TimeoutError(f"POST {endpoint}: {answer}")
-    raise PartnerError(f"POST {endpoint}: {answer} for {event}")
+    raise PartnerError(f"POST {endpoint}: {answer}")
 
 
 @processor("housekeeping", concurrency=2)
