@@ -348,7 +348,8 @@ class Inspector(Connected):
     ) -> JobPage:
         """One page of a group's jobs, at most 200: waiting, delayed or active ones.
 
-        Their rows tell where they stand for BullMQ: ``waiting-children``, until they run.
+        Their rows tell where they stand for BullMQ: ``waiting-children``, until they run; of
+        delayed ones ``due`` is known.
 
         Raises:
             ValueError: *state* is none of those three.

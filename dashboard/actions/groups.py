@@ -6,14 +6,23 @@ from datetime import timedelta
 
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from queuecore import Queue, audit
 
 from .. import links
 from ..confirmations import confirmed
-from ..draw.values import clipped, duration_text
+from ..draw.values import clipped, duration_text, exact
 from ..guard import guarded
-from ..plans.groups import group_limits_plan, pause_group_plan, stop_group_plan, stop_seconds
+from ..plans import mount_of
+from ..plans.groups import (
+    EMPTYING,
+    empty_group_plan,
+    group_limits_plan,
+    pause_group_plan,
+    stop_group_plan,
+    stop_seconds,
+)
 from ..plans.limits import Limits, WrongLimits
 from .base import perform
 
@@ -126,6 +135,39 @@ def stop(request: HttpRequest, queue: str, group: str, alias: str = links.DEFAUL
         target=group,
         params={"seconds": seconds},
         once=token.once,
+    )
+
+
+@guarded("POST")
+def empty(request: HttpRequest, queue: str, group: str, alias: str = links.DEFAULT) -> HttpResponse:
+    """Remove all jobs of a group that do not run, once the queue's name was typed."""
+    token = confirmed(request, "empty_group", alias, queue, group)
+    if token is None:
+        return empty_group_plan(request, alias, queue, group)
+    if request.POST.get("typed", "") != queue:
+        wrong = _("That is not the queue's name.")
+        return empty_group_plan(request, alias, queue, group, wrong=wrong)
+
+    def work(target: Queue, entry: audit.Record) -> str:
+        count = target.delete_group(group)
+        entry.result(count=count)
+        words = ngettext(
+            "Removed %(count)s job of the group %(group)s.",
+            "Removed %(count)s jobs of the group %(group)s.",
+            count,
+        )
+        return words % {"count": exact(count), "group": clipped(group)}
+
+    return perform(
+        request,
+        action="empty_group",
+        permissions=EMPTYING,
+        alias=alias,
+        queue=queue,
+        work=work,
+        target=group,
+        once=token.once,
+        back=links.groups_url(mount_of(request), alias, queue),
     )
 
 

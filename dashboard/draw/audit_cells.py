@@ -41,6 +41,7 @@ def word(action: str) -> str:
         "resume_group": _("Resume a group of jobs"),
         "group_limits": _("Set limits of a group of jobs"),
         "stop_group": _("Stop a group of jobs for a while"),
+        "empty_group": _("Empty a group of jobs"),
         "lift_group": _("Lift the rate limit of a group of jobs"),
         "release_deduplication": _("Free a deduplication id"),
         "priority": _("Change priority"),

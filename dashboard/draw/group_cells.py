@@ -47,6 +47,11 @@ def allowed(workers: Iterable[FleetWorker]) -> Allowed:
     return Allowed(*figures) if len(figures) == 3 else Allowed()
 
 
+def nothing(group: str) -> GroupRow:
+    """A group of which nothing is known: no job, no limit, no pause."""
+    return GroupRow(group, "gone", 0, 0, 0, None, None, None, 0, None)
+
+
 def label(status: str) -> str:
     """The word of a status."""
     return {
@@ -70,7 +75,7 @@ def mark(status: str) -> SafeString:
 
 def state(row: GroupRow | None) -> SafeString:
     """Icon and word; what buttons of the page fit is told by the attributes."""
-    status = row.status if row else "gone"
+    status = shown_status(row) if row else "gone"
     return element(
         "span",
         mark(status),
@@ -79,6 +84,12 @@ def state(row: GroupRow | None) -> SafeString:
         data_group=status,
         data_limited="yes" if row and row.limit_ttl_ms > 0 else "no",
     )
+
+
+def shown_status(row: GroupRow) -> str:
+    """Its status; one that is held back waits in turn until the next claim notices."""
+    held = row.status == "waiting" and row.limit_ttl_ms > 0
+    return "limited" if held else row.status
 
 
 def cells(row: GroupRow | None, says: Allowed, at: datetime) -> dict[str, SafeString]:
@@ -196,8 +207,8 @@ def _line(row: GroupRow, at: datetime, says: Allowed, url: str) -> SafeString:
     if row.delayed:
         words = ngettext("%(count)s delayed", "%(count)s delayed", row.delayed)
         facts.append(element("span", words % {"count": exact(row.delayed)}))
-    if row.status != "waiting":
-        facts.append(element("span", label(row.status), class_=f"gstate-{row.status}"))
+    if (status := shown_status(row)) != "waiting":
+        facts.append(element("span", label(status), class_=f"gstate-{status}"))
     if row.limit_ttl_ms > 0:
         facts.append(phrase(_("goes on in %(time)s"), time=left(row, at)))
     if words := limit_words(None, row.limit_max, row.limit_duration_ms):

@@ -75,6 +75,14 @@ def stop_group(
 
 
 @guarded("GET")
+def empty_group(
+    request: HttpRequest, queue: str, group: str, alias: str = links.DEFAULT
+) -> HttpResponse:
+    """Ask whether to remove all jobs of a group that do not run."""
+    return groups.empty_group_plan(request, alias, queue, group)
+
+
+@guarded("GET")
 def named_limit(
     request: HttpRequest, queue: str, limit: str, alias: str = links.DEFAULT
 ) -> HttpResponse:

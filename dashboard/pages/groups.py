@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
 from queuecore.inspect import GroupRow, Inspector
@@ -106,9 +106,7 @@ def group(request: HttpRequest, queue: str, group: str, alias: str = links.DEFAU
     state = read(Topic("queue", alias, queue))
     judged(state, alias, queue)
     found = look(alias, queue, [group])
-    row = found.by_id[group]
-    if row is None:
-        raise Http404("no such group")
+    row = found.by_id[group] or group_cells.nothing(group)
     state[alias].extra["group"] = {queue: found}
     part = request.GET.get("state", "")
     if part not in _PARTS:

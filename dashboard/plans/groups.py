@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
 from queuecore import access
@@ -10,25 +10,25 @@ from queuecore.inspect import GroupRow, Inspector
 
 from .. import links
 from ..confirmations import Confirmation, Figure, ask
+from ..draw import group_cells
 from ..draw.values import clipped, number, visible
 from .base import back_of, mount_of, snapshot_of
 from .limits import Limits
 
+#: What somebody needs who empties a group: what draining the queue asks for, too.
+EMPTYING = ("clean_queue", "bulk")
 #: For how many seconds a group is stopped.
 STOPS = (60, 300, 900, 3_600, 4 * 3_600, 86_400)
 
 
 def group_of(alias: str, queue: str, group: str) -> GroupRow:
-    """What is known of the group now.
+    """What is known of the group now; a group needs no making, so any may be steered.
 
     Raises:
-        Http404: there is no such queue, or nothing is known of such a group.
+        Http404: there is no such queue.
     """
     snapshot_of(alias, queue)
-    found = Inspector(alias).group(queue, group)
-    if found is None:
-        raise Http404("no such group")
-    return found
+    return Inspector(alias).group(queue, group) or group_cells.nothing(group)
 
 
 def pause_group_plan(request: HttpRequest, alias: str, queue: str, group: str) -> HttpResponse:
@@ -127,6 +127,43 @@ def stop_group_plan(request: HttpRequest, alias: str, queue: str, group: str) ->
         ),
         back=back_of(request, url),
         stop_choices=_stop_words(),
+    )
+
+
+def empty_group_plan(
+    request: HttpRequest, alias: str, queue: str, group: str, wrong: str = ""
+) -> HttpResponse:
+    """Ask whether to remove all jobs of a group that do not run."""
+    for permission in EMPTYING:
+        access.require(request.user, permission, alias, queue)
+    found = group_of(alias, queue, group)
+    url = links.group_url(mount_of(request), alias, queue, group)
+    count = found.waiting + found.delayed
+    return ask(
+        request,
+        Confirmation(
+            action="empty_group",
+            url=f"{url}empty/",
+            title=_("Empty the group %(group)s of %(queue)s") % _names(queue, group),
+            text=_(
+                "All of its jobs that do not run go for good, delayed ones too. Its limits stay, "
+                "and so does its pause."
+            ),
+            verb=_("Empty group"),
+            icon="remove",
+            alias=alias,
+            queue=queue,
+            target=group,
+            danger=True,
+            figures=[
+                Figure(number(count), _("will be removed")),
+                Figure(number(found.active), _("run on")),
+            ],
+            choices="queuecore_dashboard/confirm/_typed_name.html",
+            possible=count > 0,
+        ),
+        back=back_of(request, url),
+        wrong=wrong,
     )
 
 

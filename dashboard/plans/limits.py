@@ -30,6 +30,11 @@ class Limits:
     max: int | None = None
     seconds: float | None = None
 
+    @property
+    def typed_seconds(self) -> str:
+        """The seconds as somebody would type them."""
+        return "" if self.seconds is None else f"{self.seconds:.10g}"
+
     @classmethod
     def parse(cls, values: Mapping[str, str]) -> Limits:
         """Read a form, where an empty field lifts a limit.

@@ -67,6 +67,8 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "confirm_pause_group": ("GET", ("pause_queue",)),
     "confirm_group_limits": ("GET", ("set_limits",)),
     "confirm_stop_group": ("GET", ("set_limits",)),
+    "confirm_empty_group": ("GET", ("clean_queue", "bulk")),
+    "empty_group": ("POST", ("clean_queue", "bulk")),
     "pause_group": ("POST", ("pause_queue",)),
     "resume_group": ("POST", ("pause_queue",)),
     "group_limits": ("POST", ("set_limits",)),

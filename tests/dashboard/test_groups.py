@@ -127,7 +127,7 @@ def test_one_groups_page_lists_its_jobs(admin: Client, exports: Queue) -> None:
     assert rows(page) == ["a-0", "a-1", "a-2"]
     assert 'href="/queues/exports/jobs/a-0/"' in page
     assert "no limit" in shown(page)
-    assert admin.get(f"{LIST}nobody/").status_code == 404
+    assert "Nothing waits or runs in this group" in text_of(admin, f"{LIST}nobody/")
     assert "This group is paused" in text_of(admin, f"{LIST}globex/")
 
 
@@ -186,6 +186,36 @@ def test_a_group_is_stopped_for_a_while_and_let_go_on(admin: Client, exports: Qu
     admin.post(f"{LIST}acme/lift/")
     assert said(admin) == "Nothing held the group acme back."
     assert [one[1] for one in recorded()] == ["stop_group", "lift_group", "lift_group"]
+
+
+def test_a_group_is_emptied_once_the_queues_name_is_typed(admin: Client, exports: Queue) -> None:
+    exports.add("export", delay=60, group=Group("acme"))
+    asked = text_of(admin, f"{LIST}acme/confirm/empty/")
+    assert "4 will be removed" in shown(asked) or "will be removed 4" in shown(asked)
+    token = token_of(admin.get(f"{LIST}acme/confirm/empty/"))
+    answer = admin.post(f"{LIST}acme/empty/", {"token": token, "typed": "acme"})
+    assert "That is not the queue's name." in unescape(answer.content.decode())
+    assert exports.get_group_jobs_count("acme") == 3
+    answer = admin.post(f"{LIST}acme/empty/", {"token": token, "typed": "exports"})
+    assert answer["Location"] == LIST  # the group's own page is gone with its jobs
+    assert said(admin) == "Removed 4 jobs of the group acme."
+    assert exports.get_group_status("acme") is None
+    assert exports.get_group_jobs_count("globex") == 1
+    assert recorded() == [("ada", "empty_group", "exports", "acme", "done")]
+
+
+def test_delayed_jobs_of_a_group_say_when_they_are_due_and_are_promoted(
+    admin: Client, exports: Queue
+) -> None:
+    exports.add("export", job_id="later", delay=600, group=Group("acme"))
+    page = text_of(admin, f"{LIST}acme/?state=delayed")
+    assert rows(page) == ["later"]
+    due = page.partition("<tbody>")[2].partition("</tbody>")[0]
+    assert 'data-time="until"' in due
+    assert 'formaction="/queues/exports/jobs/later/promote/"' in due
+    admin.post("/queues/exports/jobs/later/promote/")
+    assert said(admin) == "Job later may run now."
+    assert [job.id for job in exports.get_group_jobs("acme")][-1] == "later"
 
 
 def test_who_may_only_look_finds_no_button(person: Callable[..., Client], exports: Queue) -> None:

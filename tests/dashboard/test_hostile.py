@@ -46,6 +46,7 @@ PAGES: dict[str, tuple[Made, set[str]]] = {
     ),
     "confirm_pause_group": (lambda p: [f"{p.group_url}confirm/pause/"], {"queue", "group"}),
     "confirm_group_limits": (lambda p: [f"{p.group_url}confirm/limits/"], {"queue", "group"}),
+    "confirm_empty_group": (lambda p: [f"{p.group_url}confirm/empty/"], {"queue", "group"}),
     "confirm_stop_group": (lambda p: [f"{p.group_url}confirm/stop/"], {"queue", "group"}),
     "jobs": (
         lambda p: [

@@ -57,7 +57,7 @@ def test_it_is_set_by_hand_and_left_to_the_settings(admin: Client, shared: Limit
 
     asked = text_of(admin, ASK)
     assert "all workers of 2 queues together" in asked
-    for value in ("5", "100", "60.0"):
+    for value in ("5", "100", "60"):
         assert f'value="{value}"' in asked
     put(concurrency="2", max="100", seconds="60")
     assert said(admin) == "The limit api is set, for all of its queues."

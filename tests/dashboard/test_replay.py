@@ -37,6 +37,7 @@ ASKING: dict[str, dict[str, Any]] = {
     "pause_group": {},
     "group_limits": {"concurrency": "7"},
     "stop_group": {},
+    "empty_group": {"typed": "emails"},
     "job_priority": {"priority": "5"},
     "job_delay": {"delay": "60"},
     "job_note": {"note": "looked at"},

@@ -816,6 +816,8 @@ def test_pages_tell_of_many_groups(queue: Queue, redis_client: redis.Redis, do: 
     assert do(look.place_in_group, "q", "g7", second.id) == 1
     assert do(look.place_in_group, "q", "g7", "nobody") is None
 
+    (later,) = do(look.group_jobs, "q", "g7", "delayed").rows
+    assert later.due == do(look.group, "q", "g7").next_due
     jobs = do(look.group_jobs, "q", "g7", limit=2)
     assert (jobs.total, len(jobs.rows)) == (4, 2)
     assert {one.state for one in jobs.rows} == {"waiting-children"}

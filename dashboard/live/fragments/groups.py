@@ -150,7 +150,7 @@ def one(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]) -> P
         return {}
     row = found.by_id[topic.id]
     says = allowed(state[topic.alias], topic.queue)
-    facts = row or GroupRow(topic.id, "gone", 0, 0, 0, None, None, None, 0, None)
+    facts = row or group_cells.nothing(topic.id)
     patches = {
         "group-state": cell("group-state", group_cells.state(row)),
         "group-note": Patch(html=group_cells.note(row, found.at)),

@@ -6,6 +6,7 @@ Ten thousand groups cost the server some 20 ms, in pieces of one.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..keys import Keys
@@ -117,13 +118,20 @@ def get_jobs(keys: Keys, group: str, state: str, offset: int, limit: int) -> Ope
         total, ids = len(every), every[offset : offset + limit]
     else:
         key = keys.group(group) if state == "waiting" else keys.group_later(group)
-        total, ids = yield [
+        total, scored = yield [
             Command(("ZCARD", key)),
-            Command(("ZRANGE", key, offset, offset + limit - 1), texts),
+            Command(("ZRANGE", key, offset, offset + limit - 1, "WITHSCORES"), _scored),
         ]
+        ids = list(scored)
     rows = (yield inspecting.get_job_rows(keys, ids)) if ids else []
+    if state == "delayed":
+        rows = [row and replace(row, due=due_moment(scored[row.id])) for row in rows]
     orphans = [id for id, row in zip(ids, rows, strict=True) if row is None]
     return JobPage([row for row in rows if row is not None], total, offset, limit, orphans)
+
+
+def _scored(answer: list[bytes]) -> dict[str, bytes]:
+    return dict(zip(texts(answer[::2]), answer[1::2], strict=True))
 
 
 def count_groups(keys: Keys, kind: str, groups: Sequence[str]) -> Call[list[int]]:
