@@ -4,6 +4,7 @@ import atexit
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -108,9 +109,14 @@ class Server:
         return redis.Redis.from_url(self.url, decode_responses=True)
 
     def flush(self) -> None:
-        """Empty every database of it."""
-        with self.client() as client:
-            client.flushall()
+        """Empty every database of it; without a client, which takes longer to make than this."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(START_SECONDS)
+            connection.connect(str(self.socket))
+            connection.sendall(b"FLUSHALL\r\n")
+            answer = connection.recv(200)
+        if answer != b"+OK\r\n":
+            raise RuntimeError(f"The test server was not emptied: {answer.decode()}")
 
     def stop(self) -> None:
         """End it cleanly."""

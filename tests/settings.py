@@ -50,6 +50,9 @@ else:
     # A file, not memory: threads and the processes that a test starts see the same rows.
     _database["TEST"] = {"NAME": f"{_home}/test.sqlite3"}
 
+# Nothing in it has to outlive a power cut, which each test would wait for.
+_database["OPTIONS"]["init_command"] += " PRAGMA synchronous=OFF;"
+
 # The fixture `server` starts the server of this socket; a test without it has none.
 SERVER_FOLDER = f"{_home}/server"
 SERVER_URL = os.environ.get("QUEUECORE_TEST_URL") or f"unix://{SERVER_FOLDER}/s"
