@@ -37,13 +37,14 @@ WINDOWS = {"": (1440, 900), "-phone": (390, 844)}
 #: out among all others, however rare: a small icon's colour counts as much as a wide area's.
 EXACT, SHARED = 150, 106
 BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
-#: The company's hosts, and the queues that each of its worker processes serves.
+#: The company's hosts, and the queues that the workers of each serve, one of them as a fleet.
 HOSTS = {
-    "worker-fra-1": ("emails", "webhooks", "orders"),
+    "worker-fra-1": ("emails", "webhooks", "orders", "--processes", "2"),
     "worker-fra-2": ("payments", "emails", "housekeeping"),
     "worker-fra-3": ("images.thumbnails", "exports"),
 }
 FAILED = "/queues/webhooks/jobs/?state=failed"
+RUNNING = "/queues/exports/jobs/?state=active"
 
 
 def main() -> int:
@@ -254,6 +255,11 @@ def visit(page: Any, url: str, name: str, made: set[str]) -> None:
     page.locator(".bulk-bar [data-dialog]:visible").first.click()
     page.locator("#dialog[open]").wait_for()
     shoot(page, f"retry-dialog-{name}", made)
+    settle(page, url + RUNNING)
+    page.locator("tr[data-row] [data-open]").first.click()
+    page.locator("#cancel:visible").click()
+    page.locator("#dialog[open]").wait_for()
+    shoot(page, f"cancel-dialog-{name}", made)
     settle(page, f"{url}/queues/webhooks/")
     page.keyboard.press("Control+k")
     page.keyboard.type("web")

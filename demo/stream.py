@@ -37,6 +37,7 @@ WEBHOOK = {"attempts": 5, "backoff": Backoff.exponential(1, jitter=0.5)}
 CAMPAIGN = 25  # copies of one newsletter
 CAMPAIGN_PAUSE = 600  # seconds from the release of one campaign to the next
 CATALOGUE = 60  # pages
+PRICES, PRICES_PAUSE = 90, 300  # pages of the price list, seconds from one upload to the next
 HOUSEKEEPING = 60  # seconds between two catalogues, and between two tidyings
 KEEP = 200  # mails and pictures that tidying leaves
 BACKLOG = 150  # unfinished jobs of a queue, above which the stream waits: somebody paused it
@@ -72,6 +73,7 @@ class Shop:
         self.mistyped_address()
         self.closed_partner()
         self.stock_count()
+        self.prices()
         self.photo_shoot(5)
         self.photo_shoot(1, cut_off=True)
         self.tidy()
@@ -116,6 +118,8 @@ class Shop:
                 happen()
         if self.seconds % 20 == 0:
             self.stock_count()
+        if self.seconds % PRICES_PAUSE == 0:
+            self.prices()
         if self.seconds % 15 == 0:
             self.photo_shoot(self.dice.randint(2, 5), cut_off=self.dice.random() < 0.15)
         if self.seconds % HOUSEKEEPING == 0:
@@ -186,6 +190,12 @@ class Shop:
                     "thumbnails", {"picture": name}, job_id=f"picture-{digest}", attempts=2
                 )
                 self.seen.add(digest)
+
+    def prices(self) -> None:
+        """Let a partner have all prices, which lasts minutes; old ones are of no use."""
+        if "notifications" not in self.full:
+            prices = {"endpoint": "crm", "pages": PRICES}
+            self.notifications.add("prices.upload", prices, expires=PRICES_PAUSE)
 
     def catalogue(self) -> None:
         if "file_processing" not in self.full:

@@ -6,6 +6,9 @@ from typing import Any
 from demo.notifications import services
 from queuecore import Job, UnrecoverableError, processor
 
+#: Seconds in which a partner takes one page of the price list.
+PACE = 2.0
+
 
 @processor("notifications", concurrency=5)
 async def notify(job: Job) -> dict[str, Any]:
@@ -18,3 +21,24 @@ async def notify(job: Job) -> dict[str, Any]:
         )
     except services.EndpointGone as error:
         raise UnrecoverableError(str(error)) from error
+
+
+@processor("notifications", name="prices.upload", timeout=600)
+async def upload(job: Job) -> dict[str, int]:
+    """Send the whole price list, page by page, as slowly as the partner wants it.
+
+    It takes minutes: try "Cancel job" on its page. What was sent stays sent.
+    """
+    endpoint, pages = job.data["endpoint"], job.data["pages"]
+    sent = 0
+    for page in range(1, pages + 1):
+        try:
+            await asyncio.to_thread(
+                services.deliver, endpoint, f"{job.id}-{page}", job.name, {"page": page}
+            )
+            sent += 1
+        except services.DeliveryFailed as error:
+            await job.alog(f"page {page} of {pages} is left out: {error}")
+        await job.aupdate_progress(100 * page // pages)
+        await asyncio.sleep(PACE)
+    return {"sent": sent, "pages": pages}

@@ -128,3 +128,12 @@ def test_closed_partner_is_not_tried_again(partner: Any) -> None:
     work("notifications")
     assert again(job).get_state() == "failed"
     assert len(partner.seen) == 1
+
+
+def test_prices_are_uploaded_page_by_page(partner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("demo.notifications.processors.PACE", 0)
+    job = Queue("notifications").add("prices.upload", {"endpoint": "crm", "pages": 3}, expires=60)
+    work("notifications")
+    assert again(job).returnvalue == {"sent": 3, "pages": 3}
+    assert again(job).progress == 100
+    assert len(partner.seen) == 3
