@@ -18,4 +18,5 @@ QUEUECORE = QUEUECORE | {
     "CONNECTIONS": QUEUECORE["CONNECTIONS"] | {"other": {"URL": SERVER_URL, "PREFIX": "second"}},
     "WORKER": {"DRAIN_DELAY": 1} | json.loads(os.environ.get("QUEUECORE_TEST_WORKER", "{}")),
 }
+QUEUECORE["LIMITS"] = json.loads(os.environ.get("QUEUECORE_TEST_LIMITS", "{}"))
 LOGGING_CONFIG = None  # as in a project that sets nothing up

@@ -1,0 +1,1 @@
+"""An app of two queues with one named limit; for the tests of named limits in many processes."""
