@@ -39,7 +39,7 @@ def main() -> int:
     configure(server.url)
     try:
         about = _machine(server, node, bullmq, peer)
-        results = _measure(Trials(server, node, bullmq, peer), works, options)
+        results = _measure(Trials(server, (node, bullmq, peer)), works, options)
     except BenchError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1

@@ -10,7 +10,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ class Process:
             cwd=ROOT,
             env=os.environ | {"PYTHONPATH": str(ROOT), "NODE_ENV": "production"},
         )
+        self.pid = self._process.pid
         self.say(json.dumps(task))
 
     def say(self, word: str) -> None:
@@ -80,18 +82,40 @@ class Process:
 
 
 class Trials:
-    """Runs trials on *server*; Node's BullMQ lies in *bullmq*, PyPI's in the Python *peer*."""
+    """Runs trials on *server*.
 
-    def __init__(self, server: Server, node: Path, bullmq: Path, peer: Path) -> None:
+    *peers*: Node, where its BullMQ lies, and the Python that has PyPI's; else only ours run.
+    """
+
+    def __init__(self, server: Server, peers: tuple[Path, Path, Path] | None = None) -> None:
         self._server = server
         self._client = server.client()
-        subjects = ROOT / "bench" / "subjects"
+        self._worker_cores: set[int] = set()
         self._commands = {
             "ours": [sys.executable, "-m", "bench.subjects.ours"],
             "floor": [sys.executable, "-m", "bench.floor"],
-            "node": [str(node), str(subjects / "node.mjs"), str(bullmq)],
-            "python": [str(peer), str(subjects / "python.py")],
         }
+        if peers:
+            node, bullmq, peer = peers
+            subjects = ROOT / "bench" / "subjects"
+            self._commands["node"] = [str(node), str(subjects / "node.mjs"), str(bullmq)]
+            self._commands["python"] = [str(peer), str(subjects / "python.py")]
+
+    @contextmanager
+    def pinned(self) -> Iterator[None]:
+        """Give the server the machine's first core for itself, and the measured processes the rest.
+
+        Only on Linux, and with two cores at least.
+        """
+        cores = os.sched_getaffinity(0)
+        first = min(cores)
+        self._worker_cores = cores - {first}
+        os.sched_setaffinity(self._server.pid or 0, {first})
+        try:
+            yield
+        finally:
+            os.sched_setaffinity(self._server.pid or 0, cores)
+            self._worker_cores = set()
 
     def run(self, work: Work, subject: Subject, **task: Any) -> Figures:
         """One trial; what it measured, by name. *task*: what else the process is to know.
@@ -122,7 +146,7 @@ class Trials:
 
     def _start(self, work: Work, subject: Subject, more: dict[str, Any]) -> Process:
         worker = work.kind in ("drain", "latency")
-        return Process(
+        process = Process(
             self._commands[subject.program],
             {
                 "act": "work" if worker else subject.act,
@@ -134,6 +158,9 @@ class Trials:
             }
             | more,
         )
+        if self._worker_cores:
+            os.sched_setaffinity(process.pid, self._worker_cores)
+        return process
 
     def _fill(self, jobs: int) -> None:
         from queuecore import JobSpec, Queue

@@ -21,10 +21,10 @@ SOCKETS = 10
 _SHOWN = re.compile(r'data-live-id="([^"]*)"')
 
 
-def prepare(server: Server, folder: Path) -> None:
+def prepare(server: Server, folder: Path, settings: str = "bench.dashboard.settings") -> None:
     """Make this process one of the project's, with an empty database of its own in *folder*."""
     os.environ |= {
-        "DJANGO_SETTINGS_MODULE": "bench.dashboard.settings",
+        "DJANGO_SETTINGS_MODULE": settings,
         "DJANGO_DEBUG": "0",
         "DJANGO_SECRET_KEY": secrets.token_hex(32),
         "QUEUECORE_URL": server.url,

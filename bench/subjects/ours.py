@@ -5,6 +5,7 @@ import cProfile
 import os
 import signal
 import threading
+import time
 from typing import Any
 
 from django.conf import settings
@@ -45,7 +46,15 @@ def work(task: dict[str, Any]) -> None:
         notes.start()
         notes.pick_up(job.data["sent"])
 
-    processor = {"async": noop, "threads": in_thread, "latency": latency}[task["processor"]]
+    async def spin(job: Job) -> None:
+        """So many microseconds of this thread's CPU in Python."""
+        notes.start()
+        until = time.thread_time_ns() + task["spin"] * 1000
+        while time.thread_time_ns() < until:
+            pass
+
+    processors = {"async": noop, "threads": in_thread, "latency": latency, "spin": spin}
+    processor = processors[task["processor"]]
     worker = Worker(task["queue"], processor, concurrency=task["concurrency"])
     worker._runs.__class__ = Counted
 

@@ -135,3 +135,22 @@ def test_the_dashboard_is_measured_beside_bull_board() -> None:
     assert {name for name, _ in pages(jobs=100)} <= begins
     assert {str(count) for count in QUICK.viewers} <= begins
     assert "retry all, jobs a second" in begins
+
+
+@pytest.mark.slow
+def test_fleets_are_measured() -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "bench.fleet", "--quick"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    rows = [line.split("|")[1:-1] for line in run.stdout.splitlines() if line.startswith("| ")]
+    begins = {row[0].strip() for row in rows}
+    assert {"nothing", "0.1 ms of Python", "pickup, 99th percentile, ms"} <= begins
+    (commands,) = (row for row in rows if row[0].strip() == "commands a second from clients")
+    # Some of what an idle fleet asks comes every ten seconds only: this is no measurement of it.
+    assert all(0 < float(cell.split()[0]) < 100 for cell in commands[1:])
