@@ -93,12 +93,15 @@ def test_sandboxes(shop: Site) -> None:
 
 
 def test_limits(shop: Site) -> None:
+    # The page's shell has read the settings before the page comes to them.
+    shop.append("mysite/settings.py", 'QUEUECORE = {"LIMITS": {"stripe": {}}}')
     play(shop, "docs/howto/limits.md")
     shop.shell(
         "import time\n"
         "from queuecore import JobSpec, Queue\n"
         "places = Queue('geocoding').add_bulk(JobSpec('x', {'city': n}) for n in range(12))\n"
         "day = Queue('weather').add('today')\n"
+        "paid = [Queue(one).add('x') for one in ('charges', 'refunds', 'refunds')]\n"
         "begun = time.monotonic()\n"
     )
     shop.manage("runworker", "--burst")
@@ -107,6 +110,10 @@ def test_limits(shop: Site) -> None:
         "for one in [*places, day]: one.refresh()\n"
         "assert {one.get_state() for one in [*places, day]} == {'completed'}\n"
         "assert (day.attempts_started, day.attempts_made, day.returnvalue) == (2, 1, 'sunny')\n"
+        "assert [one.result(5)[-3:] for one in paid] == ['ged', 'ded', 'ded']\n"
+        "limit = stripe.get()\n"
+        "assert (limit.concurrency, limit.started) == (5, 3)\n"
+        "assert [one.name for one in limit.queues] == ['charges', 'refunds']\n"
         "starts = sorted(one.processed_on for one in places)\n"
         "assert (starts[5] - starts[0]).total_seconds() > 0.9\n"
         "assert (starts[10] - starts[5]).total_seconds() > 0.9\n"

@@ -3,14 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from io import StringIO
 from typing import Any
 
 import pytest
 import redis
+from django.core.management import CommandError, call_command
 
 from queuecore import Batch, Group, Job, JobSpec, Limit, Queue, RateLimit, Worker
 from queuecore.errors import ConfigurationError, InvalidOption, LimitNotFound
 from queuecore.limits import aget_limits, declare, get_limits
+from queuecore.models import AuditEntry
 from tests import invariants
 from tests.server.conftest import Do
 from tests.server.hands import Hands
@@ -483,3 +486,28 @@ def test_what_a_killed_worker_held_is_free_again(
     other.until(lambda: redis_client.zcard("bull:refunds:completed") == 20)
     other.until(lambda: redis_client.zcard("bull:charges:completed") == 2)
     assert most_at_once(redis_client, "charges", "refunds") == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_command_tells_and_changes(queue: Queue, limits: Any) -> None:
+    limits(api={"CONCURRENCY": 5, "MAX": 10, "DURATION": 60})
+    belong(queue, "api")
+
+    def run(*args: str) -> str:
+        said = StringIO()
+        call_command("queues", "limits", *args, stdout=said)
+        return said.getvalue().strip()
+
+    plain = "default: api: 0 of 5 run, 0 of 10 in 60 s started; queues: q 0"
+    assert run() == run("api", "--connection", "default") == plain
+    changed = run("api", "--concurrency", "2", "--rate", "none", "--reason", "they asked for it")
+    assert changed == "default: api: 0 of 2 run (by hand); queues: q 0"
+    entry = AuditEntry.objects.latest("pk")
+    assert (entry.action, entry.target, entry.reason) == ("named_limit", "api", "they asked for it")
+    assert run("api", "--reset") == plain
+    assert "3 of 3" not in run("api", "--reset", "--concurrency", "none", "--rate", "3/0.5")
+    for wrong in (["--reset"], ["api", "--concurrency", "0"], ["api", "--rate", "3"]):
+        with pytest.raises(CommandError):
+            run(*wrong)
+    with pytest.raises(CommandError, match="no limit 'strpe'"):
+        run("strpe", "--concurrency", "2")

@@ -1,7 +1,9 @@
-"""Queues from the command line: ``manage.py queues presets``, ``health`` and ``doctor``."""
+"""Queues from the command line: ``manage.py queues doctor``, ``health``, ``limits``, ...."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from json import dumps
 from time import perf_counter
 from typing import Any
@@ -12,6 +14,8 @@ from queuecore import access, audit
 from queuecore.errors import QueueCoreError, ServerUnavailable
 from queuecore.inspect import Inspector, aliases
 from queuecore.integrity import KINDS, Finding, Integrity
+from queuecore.limits import Limit, LimitInfo, get_limits
+from queuecore.options import RateLimit
 from queuecore.wire.calls.base import Command as Request
 from queuecore.wire.connections import get_connection
 
@@ -34,6 +38,19 @@ class Command(BaseCommand):
             help="say whether Redis answers",
             description="Say whether Redis answers, and since when no worker was heard of.",
         )
+        limits = commands.add_parser(
+            "limits",
+            help="see named limits, and change one",
+            description="Show the named limits, or set what one of them allows, by hand.",
+        )
+        limits.add_argument("name", nargs="?", metavar="NAME", help="one limit (default: all)")
+        limits.add_argument("--connection", metavar="ALIAS", help="of this one (default: all)")
+        limits.add_argument("--concurrency", metavar="N", help="so many at once, or none")
+        limits.add_argument("--rate", metavar="MAX/SECONDS", help="so many starts, or none")
+        limits.add_argument(
+            "--reset", action="store_true", help="first let the settings count again"
+        )
+        limits.add_argument("--reason", default="", help="why, for the audit log")
         doctor = commands.add_parser(
             "doctor",
             help="look for what cannot be in queues, and repair it",
@@ -113,6 +130,40 @@ class Command(BaseCommand):
                 else f"{left} findings; see manage.py queues doctor --repair"
             )
 
+    def limits(
+        self,
+        *,
+        name: str | None,
+        connection: str | None,
+        concurrency: str | None,
+        rate: str | None,
+        reset: bool,
+        reason: str,
+        **options: Any,
+    ) -> None:
+        """A line for each limit; with options, one is changed first, on record."""
+        changes = {"reset": reset or None, "concurrency": concurrency, "rate": rate}
+        wanted = {key: value for key, value in changes.items() if value is not None}
+        if wanted and name is None:
+            raise CommandError("name the limit that is to be changed")
+        if name is not None and wanted:
+            limit = Limit(name, connection or "default")
+            steps = _steps(limit, wanted)
+            with audit.record(
+                actor="command line",
+                action="named_limit",
+                alias=limit.alias,
+                target=name,
+                params=wanted,
+                reason=reason,
+            ):
+                for step in steps:
+                    step()
+        for alias in [connection] if connection else aliases():
+            for found in get_limits(alias):
+                if name in (None, found.name):
+                    self.stdout.write(f"{alias}: {found.name}: {_told(found)}")
+
     def presets(self, *, prefix: str, **options: Any) -> None:
         """Make the groups and say which are new."""
         with audit.record(
@@ -122,6 +173,40 @@ class Command(BaseCommand):
             entry.result(groups=made)
         for name, created in made.items():
             self.stdout.write(f"{name}: {'made' if created else 'was there, now complete'}")
+
+
+def _steps(limit: Limit, wanted: dict[str, Any]) -> list[Callable[[], Any]]:
+    """What sets a limit as the options say, all of them checked."""
+    steps: list[Callable[[], Any]] = [limit.reset] if "reset" in wanted else []
+    if (concurrency := wanted.get("concurrency")) == "none":
+        steps.append(limit.remove_concurrency)
+    elif concurrency is not None:
+        if not concurrency.isdecimal() or not int(concurrency):
+            raise CommandError(f"--concurrency is a number from 1 on, or none, not {concurrency}")
+        steps.append(partial(limit.set_concurrency, int(concurrency)))
+    if (rate := wanted.get("rate")) == "none":
+        steps.append(limit.remove_rate_limit)
+    elif rate is not None:
+        most, _, seconds = rate.partition("/")
+        try:
+            checked = RateLimit(int(most), float(seconds))
+        except ValueError:
+            raise CommandError(
+                f"--rate is MAX/SECONDS such as 100/60, or none, not {rate}"
+            ) from None
+        steps.append(partial(limit.set_rate_limit, checked.max, checked.duration))
+    return steps
+
+
+def _told(limit: LimitInfo) -> str:
+    allowed = []
+    if limit.concurrency is not None:
+        allowed.append(f"{limit.running} of {limit.concurrency} run")
+    if limit.rate is not None:
+        allowed.append(f"{limit.started} of {limit.rate.max} in {limit.rate.duration:g} s started")
+    by_hand = " (by hand)" if limit.concurrency_by_hand or limit.rate_by_hand else ""
+    queues = ", ".join(f"{one.name} {one.running}" for one in limit.queues)
+    return f"{', '.join(allowed) or 'no limit'}{by_hand}; queues: {queues or 'none'}"
 
 
 def _named(queues: list[str]) -> dict[str, list[str] | None]:
