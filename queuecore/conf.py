@@ -57,7 +57,7 @@ class WorkerSettings:
     ``stalled_interval``: seconds between two checks for jobs of dead workers.
     ``max_stalled_count``: how often a job may be recovered before it fails.
     ``skip_stalled_check``: leave that check to other workers.
-    ``drain_delay``: the longest an idle worker waits for its next look; after one in vain, twice that.
+    ``drain_delay``: the longest an idle worker waits for its next look; twice that if in vain.
     ``maximum_rate_limit_delay``: the longest it waits while a rate limit holds.
     ``shutdown_timeout``: what running jobs get to finish when the worker is told to stop.
     ``metrics_max_data_points``: minutes kept in BullMQ's metrics lists; 0 switches them off.
