@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.dashboard.processes import Child, cpu_seconds, memory_mib
-from bench.fleet.processors import QUEUES
+from bench.fleet import QUEUES
 from bench.trials import PATIENCE, BenchError
 from queuecore.wire.scripts import load
 from tests import machine

@@ -2,9 +2,8 @@
 
 import time
 
+from bench.fleet import QUEUES
 from queuecore import Job, processor
-
-QUEUES = tuple(f"fleet-{number}" for number in range(10))
 
 
 async def pick_up(job: Job) -> int:

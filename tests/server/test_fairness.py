@@ -1,6 +1,7 @@
 """Several queues in one process, several processes at one queue: each gets its share, in order."""
 
 import random
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -8,9 +9,12 @@ from typing import Any
 import pytest
 import redis
 
+from bench.fleet import QUEUES
+from bench.fleet.idle import commands
 from queuecore import Job, JobSpec, Queue
 from queuecore.wire.clock import FixedClock
 from queuecore.wire.connections import get_connection
+from queuecore.worker.fetch import Marker
 from tests.server.hands import Hands
 from tests.server.processes import Start, Worker
 
@@ -242,3 +246,39 @@ def _share(worker: Worker, client: redis.Redis, rounds: int) -> None:
             worker.until(lambda count=count: client.zcard("bull:share:completed") == count)
             values = (client.hget(f"bull:share:{one + 1}", "returnvalue") for one in range(count))
             assert len(Counter(values)) == 4
+
+
+async def test_a_wait_in_vain_is_followed_by_a_longer_one(queue: Queue) -> None:
+    """Up to ten seconds: only a marker that was lost is found by it."""
+    timeouts: list[float] = []
+
+    class Listening(Marker):
+        async def _pop(self, timeout: float) -> Any:
+            timeouts.append(timeout)
+            return None if len(timeouts) % 3 else [b"marker", b"0", b"0"]
+
+    for delay, expected in (
+        (0.01, [0.01, 0.02, 0.02, 0.01, 0.02]),
+        (5, [5, 10, 10, 5, 10]),
+        (7, [7, 10, 10, 7, 10]),
+        (60, [60] * 5),
+    ):
+        timeouts.clear()
+        marker = Listening(queue.connection, queue.keys, "", delay)
+        taken = [await marker.wait(0) for _ in expected]
+        assert timeouts == expected
+        assert taken == [False, False, True, False, False]
+        await marker.close()
+
+
+@pytest.mark.slow
+def test_an_idle_fleet_asks_for_little(start: Start, redis_client: redis.Redis) -> None:
+    """Ten processes at ten queues: less than fifty commands a second."""
+    worker = start("--processes", "10", apps=["bench.fleet"], DRAIN_DELAY=5)
+    worker.until(lambda: redis_client.info("clients")["blocked_clients"] == 100, 60)
+    for name in QUEUES:
+        Queue(name).add("x", {"sent": 0})
+    time.sleep(20)  # until all have waited in vain once
+    sent, inner = commands(redis_client, 20)
+    assert 20 < sent.total() / 20 < 50, sent
+    assert inner > sent.total()
