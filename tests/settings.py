@@ -39,6 +39,8 @@ from config.settings import DATABASES, INSTALLED_APPS, QUEUECORE  # noqa: E402
 
 # It is there for `runserver` alone, and costs each process that a test starts a third of a second.
 INSTALLED_APPS = [app for app in INSTALLED_APPS if app != "daphne"]
+# Each test's client makes the middleware anew: it must not look through all static files for that.
+WHITENOISE_AUTOREFRESH = True
 DEBUG = False
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "testserver"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

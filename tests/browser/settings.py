@@ -4,3 +4,5 @@ from tests.settings import *  # noqa: F403
 from tests.settings import QUEUECORE
 
 QUEUECORE = QUEUECORE | {"DASHBOARD": {"ENVIRONMENT": "Staging", "ENVIRONMENT_NOTE": "tests"}}
+# As where no test runs.
+WHITENOISE_AUTOREFRESH = False
