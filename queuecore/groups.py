@@ -56,7 +56,7 @@ class Groups(Handle):
         return await self._arun(self._change_group(group_id, "resume"))
 
     def delete_group(self, group_id: str) -> int:
-        """Delete the jobs of a group that do not run; how many (BullMQ Pro ``deleteGroup``).
+        """Delete the jobs of a group that do not run; how many.
 
         Delayed ones go, too. Its limits stand, and so does its pause.
         """

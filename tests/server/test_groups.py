@@ -825,7 +825,7 @@ def test_pages_tell_of_many_groups(queue: Queue, redis_client: redis.Redis, do: 
     assert [one.state for one in do(look.group_jobs, "q", "g7", "active").rows] == ["active"]
 
 
-@pytest.mark.parity("Pro, Queue.getGroupStatus", "Pro, Queue.deleteGroup")
+@pytest.mark.parity("Pro, Queue.getGroupStatus")
 def test_the_status_of_a_group_and_its_end(queue: Queue, redis_client: redis.Redis, do: Do) -> None:
     assert do(queue.get_group_status, "a") is None
     later = do(queue.add, "n", 1, group=A, delay=100)

@@ -116,7 +116,7 @@ def clean(keys: Keys, state: str, until: int, limit: int) -> Operation[list[str]
 
 
 def delete_group(keys: Keys, group: str) -> Operation[int]:
-    """Delete the jobs of *group* that do not run; how many (BullMQ Pro ``deleteGroup``)."""
+    """Delete the jobs of *group* that do not run; how many."""
     deleted = 0
     for place, source in (("group", keys.group(group)), ("group-later", keys.group_later(group))):
         deleted += len((yield from _clean_source(keys, place, source, EVER, 0)))
