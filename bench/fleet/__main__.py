@@ -62,12 +62,12 @@ def _measure(server: Server, folder: Path, quick: bool) -> str:
     if quick:
         costs = [replace(one, jobs=400) for one in costs]
     drained = drain.measure(Trials(server), costs, 1 if quick else ROUNDS)
-    seconds, jobs, settle = (2.0, 20, 0.0) if quick else (IDLE_S, PICKUPS, 15.0)
+    size, seconds, jobs, settle = (2, 2.0, 20, 0.0) if quick else (10, IDLE_S, PICKUPS, 15.0)
     idle: list[Idle] = []
     for supervised in (False, True):
         with server.client() as client:
             client.flushall()
-            fleet = Fleet(client, folder, supervised=supervised)
+            fleet = Fleet(client, folder, size, supervised=supervised)
             try:
                 idle.append(fleet.measure(jobs, seconds, settle))
             finally:

@@ -20,7 +20,6 @@ from queuecore.wire.scripts import load
 from tests import machine
 
 SCRIPTS = machine.ROOT / "queuecore" / "lua"
-SIZE = len(QUEUES)
 
 
 @dataclass(frozen=True)
@@ -50,22 +49,23 @@ class Idle:
 
 
 class Fleet:
-    """Ten worker processes; *supervised*: started by one, each of them working all ten queues."""
+    """*size* worker processes; *supervised*: started by one, each of them working all queues."""
 
-    def __init__(self, client: Any, folder: Path, *, supervised: bool) -> None:
+    def __init__(self, client: Any, folder: Path, size: int, *, supervised: bool) -> None:
         self._client = client
+        self._queues = QUEUES[:size]
         command = [sys.executable, str(machine.ROOT / "manage.py"), "runworker"]
         if supervised:
-            commands = [[*command, "--processes", str(SIZE)]]
+            commands = [[*command, *self._queues, "--processes", str(size)]]
         else:
-            commands = [[*command, queue] for queue in QUEUES]
+            commands = [[*command, queue] for queue in self._queues]
         self._children = [
             Child(one, dict(os.environ), folder / f"log-{supervised}-{number}")
             for number, one in enumerate(commands)
         ]
         self._supervised = supervised
         try:
-            self._wait_for(SIZE * (SIZE if supervised else 1))
+            self._wait_for(size * (size if supervised else 1))
         except BaseException:
             self.close()
             raise
@@ -121,7 +121,7 @@ class Fleet:
         """The ms from the add to the processor, in order; the queues take turns."""
         from queuecore import Queue
 
-        queues = [Queue(name) for name in QUEUES]
+        queues = [Queue(name) for name in self._queues]
         added = []
         for number in range(jobs):
             queue = queues[number % len(queues)]
