@@ -4,8 +4,12 @@
 PYTHON ?= python3
 VENV ?= .venv
 PORT ?= 8000
-# The browser tests and the job runners are processes of their own: more workers than cores only wait.
-WORKERS ?= 2
+# Half as many again as there are cores: a test waits for half of its time.
+CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+WORKERS ?= $(shell expr $(CORES) + $(CORES) / 2)
+
+# The processes that the tests start would compile all modules each time.
+unexport PYTHONDONTWRITEBYTECODE
 
 RUN = $(VENV)/bin/python
 SETUP = @VENV=$(VENV) $(PYTHON) tests/bootstrap.py
