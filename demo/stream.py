@@ -18,7 +18,7 @@ import django
 
 from demo import pictures
 from demo.file_processing import services as file_processing
-from queuecore import Backoff, JobSpec, Queue
+from queuecore import Backoff, Group, JobSpec, Queue
 from queuecore.errors import ServerUnavailable
 
 CUSTOMERS = (
@@ -40,6 +40,7 @@ CATALOGUE = 60  # pages
 PRICES, PRICES_PAUSE = 90, 300  # pages of the price list, seconds from one upload to the next
 HOUSEKEEPING = 60  # seconds between two catalogues, and between two tidyings
 KEEP = 200  # mails and pictures that tidying leaves
+UNFINISHED = ("waiting", "prioritized", "delayed", "active", "waiting-children")
 BACKLOG = 150  # unfinished jobs of a queue, above which the stream waits: somebody paused it
 
 
@@ -252,12 +253,13 @@ class Shop:
 
     def webhook(self, endpoint: str, event: str, data: dict[str, Any]) -> None:
         if "notifications" not in self.full:
-            self.notifications.add(event, {"endpoint": endpoint, "data": data}, **WEBHOOK)
+            told = {"endpoint": endpoint, "data": data}
+            self.notifications.add(event, told, group=Group(endpoint), **WEBHOOK)
 
 
 def unfinished(queue: Queue) -> int:
     counts = queue.get_job_counts()
-    return sum(counts[state] for state in ("waiting", "prioritized", "delayed", "active"))
+    return sum(counts[state] for state in UNFINISHED)
 
 
 def run(shop: Shop, stop: threading.Event) -> None:

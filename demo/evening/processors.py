@@ -4,7 +4,7 @@ import asyncio
 import random
 from typing import Any
 
-from queuecore import Backoff, Job, RateLimit, processor
+from queuecore import Backoff, GroupLimits, Job, RateLimit, processor
 
 #: The partners that are down tonight, and what a call to each ends with.
 DOWN = {
@@ -22,7 +22,7 @@ async def work(job: Job, low: float, high: float) -> None:
     await asyncio.sleep(random.uniform(low, high))
 
 
-@processor("emails", concurrency=20)
+@processor("emails", concurrency=20, limits=["outbound"])
 async def send(job: Job) -> dict[str, Any]:
     """Hand one mail to the relay."""
     await work(job, 0.05, 0.4)
@@ -63,7 +63,13 @@ async def export(job: Job) -> dict[str, Any]:
     return {"rows": 120_000}
 
 
-@processor("webhooks", concurrency=10, limiter=RateLimit(60, 1))
+@processor(
+    "webhooks",
+    concurrency=10,
+    limiter=RateLimit(60, 1),
+    group=GroupLimits(concurrency=3),
+    limits=["outbound"],
+)
 async def deliver(job: Job) -> dict[str, Any]:
     """Tell a partner of an event."""
     await work(job, 0.05, 0.3)

@@ -35,6 +35,16 @@ QUEUES = {
 #: Minutes ago: partners stopped answering, the texts were paused, the workers of crm:sync ended.
 FAILING, PAUSED, ORPHANED = 22, 31, 76
 FAILED, TEXTS, SYNCS = 214, 187, 912
+#: Webhooks of those partners that still wait, each in its group.
+HELD = 130
+
+#: Where webhooks go that are answered.
+PARTNERS = (
+    "https://hooks.contoso.example/in",
+    "https://hooks.contoso.example/in",
+    "https://in.adventure-works.example/events",
+    "https://api.tailspin.example/hooks",
+)
 
 _dice = random.Random(7)
 _stop = threading.Event()
@@ -71,9 +81,20 @@ def plant() -> None:
     Queue("webhooks").add_bulk(webhook(down=True) for _ in range(FAILED))
     subprocess.run([sys.executable, "manage.py", "runworker", "webhooks", "--burst"], check=True)
     spread_failures()
+    hold_back()
     times(time.time())
     timetable()
     history(time.time())
+
+
+def hold_back() -> None:
+    """What an operator did about the partners that are away: one is slowed down, one waits."""
+    from queuecore import Queue
+
+    queue = Queue("webhooks")
+    queue.set_group_rate_limit("northwind", 20, 60)
+    queue.pause_group("fabrikam")
+    queue.add_bulk(webhook(down=True) for _ in range(HELD))
 
 
 def spread_failures() -> None:
@@ -270,11 +291,13 @@ def contact(at: float) -> Any:
 
 
 def webhook(*, down: bool = False) -> Any:
-    from demo.evening.processors import AGAIN, DOWN
-    from queuecore import JobSpec
+    from urllib.parse import urlsplit
 
-    shop = "https://hooks.contoso.example/in"
-    endpoint = _dice.choices([*DOWN], (4, 1))[0] if down else shop
+    from demo.evening.processors import AGAIN, DOWN
+    from queuecore import Group, JobSpec
+
+    endpoint = _dice.choices([*DOWN], (4, 1))[0] if down else _dice.choice(PARTNERS)
+    partner = (urlsplit(endpoint).hostname or "").split(".")[-2]
     event = _dice.choice(("order.paid", "order.paid", "order.shipped", "refund.created"))
     data = {
         "endpoint": endpoint,
@@ -282,7 +305,7 @@ def webhook(*, down: bool = False) -> Any:
         "order": f"ord-{_dice.randrange(40_000, 49_999)}",
         "total": f"{_dice.uniform(9, 240):.2f}",
     }
-    return JobSpec(event, data, **AGAIN)
+    return JobSpec(event, data, group=Group(partner), **AGAIN)
 
 
 def moment(at: float) -> Any:

@@ -8,7 +8,8 @@ from config.settings import INSTALLED_APPS, QUEUECORE
 
 INSTALLED_APPS = [*INSTALLED_APPS, "demo.evening"]
 QUEUECORE = QUEUECORE | {
-    "DASHBOARD": {"ENVIRONMENT": "Production", "ENVIRONMENT_NOTE": "eu-central"}
+    "DASHBOARD": {"ENVIRONMENT": "Production", "ENVIRONMENT_NOTE": "eu-central"},
+    "LIMITS": {"outbound": {"CONCURRENCY": 24, "MAX": 1_200, "DURATION": 60}},
 }
 
 # Pictures name no machine that they were made on.

@@ -4,13 +4,14 @@ import asyncio
 from typing import Any
 
 from demo.notifications import services
-from queuecore import Job, UnrecoverableError, processor
+from queuecore import GroupLimits, Job, UnrecoverableError, processor
 
 #: Seconds in which a partner takes one page of the price list.
 PACE = 2.0
 
 
-@processor("notifications", concurrency=5)
+# Each partner is a group: one that answers slowly keeps no other waiting.
+@processor("notifications", concurrency=5, group=GroupLimits(concurrency=2))
 async def notify(job: Job) -> dict[str, Any]:
     """Post one signed webhook. What it raises decides: tried again later, or never."""
     endpoint = job.data["endpoint"]
