@@ -161,7 +161,11 @@ def health(connection: Any, name: str, rates: Rates | None = None) -> Health | N
     # Workers are listed every ten seconds: what one that has just begun does is seen earlier.
     seen = name in connection.unexplained or any(rates.ended(name, JUST))
     abandoned = bool(
-        waiting and crew is not None and not crew and not seen and _age(snapshot) >= _ABANDONED
+        (waiting or snapshot.groups)
+        and crew is not None
+        and not crew
+        and not seen
+        and _age(snapshot) >= _ABANDONED
     )
     found = Health(
         alias=connection.alias,
@@ -321,10 +325,12 @@ def _drain(
 ) -> Drain:
     if snapshot.paused:
         return Drain("paused")
-    if not waiting:
-        return Drain("keeping-up" if rate_out else "idle")
     if abandoned:
         return Drain("never")
+    if not waiting and snapshot.groups:
+        return Drain("unknown")  # how many jobs wait in groups is not counted here
+    if not waiting:
+        return Drain("keeping-up" if rate_out else "idle")
     if rate_out is None or rate_in is None:
         return Drain("unknown")
     if waiting <= rate_out / 60 * _KEEPING_UP:
@@ -378,6 +384,13 @@ def _attention(
             why = _("start a worker on this queue; scheduler %(name)s waits, too") % {
                 "name": visible(overdue[0].id)
             }
+        if not waiting:
+            count = {"count": exact(snapshot.groups)}
+            words = ngettext(
+                "Jobs of %(count)s group wait and no worker listens",
+                "Jobs of %(count)s groups wait and no worker listens",
+                snapshot.groups,
+            )
         yield item(1, "no-workers", words % count, why, bad=True)
     if ours and ours.lost and ours.lost_jobs:
         words = ngettext(
@@ -400,6 +413,14 @@ def _attention(
     if snapshot.paused and waiting:
         words = ngettext("Paused, %(count)s job waits", "Paused, %(count)s jobs wait", waiting)
         yield item(2, "paused", words % count, pause_words(snapshot.pause))
+    elif snapshot.paused and snapshot.groups:
+        words = ngettext(
+            "Paused, jobs of %(count)s group wait",
+            "Paused, jobs of %(count)s groups wait",
+            snapshot.groups,
+        )
+        why = pause_words(snapshot.pause)
+        yield item(2, "paused", words % {"count": exact(snapshot.groups)}, why)
     if found.drain.kind == "growing" and found.drain.growth and found.rate_out is not None:
         soon = found.drain.growth * _BACKLOG_MINUTES
         if (

@@ -6,7 +6,8 @@
 --   event (last id of the window before), most_events
 -- Returns: {8 sizes in the order of KEYS, paused, concurrency, max, duration, version, limiter, its ms,
 --   oldest timestamp, first score of delayed, completed and failed by the metrics, last event's id,
---   completed and failed within the window, {since, reason, by, until} of a pause of ours}
+--   completed and failed within the window, {since, reason, by, until} of a pause of ours, groups in
+--   which jobs wait (of those that are not paused)}
 -- Errors: none
 -- Follows: BullMQ getCounts, getMetrics, getRateLimitTtl
 --
@@ -53,6 +54,17 @@ end
 if answer[3] > 0 then
   look(redis.call('ZRANGE', KEYS[3], 0, 0)[1])
 end
+local own, groups = 'qc:' .. ARGV[1], 0
+if redis.call('EXISTS', own .. 'grouped') == 1 then
+  groups = count_of('ZCARD', own .. 'groups') + count_of('ZCARD', own .. 'groups-limited')
+    + count_of('SCARD', own .. 'groups-maxed')
+  -- Of all groups the next in turn alone is looked at: what waits there waits at least so long.
+  local next_group = redis.pcall('ZRANGE', own .. 'groups', 0, 0)
+  if not next_group.err and next_group[1] then
+    local first = redis.pcall('ZRANGE', own .. 'group:' .. next_group[1], 0, 0)
+    look(not first.err and first[1])
+  end
+end
 answer[16] = oldest and string.format('%.0f', oldest)
 answer[17] = answer[5] > 0 and redis.call('ZRANGE', KEYS[5], 0, 0, 'WITHSCORES')[2]
 
@@ -95,4 +107,5 @@ if ARGV[2] ~= '' and not (answer[18] and answer[19]) then
 end
 -- Beside a queue that is not paused it would speak of a pause that somebody else has ended.
 answer[23] = meta[1] and read_fields(KEYS[14], {'since', 'reason', 'by', 'until'}, 2000) or false
+answer[24] = groups
 return answer

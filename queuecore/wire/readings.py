@@ -59,7 +59,8 @@ class QueueSnapshot:
     where the queue's workers keep none. ``event_id``: the last entry of the event stream, empty if
     there can be none. ``done``, ``lost``: jobs completed and failed within the window that was
     asked for, where there are no metrics. ``pause``: what is known of a pause, None if it was not
-    one of ours.
+    one of ours. ``groups``: how many groups have jobs that wait for their turn; they are counted
+    among the ``waiting-children``, and of their ages that of the next group's is known.
     """
 
     alias: str
@@ -80,6 +81,7 @@ class QueueSnapshot:
     done: int = 0
     lost: int = 0
     pause: Pause | None = None
+    groups: int = 0
 
     @property
     def waiting(self) -> int:
@@ -322,7 +324,7 @@ def snapshot(alias: str, name: str, now: int, answer: Sequence[Any]) -> QueueSna
     """Decode the answer of ``get_queue_snapshot``."""
     wait, stopped, prioritized, active, delayed, children, completed, failed = answer[:8]
     paused, concurrency, most, duration, version, limit, limit_ttl = answer[8:15]
-    oldest, due, done_total, failed_total, event_id, done, lost, pause = answer[15:23]
+    oldest, due, done_total, failed_total, event_id, done, lost, pause, groups = answer[15:24]
     limit_max, used = integer(most), integer(limit)
     limited = used is not None and (used >= MANUAL_LIMIT or (limit_max and used >= limit_max))
     return QueueSnapshot(
@@ -352,6 +354,7 @@ def snapshot(alias: str, name: str, now: int, answer: Sequence[Any]) -> QueueSna
         done=done,
         lost=lost,
         pause=_pause(pause) if pause else None,
+        groups=groups,
     )
 
 

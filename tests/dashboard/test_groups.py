@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from html import unescape
 from typing import Any
@@ -12,6 +13,7 @@ import redis
 from django.test import Client
 
 from queuecore import Group, JobSpec, Queue, RateLimit
+from queuecore.inspect import Inspector
 from queuecore.models import AuditEntry
 from tests.dashboard import fleet
 from tests.dashboard.test_actions import recorded, said, token_of
@@ -225,3 +227,15 @@ def test_who_may_only_look_finds_no_button(person: Callable[..., Client], export
         assert "acme" in page
         for word in ("confirm/", "/resume/", "/lift/"):
             assert f"groups/acme/{word}" not in page
+
+
+def test_grouped_jobs_that_nobody_works_need_attention(
+    admin: Client, exports: Queue, redis_client: redis.Redis
+) -> None:
+    """They stand among those that wait for children, which nobody has to work."""
+    assert Inspector().snapshots(["exports"])["exports"].groups == 1  # the other one is paused
+    long_ago = round(time.time() * 1000) - 60_000
+    redis_client.hset("bull:exports:a-0", "timestamp", long_ago)
+    assert "Jobs of 1 group wait and no worker listens" in shown(text_of(admin, "/"))
+    exports.pause()
+    assert "Paused, jobs of 1 group wait" in shown(text_of(admin, "/"))
