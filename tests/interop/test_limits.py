@@ -11,6 +11,7 @@ import pytest
 import redis
 
 from queuecore import Job, JobSpec, Queue, RateLimit, RateLimitError
+from queuecore.limits import declare
 from tests import invariants
 from tests.interop.dump import compare
 from tests.interop.limited_worker import processes
@@ -533,3 +534,27 @@ def test_every_window_goes_on_by_itself(peer: Peer, redis_client: redis.Redis) -
     found = windows(begun, 60)
     assert max(found) <= 2, found
     assert begun[-1] - begun[0] < 4000, found
+
+
+def test_a_named_limit_counts_what_node_runs(
+    peer: Peer, redis_client: redis.Redis, settings: Any
+) -> None:
+    """Node does not obey it; ours wait for what it runs."""
+    settings.QUEUECORE = settings.QUEUECORE | {"LIMITS": {"api": {"CONCURRENCY": 2}}}
+    theirs, mine = Queue("theirs"), Queue("q")
+    theirs.connection.run(declare(theirs.keys, ["api"]))
+    theirs.add_bulk([JobSpec("n")] * 3)
+    events = peer.queue_events("theirs")
+    running = "async () => { await new Promise((end) => setTimeout(end, 1500)); }"
+    peer.worker("theirs", running, concurrency=3)
+    until(lambda: redis_client.llen("bull:theirs:active") == 3)
+    mine.add_bulk([JobSpec("n")] * 4)
+
+    async def work(job: Job) -> int:
+        return int(redis_client.llen("bull:theirs:active"))
+
+    with working("q", work, limits=["api"]):
+        until(lambda: redis_client.hlen("qc:bull::limit:api:waiting"))
+        events.wait_for("completed", 3, timeout=10)
+        until(lambda: redis_client.zcard("bull:q:completed") == 4)
+    assert {job.returnvalue for job in mine.get_completed()} <= {0, 1}
