@@ -25,6 +25,7 @@ def host(settings: Any, emails: Queue) -> Any:
     """A server that takes ``/below`` off, and addresses that begin with the language."""
     emails.upsert_job_scheduler("nightly", pattern="30 2 * * *")
     settings.ROOT_URLCONF = "tests.dashboard.host_urls"
+    settings.STATIC_URL = "static/"  # so that what is built from it below ends with this test
     settings.FORCE_SCRIPT_NAME = "/below"
     settings.LANGUAGES = [("en", "English"), ("de", "German")]
     settings.CSRF_USE_SESSIONS = True
