@@ -399,7 +399,7 @@ class Runs:
                 "queue %s: a call of this worker was overtaken; its %d jobs run elsewhere",
                 self._queue.name, len(outcomes),
             )  # fmt: skip
-        now = self._queue.connection.clock.now_ms() if self._statistics is not None else 0
+        counted: list[Report] | None = [] if claim.codes or claim.late else None
         for index, (run, outcome, value) in enumerate(outcomes):
             code = claim.codes.get(index, -2 if claim.late else 0)
             if code in (-4, -9):
@@ -422,12 +422,15 @@ class Runs:
                 self.completed += 1
             elif outcome.kind == "f":
                 self.failed += 1
-            if self._statistics is not None:
-                self._statistics.ended(run, outcome, value, now)
+            if counted is not None:
+                counted.append((run, outcome, value))
             if isinstance(value, BaseException):
                 _log(run, outcome, value)
             if run.entry is not None:
                 self._hooks.ended(run, outcome, value)
+        if self._statistics is not None:
+            now = self._queue.connection.clock.now_ms()
+            self._statistics.ended(outcomes if counted is None else counted, now)
 
     # Stopped runs
 

@@ -11,6 +11,8 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -21,6 +23,7 @@ from ..job import Job
 from ..queue import Queue
 from ..wire.calls import counting
 from ..wire.calls.base import Call, Operation
+from ..wire.calls.counting import MINUTE_MS
 from ..wire.calls.working import Outcome
 from .execute import Run
 from .fingerprints import MOST_NAME, fingerprint, sample
@@ -33,8 +36,10 @@ MOST_NAMES = 50
 MOST_MINUTES, MOST_ERRORS = 60, 100
 # Three years of ms: what waits longer was not added when it says.
 _LONGEST = 10**11
-# Waits are whole ms, and many are alike.
-_bucket_of = lru_cache(4096)(bucket)
+# Runs of a name whose times are counted together: in bulk that costs a third.
+_FOLDED = 1000
+# Of a second, so that many short times are alike.
+_TICKS = 10_000_000
 # How often what a script refuses is tried, and what the last flush gets when the worker ends.
 _TRIES = 3
 _PATIENCE = 1.5
@@ -51,9 +56,31 @@ class _Name:
     ran: int = 0
     waits: dict[int, int] = field(default_factory=dict)
     runs: dict[int, int] = field(default_factory=dict)
+    # What is not counted yet: seconds that runs took, and when jobs were claimed and added, as
+    # the server tells it.
+    took: list[float] = field(default_factory=list)
+    claimed: list[bytes] = field(default_factory=list)
+    added: list[bytes] = field(default_factory=list)
+
+    def fold(self) -> None:
+        """Count the times."""
+        took, self.took = self.took, []
+        pairs = zip(self.claimed, self.added, strict=True)
+        self.claimed, self.added = [], []
+        self.ran += int(sum(took) * 1_000_000)
+        ticks = map(int, map(float(_TICKS).__mul__, took))
+        for number, count in Counter(map(_bucket_of, ticks)).items():
+            self.runs[number] = self.runs.get(number, 0) + count
+        # Jobs are claimed by the batch, and often added so: most have the times of others.
+        for (claimed, added), count in Counter(pairs).items():
+            wait = _between(claimed, added)
+            self.waited += wait * 1000 * count
+            number = bucket(wait)
+            self.waits[number] = self.waits.get(number, 0) + count
 
     def fields(self) -> dict[str, int]:
         """As the server keeps it; `n` comes first and always."""
+        self.fold()
         counts = {
             "n": self.completed + self.failed + self.retried,
             "c": self.completed,
@@ -68,6 +95,8 @@ class _Name:
 
     def add(self, other: _Name) -> None:
         """Count what *other* counts, too."""
+        self.fold()
+        other.fold()
         for name in ("completed", "failed", "retried", "waited", "ran"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for ours, theirs in ((self.waits, other.waits), (self.runs, other.runs)):
@@ -105,39 +134,43 @@ class Statistics:
 
     # Counting, a job: this is the worker's hot path
 
-    def ended(self, run: Run, outcome: Outcome, value: Any, now: int) -> None:
-        """Count a run whose outcome the server has taken at *now* (ms)."""
-        kind = outcome.kind
-        if kind not in "cfrd":
-            return  # put back: it was no run
-        fields = run.job._fields
-        raw = fields.get(b"name", b"")
-        if now >= self._until or (one := self._present.get(raw)) is None:
-            one = self._find(raw, now)
-        if kind == "c":
-            one.completed += 1
-        elif kind == "f":
-            one.failed += 1
-        else:
-            one.retried += 1
-        if took := run.took:
-            one.ran += int(took * 1_000_000)
-            number = bucket(took * 1000)
-            runs = one.runs
-            runs[number] = runs.get(number, 0) + 1
-            if run.starts <= 1:
-                wait = _wait(run.job)
-                one.waited += wait * 1000
-                waits, number = one.waits, _bucket_of(wait)
-                waits[number] = waits.get(number, 0) + 1
-        if kind != "c" and isinstance(value, BaseException):
-            self._failed(run, self._known(raw), str(outcome.value), value, now)
+    def ended(self, reports: Iterable[tuple[Run, Outcome, Any]], now: int) -> None:
+        """Count runs whose outcomes the server has taken at *now* (ms)."""
+        if now >= self._until:
+            self._present, self._until = {}, (now // MINUTE_MS + 1) * MINUTE_MS
+        present, last, one = self._present, None, None
+        for run, outcome, value in reports:
+            kind = outcome.kind
+            fields = run.job._fields
+            raw = fields.get(b"name", b"")
+            if one is None or raw != last:
+                if kind not in "cfrd":
+                    continue  # put back: it was no run
+                last, one = raw, present.get(raw) or self._find(raw, now)
+            if kind == "c":
+                one.completed += 1
+            elif kind == "f":
+                one.failed += 1
+            elif kind in "rd":
+                one.retried += 1
+            else:
+                continue
+            if took := run.took:
+                one.took.append(took)
+                if run.starts <= 1:
+                    added = fields.get(b"timestamp", b"")
+                    if b'"delay"' in fields.get(b"opts", b""):
+                        added = _due(run.job, added)
+                    one.added.append(added)
+                    one.claimed.append(fields.get(b"processedOn", b""))
+                if len(one.took) >= _FOLDED:
+                    one.fold()
+            if kind != "c" and isinstance(value, BaseException):
+                self._failed(run, self._known(raw), str(outcome.value), value, now)
 
     def _find(self, raw: bytes, now: int) -> _Name:
         """Where runs of a name are counted now."""
-        minute = now // counting.MINUTE_MS
-        if now >= self._until:
-            self._present, self._until = {}, (minute + 1) * counting.MINUTE_MS
+        minute = now // MINUTE_MS
         names = self._minutes.get(minute)
         if names is None:
             names = self._minute(minute)
@@ -254,16 +287,26 @@ class Statistics:
         return calls
 
 
-def _wait(job: Job) -> int:
-    """The ms from when a job could run first until it was claimed."""
-    fields = job._fields
+@lru_cache(16_384)
+def _bucket_of(ticks: int) -> int:
+    return bucket(ticks * 1000 / _TICKS)
+
+
+def _due(job: Job, added: bytes) -> bytes:
+    """When a delayed job could run first."""
+    delay = job.opts.get("delay")
     try:
-        wait = int(fields[b"processedOn"]) - int(fields[b"timestamp"])
-    except (KeyError, ValueError):  # whoever added it may have written anything
+        return b"%d" % (int(added) + delay) if type(delay) is int else added
+    except ValueError:
+        return added
+
+
+def _between(claimed: bytes, added: bytes) -> int:
+    """The ms from when a job could run first until it was claimed."""
+    try:
+        return min(max(int(claimed) - int(added), 0), _LONGEST)
+    except ValueError:  # whoever added it may have written anything
         return 0
-    if type(delay := job.opts.get("delay")) is int:
-        wait -= delay
-    return min(max(wait, 0), _LONGEST)
 
 
 def _merge(names: dict[str, _Name], others: dict[str, _Name]) -> None:
