@@ -1,7 +1,7 @@
 -- Wake a worker for jobs that nothing announces.
 --
 -- KEYS: meta, wait, prioritized, delayed, active, marker, limiter, groups, group-delayed, groups-limited,
---   own-marker
+--   own-marker, limits
 -- ARGV: base, now, dry ("1": write nothing), late
 -- Returns: {jobs (and groups) that are ready and not announced, delayed jobs (and groups that wait for a
 --   time) that are not, `late` ms past due}
@@ -32,6 +32,13 @@ local function late(key, steps)
 end
 
 local limited = rcall('EXISTS', KEYS[7]) == 1 -- workers look again when it ends
+local shared = redis.pcall('GET', KEYS[12])
+for key in string.gmatch(type(shared) == 'string' and shared or '', '[^\n]+') do
+  local waits = redis.pcall('HGET', key .. ':waiting', string.sub(base, 1, -2))
+  if type(waits) == 'string' and tonumber(string.match(waits, '%d+$')) >= tonumber(ARGV[2]) then
+    limited = true -- or when their turn comes
+  end
+end
 local ready, overdue = 0, 0
 if not announced(KEYS[6], '0') then
   ready = limited and 0 or count_of('LLEN', KEYS[2]) + count_of('ZCARD', KEYS[3])

@@ -12,6 +12,7 @@ from django.core.management import CommandError, call_command
 
 from queuecore import Batch, Group, Job, JobSpec, Limit, Queue, RateLimit, Worker
 from queuecore.errors import ConfigurationError, InvalidOption, LimitNotFound
+from queuecore.integrity import Integrity
 from queuecore.limits import aget_limits, declare, get_limits
 from queuecore.models import AuditEntry
 from tests import invariants
@@ -382,6 +383,22 @@ def test_who_cannot_take_its_turn_holds_nobody_up(
     (job,) = first_hand.claim()
     assert turn(redis_client) is turn(redis_client, "q") is None
     first_hand.complete(job)
+
+
+def test_who_waits_for_a_limit_is_no_finding(
+    queue: Queue, redis_client: redis.Redis, limits: Any
+) -> None:
+    limits(api={"CONCURRENCY": 1})
+    second = Queue("r")
+    for one in (queue, second):
+        belong(one, "api")
+        one.add_bulk([JobSpec("n")] * 3)
+    Hands(queue).claim()
+    assert Hands(second, "second").claim() == []
+    redis_client.delete("bull:r:marker")  # as a worker takes it
+    assert Integrity().check(["r"]).kinds() == {}
+    redis_client.delete("qc:bull::limit:api:waiting")
+    assert Integrity().check(["r"]).kinds() == {"marker": 1}
 
 
 def test_jobs_by_hand(queue: Queue, redis_client: redis.Redis, limits: Any, do: Do) -> None:

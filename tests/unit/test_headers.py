@@ -549,7 +549,8 @@ SAMPLES: list[tuple[Call[Any], dict[str, Any]]] = [
     (
         mending.mend_markers(K, 1000, True),
         {one: K.qc(one) for one in ("groups", "group-delayed", "groups-limited")}
-        | {"own-marker": K.own_marker, "now": 1000, "dry": 1, "late": mending.LATE_MS},
+        | {"own-marker": K.own_marker, "limits": K.limits}
+        | {"now": 1000, "dry": 1, "late": mending.LATE_MS},
     ),
     (mending.mend_grouped(K, 1000, ["7"]), {"now": 1000, "ids...": ["7"]}),
     (

@@ -173,6 +173,7 @@ def mend_markers(keys: Keys, now: int, dry: bool) -> Call[tuple[int, int]]:
             keys.qc("group-delayed"),
             keys.qc("groups-limited"),
             keys.own_marker,
+            keys.limits,
         ),
         (keys.base, now, int(dry), LATE_MS),
         tuple,
