@@ -89,6 +89,8 @@ class Filter:
     ``id``, ``name``, ``scheduler``, ``parent`` (a job's key): equal, or with ``*`` at the beginning
     or end. ``error``: part of the reason of the failure, whatever the case. Bounds are included;
     a job that has no such time does not fit. ``name``, too, ignores case where it is a part.
+    ``grouped``: of ``waiting-children``, only jobs of groups, whose turn comes (``waiting``) or
+    that are due later (``delayed``); it has no word in the text.
     """
 
     state: str
@@ -105,6 +107,7 @@ class Filter:
     added_before: Moment | None = None
     finished_after: Moment | None = None
     finished_before: Moment | None = None
+    grouped: str = ""
 
     def __post_init__(self) -> None:
         if self.state not in STATES:
@@ -570,6 +573,9 @@ def _conditions(filter: Filter) -> Iterator[matching.Condition]:
         for end, test in (("after", ">"), ("before", "<")):
             if (bound := getattr(filter, f"{field}_{end}")) is not None:
                 yield stored, test, bound
+    if filter.grouped:
+        yield "opts", "~", '"group":{'
+        yield ("delay", "=", "0") if filter.grouped == "waiting" else ("delay", ">", 1)
 
 
 def _text_conditions(field: str, value: str) -> Iterator[matching.Condition]:

@@ -3,7 +3,7 @@
 -- KEYS: receipt, source
 -- ARGV: owner, chunk, step, place (where to go on after this step), base, state (the suffix of the
 --   source), until (ms; what ended, or else was added, later stands), how (`remove` as single jobs are removed, `alone` the same without their
---   children, `drop` as a whole queue is emptied), left (where in a list they were met), ids...
+--   children, `drop` as a whole queue is emptied, `drop grouped` the same, sparing parents), left (where in a list they were met), ids...
 -- Returns: {1, step, place, done, skipped, failed, {id, reason, ...}} of the chunk so far; {0} if somebody
 --   else goes on with the operation
 -- Errors: none
@@ -17,12 +17,15 @@
 --- @include "includes/is_job"
 --- @include "includes/is_pending_run"
 --- @include "includes/remove_family"
+--- @include "includes/stands_in_group"
 local rcall = redis.call
 local go, row = open_chunk(KEYS[1], ARGV[1], ARGV[2], ARGV[3])
 if not go then
   return row
 end
 local base, state, latest, how = ARGV[5], ARGV[6], tonumber(ARGV[7]), ARGV[8]
+local spares = how == 'drop grouped'
+how = spares and 'drop' or how
 local list = state == 'wait' or state == 'paused' or state == 'active'
 local finished = state == 'completed' or state == 'failed'
 local ids = { unpack(ARGV, 10) }
@@ -67,7 +70,8 @@ for i = 1, #ids do
   if not place or (finished and tonumber(place) or added or 0) > latest then
     skipped = skipped + 1
   elseif how == 'drop' then
-    if pending or (state == 'active' and rcall('EXISTS', job .. ':lock') == 1) then
+    if pending or (state == 'active' and rcall('EXISTS', job .. ':lock') == 1)
+        or (spares and not stands_in_group(base, id)) then
       skipped = skipped + 1
     else
       done = done + (take_out_here(id) and 1 or 0)

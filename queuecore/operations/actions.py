@@ -23,7 +23,8 @@ class Action:
 
     ``permissions`` are asked for beside ``bulk``. ``states``: jobs of which it can be done to.
     ``options``: its parameters and what they are where nothing is said; all know ``maximum``, the
-    most jobs it is done to (0 is all). ``also``: further states, from the parameters. ``first``
+    most jobs it is done to (0 is all). ``also``: further stages, from the state and the parameters
+    (a state, or ``waiting-children/waiting`` and ``/delayed``: those of groups). ``first``
     and ``last``: what is done before the first chunk and after the last one, from the parameters
     (and the number of jobs); it may happen twice. ``batch``: jobs of one step, about a
     thousandth of a second of the server.
@@ -34,7 +35,7 @@ class Action:
     states: tuple[str, ...]
     work: Work
     options: Mapping[str, Any]
-    also: Callable[[Mapping[str, Any]], tuple[str, ...]] | None = None
+    also: Callable[[str, Mapping[str, Any]], tuple[str, ...]] | None = None
     first: Callable[[Keys, Mapping[str, Any]], Operation[Any] | Command[Any]] | None = None
     last: Callable[[Keys, Mapping[str, Any], int], Operation[Any] | Command[Any]] | None = None
     batch: int = 100
@@ -56,12 +57,22 @@ class Action:
         return known | dict(params)
 
     def stages(self, state: str, params: Mapping[str, Any]) -> tuple[str, ...]:
-        """The states that are walked through, in this order."""
-        further = self.also(params) if self.also else ()
+        """The stages that are walked through, in this order."""
+        further = self.also(state, params) if self.also else ()
         return (state, *(one for one in further if one != state))
 
 
 ACTIONS: dict[str, Action] = {}
+#: Where grouped jobs stand that would be in a state if they were not.
+GROUPED = {
+    "waiting": ("waiting-children/waiting",),
+    "delayed": ("waiting-children/delayed",),
+}
+
+
+def _drop(step: Step) -> str:
+    """How jobs are dropped: of those that wait for children, the ones of groups alone."""
+    return "drop grouped" if step.suffix == "waiting-children" else "drop"
 
 
 def register(action: Action) -> Action:
@@ -104,6 +115,7 @@ register(
         ("delayed",),
         lambda keys, step, params: operating.promote_chunk(keys, step),
         {},
+        also=lambda state, params: GROUPED[state],
     )
 )
 register(
@@ -123,9 +135,13 @@ register(
         "drain",
         ("clean_queue",),
         ("waiting",),
-        lambda keys, step, params: operating.remove_chunk(keys, step, "drop"),
+        lambda keys, step, params: operating.remove_chunk(keys, step, _drop(step)),
         {"delayed": False},
-        also=lambda params: ("prioritized", "delayed") if params["delayed"] else ("prioritized",),
+        also=lambda state, params: (
+            "prioritized",
+            *GROUPED["waiting"],
+            *(("delayed", *GROUPED["delayed"]) if params["delayed"] else ()),
+        ),
         batch=50,
     )
 )
@@ -134,8 +150,9 @@ register(
         "clean",
         ("clean_queue",),
         ("completed", "failed", "waiting", "prioritized", "delayed", "active"),
-        lambda keys, step, params: operating.remove_chunk(keys, step, "drop"),
+        lambda keys, step, params: operating.remove_chunk(keys, step, _drop(step)),
         {},
+        also=lambda state, params: GROUPED.get(state, ()),
         last=lambda keys, params, done: operating.tell_cleaned(keys, done),
         batch=50,
     )
@@ -148,7 +165,9 @@ register(
         lambda keys, step, params: operating.remove_chunk(keys, step, "drop"),
         {"force": False},
         # Whatever is left then, and what came meanwhile, goes with the queue itself.
-        also=lambda params: ("prioritized", "delayed", "waiting-children", "completed", "failed"),
+        also=lambda state, params: (
+            *("prioritized", "delayed", "waiting-children", "completed", "failed"),
+        ),
         first=lambda keys, params: steering.pause(keys),
         last=lambda keys, params, done: removing.obliterate(keys, params["force"]),
         batch=50,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -177,8 +177,13 @@ def set_rate(operation: Operation, rate: int | None) -> bool:
 
 
 def meant(state: str, query: str, bound_ms: int) -> Filter:
-    """The filter of a stage, for ever the same: what comes later does not fit."""
-    return Filter.parse(state, query).pinned(bound_ms).until(bound_ms)
+    """The filter of a stage, for ever the same: what comes later does not fit.
+
+    A stage is a state, or ``waiting-children/`` with what its grouped jobs would be elsewhere.
+    """
+    state, _, grouped = state.partition("/")
+    filter = Filter.parse(state, query).pinned(bound_ms).until(bound_ms)
+    return replace(filter, grouped=grouped) if grouped else filter
 
 
 def rows() -> QuerySet[Operation]:

@@ -309,7 +309,7 @@ def _places(action: Action, operation: Operation) -> list[tuple[str, str]]:
     return [
         (state, suffix)
         for state in action.stages(operation.state, operation.params)
-        for suffix in matching.PLACES[state]
+        for suffix in matching.PLACES[state.partition("/")[0]]
     ]
 
 

@@ -239,6 +239,39 @@ def test_grouped_jobs_are_removed_and_retried_as_others(
     assert left == []
 
 
+def test_what_is_done_to_waiting_and_delayed_jobs_is_done_to_grouped_ones(
+    queue: Queue, redis_client: redis.Redis
+) -> None:
+    def counts() -> tuple[int, int, int]:
+        return (
+            queue.get_groups_jobs_count(),
+            queue.get_group_delayed_count("b"),
+            queue.get_job_counts("waiting-children")["waiting-children"],
+        )
+
+    for name in ("x", "y"):
+        queue.add_bulk([JobSpec(name, group=Group("a")) for _ in range(60)])
+        queue.add_bulk([JobSpec(name, group=Group("b"), delay=60) for _ in range(60)])
+    FlowProducer().add(FlowJob("x", queue="q", children=[FlowJob("c", queue="other")]))
+    operation = order(queue, "clean", "waiting", "name:x")
+    assert (operation.planned, carry_out(operation).done) == (60, 60)
+    assert counts() == (60, 120, 181)
+    operation = order(queue, "promote", "delayed", "name:x")
+    assert (operation.planned, carry_out(operation).done) == (60, 60)
+    assert counts() == (120, 60, 181)
+    invariants.check(redis_client, "q", idle=True)
+    queue.add("late", group=Group("a"))
+    operation = order(queue, "drain", "waiting")
+    redis_client.hset(
+        f"bull:q:{queue.add('z', group=Group('a')).id}", "timestamp", operation.bound + 1
+    )
+    assert (operation.planned, carry_out(operation).done) == (121, 121)
+    assert counts() == (1, 60, 62)  # what came later, what is due later, and the parent
+    assert carry_out(order(queue, "drain", "waiting", params={"delayed": True})).done == 61
+    assert counts() == (0, 0, 1)
+    invariants.check(redis_client, "q", idle=True)
+
+
 def test_cleaning_takes_the_oldest_up_to_a_maximum(queue: Queue, redis_client: redis.Redis) -> None:
     fail_many(redis_client, 500)
     done = carry_out(order(queue, "clean", "failed", "ended>1h", params={"maximum": 420}))

@@ -450,7 +450,10 @@ SAMPLES: list[tuple[Call[Any], dict[str, Any]]] = [
         operating.retry_chunk(K, STEP, True),
         {**STEPPED, "set": K.wait, "state": "wait", "reset": 1},
     ),
-    (operating.promote_chunk(K, STEP), STEPPED),
+    (
+        operating.promote_chunk(K, STEP),
+        {**STEPPED, "source": K.wait, "state": "wait"},
+    ),
     (
         operating.remove_chunk(K, STEP, "drop"),
         {**STEPPED, "source": K.wait, "state": "wait", "how": "drop", "left": 5},

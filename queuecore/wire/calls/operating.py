@@ -73,15 +73,18 @@ def promote_chunk(keys: Keys, step: Step) -> Call[Done | None]:
     """Let delayed jobs run now (``promote``)."""
     return Call(
         "promote_chunk",
-        (_receipt(keys, step.operation), keys.delayed, keys.events),
-        (*_head(keys, step), step.until_ms, *step.ids),
+        (_receipt(keys, step.operation), keys[step.suffix], keys.events),
+        (*_head(keys, step), step.suffix, step.until_ms, *step.ids),
         _done,
         repeatable=True,
     )
 
 
 def remove_chunk(keys: Keys, step: Step, how: str) -> Call[Done | None]:
-    """Delete jobs; *how* is ``remove``, ``alone`` (without children) or ``drop`` (as ``clean``)."""
+    """Delete jobs; *how* is ``remove``, ``alone`` (without children) or ``drop`` (as ``clean``).
+
+    ``drop grouped`` spares those that wait for children.
+    """
     return Call(
         "remove_chunk",
         (_receipt(keys, step.operation), keys[step.suffix]),
