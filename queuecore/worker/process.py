@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
-from .tasks import end, guard
+from .tasks import end, guard, stop_signals
 from .worker import Worker
 
 logger = logging.getLogger("queuecore.worker")
@@ -29,7 +29,7 @@ def run(
     beside: Sequence[Coroutine[Any, Any, None]] = (),
     leave: bool = False,
 ) -> None:
-    """Run *workers* until SIGTERM or SIGINT, then shut them down gracefully.
+    """Run *workers* until SIGTERM, SIGINT or SIGHUP, then shut them down gracefully.
 
     In another than the main thread, which gets no signals, until ``close`` of each is called.
 
@@ -78,7 +78,7 @@ async def _supervise(
         closing.extend(asyncio.create_task(one.close(timeout)) for one in workers)
 
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in stop_signals():
             loop.add_signal_handler(number, on_signal, signal.Signals(number).name)
     try:
         # Whatever dies of a fault takes the process with it; what else runs is handed back first.

@@ -1,8 +1,9 @@
 """Supervisor: starts worker processes, watches them, starts others in place of those that end.
 
-It works no jobs itself. Each child is a process of ``runworker`` of its own, with a pipe to here by
-which it says which workers it has, so that the jobs of one that died run again at once instead of
-when their locks have run out, and when it wants to be replaced.
+It works no jobs itself. Each child is a process of ``runworker`` of its own, with a socket to here
+by which it says which workers it has, so that the jobs of one that died run again at once instead
+of when their locks have run out, and when it wants to be replaced: then it is told when it may end,
+which is once another works. A socket that closes tells a child that its supervisor has died.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -33,11 +33,11 @@ from ..wire.codec import dumps
 from ..wire.connections import Connection, get_connection
 from .demand import LANES
 from .stalled import report
-from .tasks import call_in
+from .tasks import call_in, stop_signals
 
 logger = logging.getLogger("queuecore.worker")
 
-#: Tells a child that it is one: the pipe's number and its place in the fleet, as JSON.
+#: Tells a child that it is one: the socket's number and its place in the fleet, as JSON.
 ENVIRONMENT = "QUEUECORE_SUPERVISED"
 # Seconds between two starts of a child that dies; and how long one lives that is taken for well.
 _FIRST_PAUSE, _LONGEST_PAUSE, _WELL = 0.5, 30.0, 30.0
@@ -45,7 +45,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE, _WELL = 0.5, 30.0, 30.0
 _TRIES, _BETWEEN = 20, 0.5
 # What the farewell gets when the fleet ends.
 _FAREWELL = 1.5
-_PR_SET_PDEATHSIG = 1
+# What a process that was told to stop gets beyond its shutdown timeout, before it is killed.
+_UNWIND = 20.0
 
 
 class Supervisor:
@@ -56,6 +57,7 @@ class Supervisor:
 
     Args:
         max_stalled: ``MAX_STALLED_COUNT`` of the workers.
+        shutdown_timeout: seconds that their running jobs get after a signal.
         queues: what they work, each with its connection's alias.
         every: seconds between two heartbeats; None tells nobody of the fleet.
     """
@@ -66,6 +68,7 @@ class Supervisor:
         size: int,
         *,
         max_stalled: int,
+        shutdown_timeout: float,
         queues: Sequence[tuple[str, str]] = (),
         every: float | None = None,
     ) -> None:
@@ -76,11 +79,14 @@ class Supervisor:
         self._command = command
         self._size = size
         self._max_stalled = max_stalled
+        self._shutdown_timeout = shutdown_timeout
         self._fleet = uuid4().hex
         self._restarts = self._recycles = 0
         self._children: set[_Child] = set()
+        self._endings: set[asyncio.Task[None]] = set()
         self._connections: set[Connection] = set()
         self._failed = False
+        self._deadline = 0.0
 
     def run(self) -> int:
         """Supervise until the end; the exit code: 1 if a child failed while it was to stop."""
@@ -88,12 +94,16 @@ class Supervisor:
 
     async def _run(self) -> int:
         self._stop = asyncio.Event()
+        self._turn = asyncio.Lock()
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in stop_signals():
             loop.add_signal_handler(number, self._on_signal, number)
         telling = [loop.create_task(self._tell(alias)) for alias in self._aliases()]
+        telling.append(loop.create_task(self._lose_patience()))
         try:
             await asyncio.gather(*map(self._keep, self._seats))
+            while self._endings:
+                await asyncio.wait(self._endings)
         finally:
             for task in telling:
                 task.cancel()
@@ -103,10 +113,21 @@ class Supervisor:
         return int(self._failed)
 
     def _on_signal(self, number: int) -> None:
+        given = _UNWIND if self._stop.is_set() else self._shutdown_timeout + _UNWIND
+        self._deadline = time.monotonic() + given
         self._stop.set()
         logger.info("%s: passed on to %d processes", _name(number), len(self._children))
         for child in self._children:
             child.tell(number)
+
+    async def _lose_patience(self) -> None:
+        """Kill what does not stop, so that its jobs run again at once."""
+        await self._stop.wait()
+        while (left := self._deadline - time.monotonic()) > 0:  # noqa: ASYNC110 (a second may come)
+            await asyncio.sleep(min(left, 0.5))
+        for child in self._children:
+            logger.error("process %d does not stop, and is killed", child.pid)
+            child.tell(signal.SIGKILL)
 
     async def _keep(self, seat: _Seat) -> None:
         """Keep one place of the fleet taken."""
@@ -117,51 +138,75 @@ class Supervisor:
             self._wake()
 
     async def _fill(self, seat: _Seat) -> None:
-        number = seat.number
-        pause, recycling = 0.0, set[asyncio.Task[int]]()
+        child, pause = None, 0.0
         while not self._stop.is_set():
-            if pause:
-                seat.state, seat.until = "waiting", time.time() + pause
-                self._wake()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stop.wait(), pause)
-                if self._stop.is_set():
+            if child is None:
+                if pause:
+                    seat.state, seat.until = "waiting", time.time() + pause
+                    self._wake()
+                if await self._stopped_within(pause):
                     break
-            begun = seat.begun = time.monotonic()
-            child = self._start(number)
-            seat.state, seat.pid = "running", child.pid
-            self._wake()
-            ending = asyncio.create_task(self._until_end(child))
-            either: list[asyncio.Future[Any]] = [ending, child.worn]
+                child = self._start(seat)
+                self._seat(seat, child)
+            either: list[asyncio.Future[Any]] = [child.ended, child.worn]
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            if child.worn.done():
-                # It claims nothing more: the next one begins while it finishes what it runs.
-                self._recycles += 1
-                seat.recycles += 1
-                seat.end(f"had worked enough: {child.worn.result()}")
-                seat.failures = 0
-                recycling.add(ending)
-                ending.add_done_callback(recycling.discard)
+            if not child.ended.done():
+                async with self._turn:  # one after another: never are all of them new
+                    child = await self._replace(seat, child)
                 pause = 0.0
                 continue
-            code = ending.result()
-            if code == 0:
+            if (code := child.ended.result()) == 0 or self._stop.is_set():
                 break
+            pause = self._died(seat, child, code, pause)
+            child = None
+
+    async def _replace(self, seat: _Seat, worn: _Child) -> _Child:
+        """Start another in place of one that is worn, which works on until the other is ready.
+
+        The worn one itself is given back if it has ended meanwhile, or all are to stop.
+        """
+        pause = 0.0
+        while not (await self._stopped_within(pause) or worn.ended.done()):
+            self._recycles += 1
+            child = self._start(seat)
+            either: list[asyncio.Future[Any]] = [child.ended, child.ready]
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if child.ready.done() or child.ended.result() == 0:
+                seat.recycles += 1
+                seat.failures = 0
+                seat.end(f"had worked enough: {worn.worn.result()}")
+                self._seat(seat, child)
+                worn.retire()
+                return child
+            self._recycles -= 1
             if self._stop.is_set():
-                self._failed = True
                 break
-            self._restarts += 1
-            seat.restarts += 1
-            seat.end(_end(code))
-            well = time.monotonic() - begun >= _WELL
-            seat.failures = 1 if well else seat.failures + 1
-            pause = _FIRST_PAUSE if well or not pause else min(2 * pause, _LONGEST_PAUSE)
-            logger.error(
-                "process %d of %d (pid %d) %s; another starts in %g s",
-                number, self._size, child.pid, _end(code), pause,
-            )  # fmt: skip
-        if recycling:
-            await asyncio.wait(recycling)
+            pause = self._died(seat, child, child.ended.result(), pause)
+        return worn
+
+    async def _stopped_within(self, seconds: float) -> bool:
+        if seconds:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), seconds)
+        return self._stop.is_set()
+
+    def _seat(self, seat: _Seat, child: _Child) -> None:
+        seat.state, seat.pid, seat.begun = "running", child.pid, child.begun
+        self._wake()
+
+    def _died(self, seat: _Seat, child: _Child, code: int, pause: float) -> float:
+        """Remember that it has died; how long to wait until the next start, given the last time."""
+        self._restarts += 1
+        seat.restarts += 1
+        seat.end(_end(code))
+        well = time.monotonic() - child.begun >= _WELL
+        seat.failures = 1 if well else seat.failures + 1
+        pause = _FIRST_PAUSE if well or not pause else min(2 * pause, _LONGEST_PAUSE)
+        logger.error(
+            "process %d of %d (pid %d) %s; another starts in %g s",
+            seat.number, self._size, child.pid, _end(code), pause,
+        )  # fmt: skip
+        return pause
 
     # What is told of it
 
@@ -213,21 +258,25 @@ class Supervisor:
         }
         return dumps(value, "the fleet")
 
-    def _start(self, number: int) -> _Child:
+    def _start(self, seat: _Seat) -> _Child:
         place = FleetPlace(
-            self._fleet, os.getpid(), number, self._size, self._restarts, self._recycles
+            self._fleet, os.getpid(), seat.number, self._size, self._restarts, self._recycles
         )
         child = _Child(self._command, place)
         self._children.add(child)
+        ending = asyncio.create_task(self._until_end(child))
+        self._endings.add(ending)
+        ending.add_done_callback(self._endings.discard)
         return child
 
-    async def _until_end(self, child: _Child) -> int:
+    async def _until_end(self, child: _Child) -> None:
         code = await child.ended
         self._children.discard(child)
         if code != 0:
-            await self._recover(child)
+            # One that had not begun yet died of being told to stop, and has lost nothing.
+            self._failed |= self._stop.is_set() and child.ready.done()
+            await asyncio.gather(*(self._recover(child, *one) for one in child.workers))
             await self._forget(child)
-        return code
 
     async def _forget(self, child: _Child) -> None:
         """Take away what a child that died has told of itself: it says nothing more."""
@@ -242,22 +291,21 @@ class Supervisor:
             if one.pid == pid and one.place is not None and one.place.fleet == self._fleet:
                 yield from attending.leave(prefix, one.id)
 
-    async def _recover(self, child: _Child) -> None:
-        """Let the jobs of a child that died run again."""
-        for alias, name, worker in child.workers:
-            queue = Queue.existing(name, alias)
-            self._connections.add(queue.connection)
-            call = recover_worker(queue.keys, worker, LANES, self._max_stalled)
-            for _ in range(_TRIES):
-                try:
-                    report(queue.keys, *await queue.connection.arun(call))
-                except QueueCoreError as error:
-                    logger.warning(
-                        "the jobs of process %d are not given back yet: %s", child.pid, error
-                    )
-                    await asyncio.sleep(_BETWEEN)
-                else:
-                    break
+    async def _recover(self, child: _Child, alias: str, name: str, worker: str) -> None:
+        """Let the jobs of a worker that died run again."""
+        queue = Queue.existing(name, alias)
+        self._connections.add(queue.connection)
+        call = recover_worker(queue.keys, worker, LANES, self._max_stalled)
+        for _ in range(_TRIES):
+            try:
+                report(queue.keys, *await queue.connection.arun(call))
+            except QueueCoreError as error:
+                logger.warning(
+                    "the jobs of process %d are not given back yet: %s", child.pid, error
+                )
+                await asyncio.sleep(_BETWEEN)
+            else:
+                break
 
 
 class _Seat:
@@ -297,30 +345,32 @@ class _Seat:
 
 
 class _Child:
-    """One process. ``worn`` is set when it wants to be replaced, ``ended`` with its exit code."""
+    """One process. ``ready`` is set when it begins to work, ``worn`` when it wants to be replaced,
+    ``ended`` with its exit code."""
 
     def __init__(self, command: Sequence[str], place: FleetPlace) -> None:
         self._loop = asyncio.get_running_loop()
         self.workers: list[tuple[str, str, str]] = []
+        self.begun = time.monotonic()
+        self.ready: asyncio.Future[None] = self._loop.create_future()
         self.worn: asyncio.Future[str] = self._loop.create_future()
         self.ended: asyncio.Future[int] = self._loop.create_future()
         self._heard = b""
-        self._pipe, theirs = os.pipe()
-        os.set_blocking(self._pipe, False)
-        told = json.dumps({"pipe": theirs, "place": [getattr(place, one) for one in _PLACE]})
-        try:
+        self._socket, theirs = socket.socketpair()
+        self._socket.setblocking(False)
+        values = [getattr(place, one) for one in _PLACE]
+        told = json.dumps({"socket": theirs.fileno(), "place": values})
+        with theirs:
             # A group of its own: a Ctrl-C of the terminal reaches the supervisor, which passes it
             # on once.
             self._process = subprocess.Popen(
                 list(command),
-                pass_fds=(theirs,),
+                pass_fds=(theirs.fileno(),),
                 start_new_session=True,
                 env={**os.environ, ENVIRONMENT: told},
             )
-        finally:
-            os.close(theirs)
         self.pid = self._process.pid
-        self._loop.add_reader(self._pipe, self._read)
+        self._loop.add_reader(self._socket, self._read)
         threading.Thread(target=self._wait, name=f"queuecore-{self.pid}", daemon=True).start()
 
     def tell(self, number: int) -> None:
@@ -328,19 +378,27 @@ class _Child:
         with contextlib.suppress(OSError):
             self._process.send_signal(number)
 
+    def retire(self) -> None:
+        """Let it claim nothing more and end with what it runs."""
+        with contextlib.suppress(OSError):
+            self._socket.send(_RETIRE)
+
     def _read(self) -> None:
         try:
-            chunk = os.read(self._pipe, 65536)
+            chunk = self._socket.recv(65536)
         except BlockingIOError:
             return
+        except OSError:
+            chunk = b""
         if not chunk:
-            self._loop.remove_reader(self._pipe)
+            self._loop.remove_reader(self._socket)
             return
         *lines, self._heard = (self._heard + chunk).split(b"\n")
         for line in lines:
             said: dict[str, Any] = json.loads(line)
             if "workers" in said:
                 self.workers = [tuple(one) for one in said["workers"]]
+                self.ready.set_result(None)
             elif not self.worn.done():
                 logger.info("process %d is replaced: %s", self.pid, said["worn"])
                 self.worn.set_result(str(said["worn"]))
@@ -350,21 +408,23 @@ class _Child:
 
     def _end(self, code: int) -> None:
         self._read()  # what it has said last
-        self._loop.remove_reader(self._pipe)
-        os.close(self._pipe)
+        self._loop.remove_reader(self._socket)
+        self._socket.close()
         self.ended.set_result(code)
 
 
+_RETIRE = b"retire\n"
 _PLACE = tuple(FleetPlace.__dataclass_fields__)
 
 
 class Supervised:
-    """What a child knows of its supervisor: its ``place``, and the pipe to it."""
+    """What a child knows of its supervisor: its ``place``, and the socket to it."""
 
-    def __init__(self, pipe: int, place: FleetPlace) -> None:
+    def __init__(self, sock: socket.socket, place: FleetPlace) -> None:
         self.place = place
-        self._pipe = pipe
-        os.set_inheritable(pipe, False)  # not for what the jobs start
+        self._socket = sock
+        self._socket.set_inheritable(False)  # not for what the jobs start
+        self._retired = threading.Event()
 
     @classmethod
     def here(cls) -> Supervised | None:
@@ -373,32 +433,36 @@ class Supervised:
         if told is None:
             return None
         value = json.loads(told)
-        return cls(value["pipe"], FleetPlace(*value["place"]))
+        return cls(socket.socket(fileno=value["socket"]), FleetPlace(*value["place"]))
 
-    def begin(self, workers: Sequence[tuple[str, str, str]]) -> None:
+    def begin(self, workers: Sequence[tuple[str, str, str]], *, shutdown_timeout: float) -> None:
         """Say which workers this process has: (alias, queue, id); end when the supervisor does."""
         self._say({"workers": list(workers)})
-        _end_with(self.place.pid)
+        threading.Thread(
+            target=self._hear,
+            args=(shutdown_timeout + _UNWIND,),
+            name="queuecore-supervised",
+            daemon=True,
+        ).start()
 
-    def worn(self, why: str) -> None:
-        """Ask to be replaced."""
+    async def worn(self, why: str) -> None:
+        """Ask to be replaced; returns when another works, or the supervisor is gone."""
         self._say({"worn": why})
+        while not self._retired.is_set():  # noqa: ASYNC110 (of a thread)
+            await asyncio.sleep(0.05)
 
     def _say(self, value: dict[str, Any]) -> None:
         with contextlib.suppress(OSError):  # it has gone, and this process is about to
-            os.write(self._pipe, json.dumps(value).encode() + b"\n")
+            self._socket.sendall(json.dumps(value).encode() + b"\n")
 
-
-def _end_with(supervisor: int) -> None:
-    """Let this process be told to stop when its supervisor dies; a system other than Linux does
-    not."""
-    if sys.platform == "linux":
-        import ctypes
-
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != supervisor:
+    def _hear(self, patience: float) -> None:
+        with contextlib.suppress(OSError):
+            while self._socket.recv(1024):
+                self._retired.set()
+        logger.error("the supervisor has ended: this process ends, too")
         os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(patience)
+        os._exit(1)  # an event loop that is blocked hears no signal
 
 
 def _end(code: int) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 from collections.abc import Callable, Coroutine, Generator, Iterable
 from typing import Any, cast
 
@@ -31,6 +32,15 @@ def call_in(
     """Let *loop* call *function*; may be called from any thread, and when the loop has ended."""
     with contextlib.suppress(RuntimeError):  # the loop has ended, and with it the worker
         loop.call_soon_threadsafe(function, *arguments)
+
+
+def stop_signals() -> list[signal.Signals]:
+    """What tells a process to stop; a terminal's end does not where ``nohup`` said so."""
+    told = [signal.SIGTERM, signal.SIGINT]
+    hangup = getattr(signal, "SIGHUP", None)
+    if hangup is not None and signal.getsignal(hangup) != signal.SIG_IGN:
+        told.append(hangup)
+    return told
 
 
 def guard(loop: asyncio.AbstractEventLoop) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from .presence import resident
 from .worker import Worker
@@ -21,18 +21,20 @@ async def watch(
     *,
     most_jobs: int | None,
     most_memory: int | None,
-    tell: Callable[[str], None],
+    ask: Callable[[str], Awaitable[None]] | None,
 ) -> None:
-    """Drain and end *workers* once they are worn, after ``tell(why)``; never returns.
+    """Drain and end *workers* once they are worn; never returns.
 
     Args:
         most_jobs: of all workers together.
         most_memory: resident bytes of this process.
+        ask: called with the reason first; they work on until it returns.
     """
     while (why := _worn(workers, most_jobs, most_memory)) is None:  # noqa: ASYNC110 (figures)
         await asyncio.sleep(_LOOK)
+    if ask is not None:
+        await ask(why)
     logger.info("this process has worked enough, and ends with what it runs: %s", why)
-    tell(why)
     await asyncio.gather(*(one.close(_AS_LONG_AS_IT_TAKES) for one in workers))
     await asyncio.Event().wait()
 

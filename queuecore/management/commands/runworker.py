@@ -97,6 +97,7 @@ class Command(BaseCommand):
                 get_child_arguments(),
                 processes,
                 max_stalled=settings.max_stalled_count,
+                shutdown_timeout=timeout,
                 queues=[(one.alias, one.queue) for one in chosen],
                 every=settings.heartbeat,
             )
@@ -112,7 +113,10 @@ class Command(BaseCommand):
         ]
         if supervised is not None:
             presence.place = supervised.place
-            supervised.begin([(one.queue.alias, one.queue.name, one.id) for one in workers])
+            supervised.begin(
+                [(one.queue.alias, one.queue.name, one.id) for one in workers],
+                shutdown_timeout=timeout,
+            )
         if options["max_jobs"] or options["max_memory"]:
             memory = options["max_memory"]
             beside.append(
@@ -120,7 +124,7 @@ class Command(BaseCommand):
                     workers,
                     most_jobs=options["max_jobs"],
                     most_memory=memory and memory * 2**20,
-                    tell=supervised.worn if supervised is not None else lambda why: None,
+                    ask=supervised.worn if supervised is not None else None,
                 )
             )
         run(workers, shutdown_timeout=timeout, beside=beside, leave=True)
