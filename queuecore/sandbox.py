@@ -9,8 +9,10 @@ import ctypes
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
+import traceback
 from importlib import import_module
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -22,6 +24,20 @@ if TYPE_CHECKING:
     from .queue import Queue
 
 _PR_SET_PDEATHSIG = 1
+# What tells that this process starts another.
+_STARTS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"}
+# A process that nobody waits for: it kills its group when the one behind the descriptor has ended.
+_GUARD = """
+import os, select, signal, sys
+if os.fork():
+    os._exit(0)
+for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    signal.signal(number, signal.SIG_IGN)
+poll = select.poll()
+poll.register(int(sys.argv[1]), select.POLLIN)
+poll.poll()
+os.killpg(0, signal.SIGKILL)
+"""
 
 
 class Sandbox:
@@ -29,6 +45,8 @@ class Sandbox:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
+        self._pid = os.getpid()
+        self._run = 0
         self._saying = threading.Lock()
         self._orders: SimpleQueue[dict[str, Any]] = SimpleQueue()
         self._running: tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]] | None = None
@@ -36,6 +54,7 @@ class Sandbox:
 
     def main(self) -> None:
         """Import the processors, then run jobs until the worker says stop or is gone."""
+        self._sock.set_inheritable(False)  # not for what the jobs start
         begin = frames.receive(self._sock)
         _die_with(begin["worker"])
         if (memory := begin["memory"]) is not None:
@@ -48,7 +67,9 @@ class Sandbox:
                 self._say("broken", reason=_explained(error))
                 sys.exit(1)
             self._queue = _queue(begin["queue"], begin["alias"])
-            self._queue._progressed = lambda job, value: self._say("progress", value=value)
+            self._queue._progressed = lambda job, value: self._say(
+                "progress", run=self._run, value=value
+            )
             threading.Thread(target=self._hear, name="queuecore-sandbox", daemon=True).start()
             self._say("ready")
             while (order := self._orders.get())["kind"] == "run":
@@ -72,7 +93,9 @@ class Sandbox:
                     self._cancel(order["reason"])
                 else:
                     self._orders.put(order)
-        except (EOFError, OSError, frames.Garbage):
+        except BaseException as error:  # no memory for an order leaves nobody who takes the next
+            if not isinstance(error, EOFError | OSError):
+                traceback.print_exc()
             with contextlib.suppress(OSError):
                 os.killpg(0, signal.SIGKILL)
             os._exit(1)
@@ -93,12 +116,16 @@ class Sandbox:
         flat = [one.encode("latin-1") for one in order["fields"]]
         job = Job.from_flat(self._queue, order["id"], flat, order["token"])
         self._key = (job.token, job.id)
+        self._run = order["run"]
         try:
             # Written here, so that what JSON cannot say is refused with its own type.
             with _within(order.get("trace")):
-                frame = frames.pack("done", value=finish.encoded(self._call(job)).decode())
+                value = finish.encoded(self._call(job)).decode()
+                frame = frames.pack("done", run=self._run, value=value)
         except BaseException as error:
-            frame = frames.pack("failed", **_told(error))
+            frame = frames.pack("failed", run=self._run, **_told(error))
+        if os.getpid() != self._pid:
+            os._exit(0)  # forked by the processor, and come back from it: the other one goes on
         self._key = None
         self._queue._cancelled.clear()
         for stream in (sys.stdout, sys.stderr):
@@ -205,8 +232,31 @@ def _die_with(worker: int) -> None:
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            guard = os.pidfd_open(worker)
+            sys.addaudithook(lambda event, _: _guard(guard) if event in _STARTS else None)
     if os.getppid() != worker:
         os._exit(1)  # it has ended before it was asked for
+
+
+_guarded = False
+
+
+def _guard(worker: int) -> None:
+    """Let what this process starts be killed, too, if the worker is killed: the system ends only
+    this process then."""
+    global _guarded
+    if _guarded:
+        return
+    _guarded = True
+    with contextlib.suppress(OSError):
+        subprocess.run(
+            [sys.executable, "-I", "-S", "-c", _GUARD, str(worker)],
+            pass_fds=(worker,),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        )
 
 
 def _limit(memory: int) -> None:

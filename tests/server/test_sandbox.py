@@ -86,6 +86,7 @@ DEATHS = {
     "leave": "ended with exit code 7",
     "replaced": "ended with exit code 0",
     "closes": "ended with exit code 1",
+    "other": "had closed its own socket",
     "garbage": "on its own socket",
 }
 
@@ -106,6 +107,37 @@ async def test_a_sandbox_that_dies_fails_only_its_own_job(
         await job.arefresh()
         assert DEATHS[name] in str(job.failed_reason), (name, job.failed_reason)
     invariants.check(redis_client, "q", idle=True)
+
+
+async def test_a_job_that_forks_and_comes_back_twice_ends_once(
+    queue: Queue, redis_client: redis.Redis
+) -> None:
+    async with sandboxed(concurrency=1):
+        jobs = await queue.aadd_bulk(
+            [spec for n in range(3) for spec in (JobSpec("forked"), JobSpec("echo", n))]
+        )
+        await finished(queue, len(jobs), START)
+    assert [await job.aresult(1) for job in jobs] == ["parent", 0, "parent", 1, "parent", 2]
+    invariants.check(redis_client, "q", idle=True)
+
+
+async def test_a_sandbox_that_the_system_cannot_start_fails_its_job_and_the_next_is_tried(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Any) -> Any:
+        raise refused.pop()
+
+    from queuecore.worker.sandbox.child import Child
+
+    refused = [ValueError("not foreseen"), OSError(24, "Too many open files")]
+    spawn = Child._spawn
+    monkeypatch.setattr(Child, "_spawn", lambda self: refuse(self) if refused else spawn(self))
+    async with sandboxed(concurrency=1):
+        first = await queue.aadd("echo", 1, attempts=3)
+        assert await first.aresult(START) == 1
+    await first.arefresh()
+    assert first.attempts_made >= 2
+    assert "Too many open files" in first.failed_reason or "not foreseen" in first.failed_reason
 
 
 async def test_a_sandbox_may_take_so_much_memory(queue: Queue) -> None:
@@ -160,7 +192,7 @@ async def test_what_a_sandbox_has_started_dies_with_it(queue: Queue) -> None:
         job = await queue.aadd("parent")
         await finished(queue, 1, START)
     await job.arefresh()
-    await until(lambda: not _lives(job.progress))
+    await until(lambda: not any(_lives(pid) for pid in job.progress))
 
 
 @pytest.mark.slow

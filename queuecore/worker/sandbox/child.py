@@ -78,6 +78,8 @@ class Child:
         self._run: Run | None = None
         self.jobs = 0
         self.dead = False
+        # Why it was killed by its worker, if it was for a fault of its own.
+        self._fault = ""
         self._killed = False
 
     @property
@@ -94,31 +96,16 @@ class Child:
         Raises:
             SandboxBroken: it has not, and says why.
         """
-        ours, theirs = socket.socketpair()
-        printed, prints = os.pipe()
         try:
-            # Not in another thread: the system ends it with the thread that started it.
-            self._process = subprocess.Popen(  # noqa: ASYNC220 (vfork: some milliseconds)
-                [sys.executable, *_flags(), "-m", "queuecore.sandbox", str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=prints,
-                stderr=prints,
-                pass_fds=(theirs.fileno(),),
-                start_new_session=True,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            )
+            ours, printed = self._spawn()
         except OSError as error:
-            ours.close()
-            os.close(printed)
             raise SandboxBroken(f"the sandbox cannot be started: {error}") from error
-        finally:
-            theirs.close()
-            os.close(prints)
         self._output = Output(printed)
         self._watch()
         try:
             self._reader, self._writer = await asyncio.open_connection(sock=ours)
         except BaseException:
+            self.kill()
             ours.close()
             self._output.close()
             raise
@@ -148,6 +135,29 @@ class Child:
         finally:
             self._answer = None
 
+    def _spawn(self) -> tuple[socket.socket, int]:
+        """Start the process; our ends of its socket and of what it prints."""
+        ours, theirs = socket.socketpair()
+        with theirs, contextlib.ExitStack() as failed:
+            failed.callback(ours.close)
+            printed, prints = os.pipe()
+            failed.callback(os.close, printed)
+            try:
+                # Not in another thread: the system ends it with the thread that started it.
+                self._process = subprocess.Popen(
+                    [sys.executable, *_flags(), "-m", "queuecore.sandbox", str(theirs.fileno())],
+                    stdin=subprocess.DEVNULL,
+                    stdout=prints,
+                    stderr=prints,
+                    pass_fds=(theirs.fileno(),),
+                    start_new_session=True,
+                    env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                )
+            finally:
+                os.close(prints)
+            failed.pop_all()
+        return ours, printed
+
     async def work(self, run: Run) -> Any:
         """Run one job in it; what its processor returned.
 
@@ -165,7 +175,7 @@ class Child:
         flat = [one.decode("latin-1") for pair in job._fields.items() for one in pair]
         try:
             trace = run.span.metadata if run.span is not None else None
-            self._send("run", id=job.id, token=job.token, fields=flat, trace=trace)
+            self._send("run", run=self.jobs, id=job.id, token=job.token, fields=flat, trace=trace)
             try:
                 return await asyncio.shield(answer)
             except asyncio.CancelledError:
@@ -183,6 +193,7 @@ class Child:
         try:
             await asyncio.wait([answer], timeout=half)
             if not answer.done():
+                self.dead = True  # it may answer yet, and end then
                 self._signal(signal.SIGTERM)
                 await asyncio.wait([answer], timeout=half)
         except asyncio.CancelledError:
@@ -228,42 +239,47 @@ class Child:
         try:
             while True:
                 self._heard(await frames.read(self._reader))
-        except (EOFError, OSError) as error:
-            gone: Exception = error
+        except (EOFError, OSError):
+            pass
         except frames.Garbage as error:
-            gone = error
-            self._killed = False
+            self._fault = f"{error} came on its own socket"
             self._signal(signal.SIGKILL)
-        await asyncio.wait([self._ended], timeout=_END)
         self.dead = True
-        self._signal(signal.SIGKILL)  # it lives on without its socket
         await asyncio.wait([self._ended], timeout=_END)
+        if not self._ended.done():
+            if not self._killed:
+                self._fault = "it had closed its own socket"
+            self._signal(signal.SIGKILL)
+            await asyncio.wait([self._ended], timeout=_END)
         if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(SandboxDied(self._death(gone)))
+            self._answer.set_exception(SandboxDied(self._death()))
         self._writer.close()
         self._output.close()
 
     def _heard(self, said: dict[str, Any]) -> None:
         kind, answer, run = said["kind"], self._answer, self._run
-        if kind == "progress":
+        if answer is None or answer.done() or (run is not None and said.get("run") != self.jobs):
+            pass  # of a job that was given up, or of a process that it has forked
+        elif kind == "progress":
             if run is not None and self._queue._progressed is not None:
                 self._queue._progressed(run.job, said.get("value"))
-        elif answer is None or answer.done():
-            pass  # of a job that was given up
         elif kind == "ready":
             answer.set_result(None)
         elif kind == "done":
-            answer.set_result(loads(said["value"]))
+            try:
+                answer.set_result(loads(said["value"]))
+            except (KeyError, TypeError, ValueError, RecursionError, QueueCoreError) as error:
+                raise frames.Garbage("what is no result") from error
         elif kind == "broken":
             answer.set_exception(SandboxBroken(str(said.get("reason"))))
         elif kind == "failed":
             answer.set_exception(_error(said))
 
-    def _death(self, gone: Exception) -> str:
-        if isinstance(gone, frames.Garbage):
-            return f"the sandbox was killed: {gone} came on its own socket"
+    def _death(self) -> str:
         if not self._ended.done():
-            return "the sandbox has closed its socket and cannot be killed"
+            return "the sandbox has closed its own socket and cannot be killed"
+        if self._fault:
+            return f"the sandbox was killed: {self._fault}"
         code = self._ended.result()
         if code >= 0:
             return f"the sandbox ended with exit code {code}"
@@ -280,7 +296,7 @@ class Child:
         keep = run.job.opts.get("kl")
         most = keep if isinstance(keep, int) and keep > 0 else 0
         call = add_log(self._queue.keys, run.job.id, rows, most)
-        with contextlib.suppress(QueueCoreError, asyncio.CancelledError):
+        with contextlib.suppress(QueueCoreError, TimeoutError, asyncio.CancelledError):
             async with asyncio.timeout(_END):
                 await self._queue.connection.arun(call)
 

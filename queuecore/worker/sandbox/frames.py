@@ -1,8 +1,8 @@
-"""Frames: what a worker and its sandbox say to each other, as length and JSON on a socket.
+"""Frames: what a worker and its sandbox say to each other on a socket: a mark, a length, JSON.
 
 From the worker: ``begin`` (once), ``run``, ``cancel``, ``stop``. From the sandbox: ``ready`` or
-``broken`` (once), ``progress``, ``done``, ``failed``. Fields of jobs are bytes of anybody: they
-travel as Latin-1 text.
+``broken`` (once), ``progress``, ``done``, ``failed``, each with the number of its run.
+Fields of jobs are bytes of anybody: they travel as Latin-1 text.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import socket
 import struct
 from typing import Any
 
-_LENGTH = struct.Struct(">I")
+# What somebody else writes into the socket must not be taken for a length.
+_MARK = b"\xf1QC\n"
+_HEAD = struct.Struct(">4sI")
 # The data of a job may be as large as a server takes it, a result no larger than 32 MB; twice as
 # much for what JSON writes with two bytes.
 LONGEST = 2**30
@@ -33,7 +35,7 @@ def pack(kind: str, **values: Any) -> bytes:
     encoded = body.encode("utf-8", "surrogatepass")
     if len(encoded) > LONGEST:
         raise ValueError(f"{len(encoded)} bytes are too many for a sandbox")
-    return _LENGTH.pack(len(encoded)) + encoded
+    return _HEAD.pack(_MARK, len(encoded)) + encoded
 
 
 def unpack(body: bytes) -> dict[str, Any]:
@@ -48,7 +50,7 @@ def unpack(body: bytes) -> dict[str, Any]:
             return dict(values)
     except (ValueError, TypeError, KeyError, RecursionError):
         pass
-    raise Garbage("a frame that cannot be read")
+    raise Garbage("what is no frame")
 
 
 async def read(reader: asyncio.StreamReader) -> dict[str, Any]:
@@ -58,10 +60,7 @@ async def read(reader: asyncio.StreamReader) -> dict[str, Any]:
         Garbage: what comes is none.
         EOFError: the other side has closed the socket.
     """
-    length = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))[0]
-    if length > LONGEST:
-        raise Garbage("a frame that is longer than any")
-    return unpack(await reader.readexactly(length))
+    return unpack(await reader.readexactly(_length(await reader.readexactly(_HEAD.size))))
 
 
 def receive(sock: socket.socket) -> dict[str, Any]:
@@ -70,10 +69,14 @@ def receive(sock: socket.socket) -> dict[str, Any]:
     Raises:
         Garbage, EOFError: as :func:`read`.
     """
-    length = _LENGTH.unpack(_exactly(sock, _LENGTH.size))[0]
-    if length > LONGEST:
-        raise Garbage("a frame that is longer than any")
-    return unpack(_exactly(sock, length))
+    return unpack(_exactly(sock, _length(_exactly(sock, _HEAD.size))))
+
+
+def _length(head: bytes) -> int:
+    mark, length = _HEAD.unpack(head)
+    if mark != _MARK or length > LONGEST:
+        raise Garbage("what is no frame")
+    return int(length)
 
 
 def _exactly(sock: socket.socket, count: int) -> bytes:

@@ -132,12 +132,13 @@ class Pool:
             if self._failed_at is not None:
                 await asyncio.sleep(self._failed_at + _PACE - self._loop.time())
             await child.begin()
-        except SandboxBroken as error:
+        except Exception as error:  # descriptors may have run out: nobody shall wait for ever
+            broken = error if isinstance(error, SandboxBroken) else SandboxBroken(repr(error))
             self._failed_at = self._loop.time()
-            logger.error("queue %s: %s", self._spec.queue, error)
+            logger.error("queue %s: %s", self._spec.queue, broken)
             for wanted in self._waiting:
                 if not wanted.done():
-                    wanted.set_exception(error)
+                    wanted.set_exception(broken)
             self._waiting.clear()
             await child.end()
         except asyncio.CancelledError:

@@ -104,6 +104,20 @@ def closes(job: Job) -> None:
     os.closerange(3, 4096)
 
 
+def closed(job: Job) -> None:
+    os.closerange(3, 4096)
+    time.sleep(300)
+
+
+def other(job: Job) -> None:
+    os.execv("/bin/sleep", ["sleep", "300"])
+
+
+def forked(job: Job) -> str:
+    """Comes back twice."""
+    return "child" if os.fork() == 0 else "parent"
+
+
 def allocate(job: Job) -> int:
     return len(bytearray(2 * 2**30))
 
@@ -151,13 +165,25 @@ def garbage(job: Job) -> None:
     for descriptor in range(3, 64):
         with contextlib.suppress(OSError):
             os.write(descriptor, os.urandom(4096))
-    time.sleep(60)
+    time.sleep(300)
 
 
-def parent(job: Job) -> int:
-    child = subprocess.Popen(["sleep", "300"])
-    job.update_progress(child.pid)
+def parent(job: Job) -> None:
+    """Starts a process that starts another, and dies."""
+    sleeping = "import subprocess; print(subprocess.Popen(['sleep', '300']).pid, flush=True)"
+    child = subprocess.Popen([sys.executable, "-c", sleeping], stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    job.update_progress([int(child.stdout.readline())])
     os._exit(1)
+
+
+def keeper(job: Job) -> None:
+    """Starts processes and goes on."""
+    children = [subprocess.Popen(["sleep", "300"]).pid]
+    if (pid := os.fork()) == 0:
+        time.sleep(300)
+    job.update_progress([os.getpid(), *children, pid])
+    time.sleep(300)
 
 
 def sleep(job: Job) -> int:
