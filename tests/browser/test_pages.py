@@ -7,13 +7,15 @@ from typing import Any
 
 import axe_playwright_python
 import pytest
+import redis
 from django.contrib.auth import get_user_model
 from django.urls import resolve
 
-from queuecore import Deduplication, FlowJob, FlowProducer, Queue, audit, operations
+from queuecore import Deduplication, FlowJob, FlowProducer, Group, Queue, audit, operations
 from queuecore.matching import Filter
 from tests.browser.conftest import Visitor
 from tests.browser.remote import expect
+from tests.dashboard import planting
 from tests.dashboard.addresses import PAGES as ADDRESSES
 from tests.dashboard.fleet import WORKER
 
@@ -49,7 +51,18 @@ PAGES = {
     "mute": "/queues/emails/confirm/mute/?kind=failing",
     "unmute": "/queues/emails/confirm/unmute/?kind=failing",
     "deduplication keys": "/queues/emails/deduplication/",
+    "named limit": "/queues/emails/confirm/limits/api/",
+    "groups": "/queues/emails/groups/",
+    "no group matches": "/queues/emails/groups/?q=nothing-like-it",
+    "group": "/queues/emails/groups/acme/",
+    "delayed jobs of a group": "/queues/emails/groups/acme/?state=delayed",
+    "pause group": "/queues/emails/groups/acme/confirm/pause/",
+    "limits of a group": "/queues/emails/groups/acme/confirm/limits/",
+    "stop group": "/queues/emails/groups/acme/confirm/stop/",
+    "empty group": "/queues/emails/groups/acme/confirm/empty/",
+    "grouped job": "/queues/emails/jobs/grouped-1/",
     "remove": "/queues/emails/jobs/failed-1/confirm/remove/",
+    "cancel": "/queues/emails/jobs/active-1/confirm/cancel/",
     "priority": "/queues/emails/jobs/prioritized-1/confirm/priority/",
     "delay": "/queues/emails/jobs/delayed-1/confirm/delay/",
     "note": "/queues/emails/jobs/failed-1/confirm/note/",
@@ -83,10 +96,16 @@ NO_PAGES = {"go", "suggest", "live_poll", "job_value", "preview_schedule", "miss
 
 
 @pytest.fixture
-def furnished(many: Queue) -> dict[str, str]:
+def furnished(many: Queue, redis_client: redis.Redis) -> dict[str, str]:
     """``emails`` with all that pages speak of; the addresses of ``PAGES`` by their names."""
     many.upsert_job_scheduler("nightly", pattern="30 2 * * *")
     many.add("welcome", job_id="unique-1", deduplication=Deduplication("order:4711", ttl=3600))
+    planting.limit(redis_client, "api", "emails")
+    many.add("welcome", job_id="grouped-1", group=Group("acme"))
+    many.add("welcome", group=Group("acme"), delay=600)
+    many.add("welcome", group=Group("globex"))
+    many.rate_limit_group("acme", 300)
+    many.pause_group("globex")
     children = [FlowJob(f"child {number}", queue="emails") for number in range(3)]
     FlowProducer().add(FlowJob("parent", queue="emails", job_id="parent-1", children=children))
     made = operations.start(
