@@ -8,7 +8,12 @@ import time
 from functools import cache
 
 from queuecore import GroupLimits, Job, processor
+from queuecore.worker import supervisor
 from tests.chaos.ledger import Ledger
+
+if pause := os.environ.get("QUEUECORE_TEST_PAUSE"):
+    # A supervisor whose children are killed on purpose shall not become cautious.
+    supervisor._LONGEST_PAUSE = supervisor._FIRST_PAUSE = float(pause)
 
 
 @cache
