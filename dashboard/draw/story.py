@@ -68,6 +68,9 @@ def spans(row: Any, now: datetime) -> list[Span]:
     if start is None:
         if row.state == "delayed" and row.due:
             return [Span("delayed", at, max(row.due, now), open=True)]
+        if seen_as(row) == IN_GROUP and row.delay_ms:
+            due = at + timedelta(milliseconds=row.initial_delay_ms)
+            return [Span("delayed", at, max(due, now), open=True)]
         return [Span("waiting", at, max(now, at), open=row.state not in ("completed", "failed"))]
     if earlier > 0:
         words = ngettext("%(count)s earlier attempt", "%(count)s earlier attempts", earlier) % {

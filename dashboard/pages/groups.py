@@ -10,10 +10,11 @@ from urllib.parse import urlencode
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
+from queuecore import access, audit_log
 from queuecore.inspect import GroupRow, Inspector
 
 from .. import links
-from ..draw import group_cells, payload
+from ..draw import audit_cells, group_cells, payload
 from ..draw.values import clipped, size
 from ..guard import guarded
 from ..live.fragments import fragments
@@ -25,6 +26,8 @@ from .shell import shell, show
 #: Rows on a page; a socket watches no more than a hundred.
 _PAGE = 50
 _SORTS = ("waiting", "active", "delayed", "turn", "id")
+#: What can be done to a group, as it is on record.
+ACTIONS = ("pause_group", "resume_group", "group_limits", "stop_group", "lift_group", "empty_group")
 #: The parts of a group's jobs, and the state in which a queue's list has them.
 _PARTS = {"waiting": "waiting-children", "delayed": "waiting-children", "active": "active"}
 
@@ -128,6 +131,7 @@ def group(request: HttpRequest, queue: str, group: str, alias: str = links.DEFAU
         "url": url,
         "queue_url": links.queue_url(seen.mount, alias, queue),
         "part": part,
+        "history": _history(request, alias, queue, group),
         "tabs": [
             (key, word, live[f"group-{key}"].html, f"?state={key}")
             for key, word in (
@@ -159,6 +163,18 @@ def group(request: HttpRequest, queue: str, group: str, alias: str = links.DEFAU
         "next": f"?state={part}&from={offset + _PAGE}" if offset + _PAGE < page.total else "",
     }
     return show(request, "groups/show.html", context)
+
+
+def _history(
+    request: HttpRequest, alias: str, queue: str, group: str
+) -> list[dict[str, Any]] | None:
+    """What people did to the group, for those who may see the record."""
+    if not access.can(request.user, "view_audit", alias, queue):
+        return None
+    found = audit_log.entries(alias, queue, group, limit=20)
+    mount = request.viewer.mount  # type: ignore[attr-defined]
+    # A job or a scheduler may bear the same id.
+    return audit_cells.history([one for one in found if one.action in ACTIONS][:10], mount)
 
 
 def _frame(

@@ -150,6 +150,10 @@ def test_a_group_is_paused_with_a_reason_and_resumed(admin: Client, exports: Que
         ("ada", "resume_group", "exports", "acme", "done"),
     ]
     assert AuditEntry.objects.filter(reason="asked for it").exists()
+    page = shown(text_of(admin, f"{LIST}acme/"))
+    assert "ada Resume a group of jobs" in page
+    assert "asked for it" in page
+    assert "anything to this group" in text_of(admin, f"{LIST}globex/")
 
 
 def test_a_groups_own_limits_are_set_and_taken_away(admin: Client, exports: Queue) -> None:

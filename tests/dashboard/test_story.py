@@ -109,3 +109,9 @@ def test_it_is_told_in_words_to_who_does_not_see_it(job: Any, told: list[str]) -
     lines = re.findall(r"<li><time [^>]*>[^<]*</time> ([^<]*)</li>", text)
     assert lines == told
     assert 'class="lines"' not in text.partition('class="story" aria-hidden="true"')[0]
+
+
+def test_a_job_that_is_due_later_in_its_group_is_delayed() -> None:
+    later = {"group": "acme", "delay_ms": 60_000, "initial_delay_ms": 60_000}
+    told = story.spans(row("waiting-children", wait=10, ran=None, tries=0, **later), NOW)
+    assert [(one.lane, one.seconds, one.open) for one in told] == [("delayed", 60, True)]
