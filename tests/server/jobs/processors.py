@@ -7,6 +7,12 @@ import time
 from asgiref.sync import sync_to_async
 
 from queuecore import Job, Processor, processor
+from queuecore.worker import supervisor
+
+if os.path.exists(os.environ.get("QUEUECORE_TEST_BROKEN", "")):
+    raise ImportError("broken since it was started")
+if patience := os.environ.get("QUEUECORE_TEST_UNWIND"):
+    supervisor._UNWIND = float(patience)
 
 
 @processor("quick")
@@ -52,6 +58,12 @@ async def slow_to_thread(job: Job) -> str:
 async def slow_sync_to_async(job: Job) -> str:
     await sync_to_async(time.sleep)(job.data["seconds"])
     return "done"
+
+
+@processor("slow", name="blocking")
+async def blocking(job: Job) -> None:
+    while True:
+        time.sleep(0.01)  # noqa: ASYNC251 (nothing else gets its turn)
 
 
 @processor("slow", name="stubborn")
