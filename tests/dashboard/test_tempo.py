@@ -261,6 +261,10 @@ def test_queues_are_sorted_by_their_times(
     order = re.findall(r'data-live-id="default:(\w+)" data-row', page)
     assert order[:3] == ["slow", "emails", "quick"]
     assert 'class="table table-full queue-table with-times"' in page
+    # Of the queues that workers of ours serve, and once for all who look in ten seconds.
+    redis_client.config_resetstat()
+    assert admin.get("/queues/").status_code == 200
+    assert "cmdstat_zrangebyscore" not in redis_client.info("commandstats")
     row = plain(part(page, 'data-live-id="default:slow"', "</tr>"))
     assert re.search(r" [45]\.\d s (4|5)\d\.\d s ", row)
     assert re.search(r'sort=-run&amp;times=1">Run p95', page)
