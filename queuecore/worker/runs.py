@@ -221,6 +221,10 @@ class Runs:
 
     def _launch_batch(self, runs: list[Run]) -> None:
         assert self._executor is not None
+        # It is one call of the processor: whose time is over first ends it for all.
+        runs[0].timeout = min(
+            (run.timeout for run in runs if run.timeout is not None), default=None
+        )
         for run in runs:
             run.batch, run.began = runs, time.monotonic()
             self._trace(run)
@@ -340,7 +344,9 @@ class Runs:
                 error = refused
         if error is None:
             self._finish(run, outcome, value)
-        elif isinstance(error, DelayedError | WaitingError | WaitingChildrenError):
+        elif isinstance(error, DelayedError | WaitingError | WaitingChildrenError) and not (
+            run.batch is not None and job.token  # raised for another one of its batch
+        ):
             self._drop(run)  # the processor has moved the job already
         elif finish.is_rate_limit(error):
             if not self._demand.limited:
@@ -483,7 +489,8 @@ def _expired(job: Job, now: int) -> float:
     if b'"expires"' not in job._fields.get(b"opts", b""):  # not decoded for nothing
         return 0
     life = _ms(job, "expires")
-    return max(now - job._int(b"timestamp") - _ms(job, "delay") - life, 0) / 1000 if life else 0
+    delay = max(_ms(job, "delay"), job._int(b"delay"))  # it may have been changed since
+    return max(now - job._int(b"timestamp") - delay - life, 0) / 1000 if life else 0
 
 
 def _ms(job: Job, name: str) -> float:

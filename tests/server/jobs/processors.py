@@ -6,7 +6,7 @@ import time
 
 from asgiref.sync import sync_to_async
 
-from queuecore import Job, Processor, processor
+from queuecore import Batch, Job, Processor, processor
 from queuecore.worker import supervisor
 
 if os.path.exists(os.environ.get("QUEUECORE_TEST_BROKEN", "")):
@@ -101,6 +101,16 @@ async def exits(job: Job) -> None:
     elif how == "cancelled":
         # Before its first step: nothing may warn that it was never awaited.
         asyncio.create_task(leave(kind)).cancel()
+
+
+@processor("batched", batch=Batch(4, min_size=4, timeout=0.5))
+def batched(jobs: list[Job]) -> list[int]:
+    """Stays for ever where the first job runs for the first time."""
+    for job in jobs:
+        if job.data == 0 and job.attempts_started == 1:
+            job.update_progress(os.getpid())
+            time.sleep(300)
+    return [len(jobs)] * len(jobs)
 
 
 @processor("broken-setup")
