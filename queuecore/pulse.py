@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from .connected import Connected
-from .statistics import Failure, Figures, read_failure, read_names
+from .statistics import Failure, Figures, read_failure, read_whole
 from .wire.calls import counting
 from .wire.calls.base import NOW, Operation
 from .wire.keys import Keys
@@ -61,9 +61,7 @@ class Pulses(Connected):
         )
         found = {}
         for queue, flat, raw in zip(queues, hashes, errors, strict=True):
-            names = [read_names(one) for one in flat]
             fresh = [one for told in raw if (one := read_failure(*told)) is not None]
             fresh.sort(key=lambda one: (-one.count, one.id))
-            figures = Figures.of(one for some in names for one in some.values())
-            found[queue] = Pulse(figures, tuple(fresh))
+            found[queue] = Pulse(read_whole(flat), tuple(fresh))
         return found

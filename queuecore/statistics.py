@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from .connected import Connected
@@ -28,6 +29,7 @@ _MOST_NAME, _MOST_TEXT, _MOST_TRACE = 100, 2_000, 5_000
 _MOST_ERRORS = 200
 #: More names than workers count are not theirs.
 _MOST_NAMES = 1_000
+_MOST_DIGITS = 15
 #: Bounds of what Prometheus gets: powers of two in ms, from 1 ms to about 70 minutes.
 BOUNDS = range(23)
 
@@ -270,6 +272,36 @@ def read_names(flat: list[bytes]) -> dict[str, Figures]:
         if _counted(figures, field, count):
             names[name] = figures
     return dict(sorted(names.items()))
+
+
+def read_whole(flats: Iterable[list[bytes]]) -> Figures:
+    """Read hashes of counts, all names together: much quicker than each by itself."""
+    whole = Figures()
+    counts = {"w": whole.wait.buckets, "r": whole.run.buckets}
+    for flat in flats:
+        for raw, value in zip(flat[::2], flat[1::2], strict=False):
+            name, colon, _job = raw.partition(b":")
+            if not colon or not value.isdigit() or len(value) > _MOST_DIGITS:
+                continue
+            kind, number = _what(name)
+            if kind in counts:
+                buckets = counts[kind]
+                buckets[number] = buckets.get(number, 0) + int(value)
+            elif kind:
+                _counted(whole, kind, int(value))
+    return whole
+
+
+@lru_cache(1_000)
+def _what(field: bytes) -> tuple[str, int]:
+    """What a field counts: ``w`` or ``r`` with its bucket, or one of the others; empty for none."""
+    text = field[:6].decode("utf-8", "replace")
+    if text in _COUNTS or text in ("W", "R"):
+        return text, 0
+    number = integer(text[1:]) if len(text) < 6 else None
+    if text[:1] in ("w", "r") and number is not None and FIRST <= number <= LAST:
+        return text[0], number
+    return "", 0
 
 
 def _kinds(flat: list[bytes]) -> dict[str, int]:

@@ -13,8 +13,9 @@ from queuecore import Job, JobSpec, Queue
 from queuecore.errors import InvalidOption, ServerUnavailable
 from queuecore.histogram import ERROR
 from queuecore.pulse import Pulse, Pulses
-from queuecore.statistics import Figures, Statistics
+from queuecore.statistics import Figures, Statistics, read_whole
 from queuecore.wire.calls import counting
+from queuecore.wire.calls.base import Command
 from queuecore.worker import statistics as counted
 from tests import invariants
 from tests.server import boxed
@@ -327,6 +328,10 @@ HOSTILE = {
 }
 
 
+def raw_hash(key: str) -> Command[list[bytes]]:
+    return Command(("HGETALL", key), list)
+
+
 def test_hostile_records_are_harmless(queue: Queue, redis_client: redis.Redis, do: Do) -> None:
     redis_client.hset("qc:bull:q:totals", mapping=HOSTILE)
     redis_client.hset("qc:bull:q:totals", b"c:\xff\xfe", b"1")
@@ -337,6 +342,9 @@ def test_hostile_records_are_harmless(queue: Queue, redis_client: redis.Redis, d
     assert "<script>" not in names
     text = queue.export_prometheus_metrics(statistics=True)
     assert "nan" not in text
+    # All names together are what the names are, of the same records.
+    flat = queue.connection.run(raw_hash("qc:bull:q:totals"))
+    assert read_whole([flat]) == Figures.of(names.values())
     redis_client.zadd("qc:bull:q:sightings", {"a": 1e18, "b": -5, "c": 1e12, "d": 2e12})
     redis_client.hset(
         "qc:bull:q:errors",
