@@ -422,10 +422,13 @@ if want > 0 then
       end
       local taken, started, free, alone = 0, {}, 0, false
 
-      -- The starts so far, the unconfirmed stalls in a row, whether there is such a job, whether it only
-      -- has to fail, and its options.
-      local function look(fields)
-        local starts, unconfirmed, known, fails, opts = 0, 0, false, false, nil
+      for i = 1, #ids do
+        local id = ids[i]
+        local job = base .. id
+        local fields = redis.pcall('HGETALL', job)
+        -- The starts so far, the unconfirmed stalls in a row, whether there is such a job, and whether it only
+        -- has to fail.
+        local starts, unconfirmed, known, fails = 0, 0, false, false
         for f = 1, #fields, 2 do
           local field = fields[f]
           if field == 'ats' then
@@ -436,36 +439,11 @@ if want > 0 then
             known = true
           elseif field == 'defa' then
             fails = true
-          elseif field == 'opts' then
-            opts = fields[f + 1]
           end
         end
-        return starts, unconfirmed, known, fails, opts
-      end
-
-      local function begin(id, job, fields, starts, fails)
-        starts = text(starts + 1)
-        rcall('SET', job .. ':lock', token, 'PX', ARGV[5])
-        rcall('XADD', events, '*', 'event', 'active', 'jobId', id, 'prev', 'waiting')
-        if ARGV[7] == '' then
-          rcall('HSET', job, 'processedOn', now, 'ats', starts)
-        else
-          rcall('HSET', job, 'processedOn', now, 'ats', starts, 'pb', ARGV[7])
-        end
-        started[#started + 1] = id
-        jobs[#jobs + 1] = id
-        jobs[#jobs + 1] = fields
-        free = free + (fails and 1 or 0)
-      end
-
-      for i = 1, #ids do
-        local id = ids[i]
-        local job = base .. id
-        local fields = redis.pcall('HGETALL', job)
-        local starts, unconfirmed, known, fails, opts = look(fields)
         local group, rank
         if groups and known then
-          group, rank = groups.of(opts)
+          group, rank = groups.of(rcall('HGET', job, 'opts'))
         end
         alone = unconfirmed <= -2 and not group
         if alone and #jobs > 0 then
@@ -483,7 +461,17 @@ if want > 0 then
           groups.enter(base, id, group, rank, false, was and score, nil)
           rcall('XADD', events, '*', 'event', 'waiting-children', 'jobId', id, 'prev', 'waiting')
         else
-          begin(id, job, fields, starts, fails)
+          rcall('SET', job .. ':lock', token, 'PX', ARGV[5])
+          rcall('XADD', events, '*', 'event', 'active', 'jobId', id, 'prev', 'waiting')
+          if ARGV[7] == '' then
+            rcall('HSET', job, 'processedOn', now, 'ats', text(starts + 1))
+          else
+            rcall('HSET', job, 'processedOn', now, 'ats', text(starts + 1), 'pb', ARGV[7])
+          end
+          started[#started + 1] = id
+          jobs[#jobs + 1] = id
+          jobs[#jobs + 1] = fields
+          free = free + (fails and 1 or 0)
         end
         if alone then
           break
@@ -501,22 +489,34 @@ if want > 0 then
       end
       if groups and not alone and #started < room then
         local pushed, failing = #started, {}
+        -- The same for a job of a group: a function for both would cost queues without groups more than
+        -- all else of these.
         local function start(id, group, score)
           local job = base .. id
-          local fields = redis.pcall('HGETALL', job)
-          local starts, unconfirmed, known, fails = look(fields)
+          local row = redis.pcall('HMGET', job, 'timestamp', 'ats', 'sa', 'defa')
+          local unconfirmed = tonumber(row[3]) or 0
           if unconfirmed <= -2 and #jobs > 0 then
             return nil
           end
           local stood = rcall('ZREM', base .. 'waiting-children', id) == 1
-          if not stood or not known then
+          if not stood or not row[1] then
             if stood then
               rcall('XADD', events, '*', 'event', 'removed', 'jobId', id, 'prev', 'wait')
             end
             return false
           end
-          failing[id] = fails
-          begin(id, job, fields, starts, fails)
+          failing[id] = row[4]
+          free = free + (row[4] and 1 or 0)
+          started[#started + 1] = id
+          jobs[#jobs + 1] = id
+          jobs[#jobs + 1] = rcall('HGETALL', job)
+          local starts = text((tonumber(row[2]) or 0) + 1)
+          rcall('SET', job .. ':lock', token, 'PX', ARGV[5])
+          rcall('XADD', events, '*', 'event', 'active', 'jobId', id, 'prev', 'waiting')
+          rcall('HSET', job, 'processedOn', now, 'ats', starts)
+          if ARGV[7] ~= '' then
+            rcall('HSET', job, 'pb', ARGV[7])
+          end
           rcall('HSET', groups.active, id, score .. ' ' .. group)
           return unconfirmed <= -2 and 'alone' or true
         end
