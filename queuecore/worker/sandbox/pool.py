@@ -74,7 +74,7 @@ class Pool:
             self._aside(child.end(), self._ends)
         for task in self._starts:
             task.cancel()
-        if tasks := [*self._starts, *self._ends]:
+        while tasks := [*self._starts, *self._ends]:
             await asyncio.wait(tasks)
 
     async def _borrow(self) -> Child:
@@ -140,9 +140,10 @@ class Pool:
                 if not wanted.done():
                     wanted.set_exception(broken)
             self._waiting.clear()
-            await child.end()
+            # Not here: this is cancelled when the worker closes, the end of a process is not.
+            self._aside(child.end(), self._ends)
         except asyncio.CancelledError:
-            await child.end()
+            self._aside(child.end(), self._ends)
             raise
         else:
             self._failed_at = None
