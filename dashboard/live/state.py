@@ -187,14 +187,14 @@ class Crew:
 class ConnectionState:
     """What is known of one connection.
 
-    ``read_at`` is the server's time of the last good read; ``error`` a sentence while the server
-    is away, and the values are then as old as ``read_at``. A row or job that is None is gone.
+    ``read_at`` is the server's time of the last good read; ``error`` a sentence while the server is
+    away, and the values are then as old as ``read_at``. A row or job that is None is gone.
     ``newer``: how many jobs stand before the first row of a list, by (queue, state, that id).
-    ``crews``: what our own workers of each queue can do. ``supervisors``: those of fleets. ``ours``: the server's ids of their
-    connections. ``unexplained``: queues in which jobs run though no worker is known, which may be
-    since it has just begun. ``notices``: late schedulers and mutes. ``extra``: what a
-    topic's own source has read, by the topic's kind (:mod:`.sources`). ``judged``: what
-    :mod:`..health` made of the queues, kept until something new is read.
+    ``crews``: what our own workers of each queue can do. ``supervisors``: those of fleets.
+    ``ours``: the server's ids of their connections. ``unexplained``: queues in which jobs run
+    though no worker is known, which may be since it has just begun. ``notices``: late schedulers
+    and mutes. ``extra``: what a topic's own source has read, by the topic's kind (:mod:`.sources`).
+    ``judged``: what :mod:`..health` made of the queues, kept until something new is read.
     """
 
     alias: str
