@@ -154,7 +154,9 @@ def fleet_state(
     found: Sequence[Member], size: int, supervisor: FleetSupervisor | None
 ) -> SafeString:
     """How many processes of a fleet live, what ended there last, and what will be."""
-    alive = len({one.process.id for one in found if one.process.health != "lost"})
+    # One that is being replaced stands beside its follower, in the same place.
+    places = [one.process.place for one in found if one.process.health != "lost"]
+    alive = len({place.number for place in places if place is not None})
     words = _("%(count)s of %(size)s processes") % {"count": exact(alive), "size": exact(size)}
     lines: list[Any] = [element("span", words, class_="num muted")]
     if supervisor is None:

@@ -90,7 +90,10 @@ def test_one_that_died_once_and_one_that_was_replaced_are_told_without_alarm(
     assert "takes too much memory" not in page
     worn = seat("had worked enough: 1000 jobs", failures=0, state="running")
     fleet.supervisor(crew, worn)
+    old = fleet.worker("d" * 32, "emails", state="draining")
+    fleet.process(crew, old, id="4" * 32, pid=4713, place=fleet.place(2))
     page = plain(text_of(admin, "/workers/"))
+    assert "2 of 2 processes" in page
     assert "Last: process 2 was replaced after 1,000 jobs" in page
     state._facts.clear()
     assert "does not stay up" not in plain(text_of(admin, "/"))
