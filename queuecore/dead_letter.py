@@ -40,10 +40,9 @@ class DeadLetter:
         """
         try:
             told = job.data
-            prefix = f"{job.queue.keys.prefix}:"
-            qualified = str(told["queue"])
+            queue, _ = job.queue._sibling(f"{told['queue']}:{told['id']}")
             return cls(
-                Queue.existing(qualified.removeprefix(prefix), job.queue.alias),
+                queue,
                 str(told["id"]),
                 str(told["name"]),
                 told["data"],

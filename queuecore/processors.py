@@ -159,10 +159,23 @@ class Registry:
             )
         for option, value in of_queue.items():
             found.settle(option, value, entry.where)
+        self._check_letters(connection, queue)
         if name is None:
             found.default = entry
         else:
             found.named[name] = entry
+
+    def _check_letters(self, connection: str, queue: str) -> None:
+        """Refuse queues whose letters would go round: each grows by the one before."""
+        way = [queue]
+        while (at := self.queues.get((connection, way[-1]))) and at.dead_letter is not None:
+            way.append(at.dead_letter)
+            if at.dead_letter in way[:-1]:
+                self.queues[connection, queue].dead_letter = None
+                raise ConfigurationError(
+                    f"dead letters would go round for ever: {' -> '.join(way)}; "
+                    "leave out one dead_letter="
+                )
 
 
 registry = Registry()

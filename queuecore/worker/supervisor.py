@@ -273,8 +273,9 @@ class Supervisor:
         code = await child.ended
         self._children.discard(child)
         if code != 0:
-            # One that had not begun yet died of being told to stop, and has lost nothing.
-            self._failed |= self._stop.is_set() and child.ready.done()
+            # One that had not begun yet dies of being told to stop, and has lost nothing.
+            begun = child.ready.done() and -code not in stop_signals()
+            self._failed |= self._stop.is_set() and begun
             await asyncio.gather(*(self._recover(child, *one) for one in child.workers))
             await self._forget(child)
 

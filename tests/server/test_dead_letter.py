@@ -6,7 +6,16 @@ from typing import Any
 import pytest
 import redis
 
-from queuecore import Job, JobSpec, Queue, UnrecoverableError, Worker, processor
+from queuecore import (
+    FlowJob,
+    FlowProducer,
+    Job,
+    JobSpec,
+    Queue,
+    UnrecoverableError,
+    Worker,
+    processor,
+)
 from queuecore.dead_letter import DeadLetter
 from queuecore.errors import ConfigurationError, InvalidOption
 from queuecore.processors import registry
@@ -90,6 +99,124 @@ async def test_a_key_of_a_wrong_type_loses_no_job(queue: Queue, redis_client: re
         redis_client.delete("bull:q-dead:wait")
         await finished(queue, 1, 10)
     assert await Queue("q-dead").aget_waiting_count() == 1
+
+
+async def test_letters_of_a_flows_child_and_of_its_parent(
+    queue: Queue, redis_client: redis.Redis
+) -> None:
+    """The parent fails by its child, with no tries of its own."""
+    node = await FlowProducer().aadd(
+        FlowJob(
+            "parent",
+            queue="q",
+            data="p",
+            children=[FlowJob("child", queue="q", data="c", fail_parent_on_failure=True)],
+        )
+    )
+    letters = Queue("q-dead")
+    async with working(fail, dead_letter="q-dead"):
+        await finished(queue, 2)
+        await until(lambda: _count(letters, 2))
+    found = {one.name: DeadLetter.of(one) for one in await letters.aget_jobs(["waiting"])}
+    assert found["child"].data == "c"
+    assert found["parent"].data == "p"
+    child = node.children[0].job.id
+    assert child in found["parent"].failed_reason
+    assert all(one.parent_key is None for one in await letters.aget_jobs(["waiting"]))
+    invariants.check(redis_client, "q", idle=True)
+    invariants.check(redis_client, "q-dead")
+
+
+async def test_a_job_that_the_machinery_fails_leaves_a_letter_too(
+    queue: Queue, redis_client: redis.Redis
+) -> None:
+    stalled, started = await queue.aadd("n", "stalled"), await queue.aadd("n", "often")
+    redis_client.hset(f"bull:q:{stalled.id}", "defa", "job stalled more than allowable limit")
+    redis_client.hset(f"bull:q:{started.id}", "ats", 7)
+    letters = Queue("q-dead")
+    async with working(fail, dead_letter="q-dead", max_started_attempts=7):
+        await until(lambda: _count(letters, 2))
+    found = {
+        one.data: one.failed_reason
+        for one in map(DeadLetter.of, await letters.aget_jobs(["waiting"]))
+    }
+    assert found == {
+        "stalled": "job stalled more than allowable limit",
+        "often": "job started more than allowable limit",
+    }
+
+
+async def test_letters_of_letters_name_each_other(queue: Queue, redis_client: redis.Redis) -> None:
+    """A queue of letters may have one for its own; a letter that is sent again twice is two jobs,
+    or one where it is given an id."""
+    last = Queue("q-last")
+    async with (
+        working(fail, dead_letter="q-dead"),
+        working(fail, "q-dead", dead_letter="q-last"),
+    ):
+        job = await queue.aadd("n", {"n": 1})
+        await until(lambda: _count(last, 1))
+    (found,) = await last.aget_jobs(["waiting"])
+    outer = DeadLetter.of(found)
+    assert (outer.queue.name, outer.name) == ("q-dead", "n")
+    assert (outer.data["queue"], outer.data["id"]) == ("bull:q", job.id)
+    (dead,) = await Queue("q-dead").aget_jobs(["failed"])
+    inner = DeadLetter.of(dead)
+    assert (inner.queue.name, inner.id, inner.data) == ("q", job.id, {"n": 1})
+    again = [await inner.asend_again(job_id=f"again-{inner.id}") for _ in range(2)]
+    assert {one.id for one in again} == {f"again-{job.id}"}
+    assert await queue.aget_waiting_count() == 1
+    again = [await inner.asend_again() for _ in range(2)]
+    assert await queue.aget_waiting_count() == 3
+    invariants.check(redis_client, "q")
+
+
+async def test_a_full_server_takes_letters(queue: Queue, redis_client: redis.Redis) -> None:
+    """What is finished frees memory first; the failure and its letter stay one step."""
+    go = asyncio.Event()
+
+    async def slow(job: Job) -> None:
+        await go.wait()
+        raise ValueError("full")
+
+    letters = Queue("q-dead")
+    job = await queue.aadd("n", 1)
+    async with working(slow, dead_letter="q-dead"):
+        await until(job.ais_active)
+        redis_client.config_set("maxmemory", 1)
+        try:
+            go.set()
+            await finished(queue, 1)
+        finally:
+            redis_client.config_set("maxmemory", 0)
+    assert await job.aget_state() == "failed"
+    assert await letters.aget_waiting_count() == 1
+    invariants.check(redis_client, "q", idle=True)
+    invariants.check(redis_client, "q-dead")
+
+
+def test_a_letter_of_another_prefix_finds_its_queue(other: Queue) -> None:
+    letters = Queue("letters")
+    told = {
+        "queue": "second:second", "id": "7", "name": "n", "data": None,
+        "failedReason": "", "attemptsMade": 1, "finishedOn": 1,
+    }  # fmt: skip
+    letter = DeadLetter.of(letters.add("n", told))
+    assert (letter.queue.name, letter.queue.alias) == ("second", "other")
+    assert letter.send_again().queue.name == "second"
+    assert other.get_waiting_count() == 1
+    assert Queue("second").get_waiting_count() == 0
+
+
+def test_letters_that_would_go_round_are_refused() -> None:
+    processor("round-a", dead_letter="round-b")(fail)
+    processor("round-b", dead_letter="round-c")(fail)
+    try:
+        with pytest.raises(ConfigurationError, match="round-c -> round-a -> round-b -> round-c"):
+            processor("round-c", dead_letter="round-a")(fail)
+    finally:
+        for name in ("round-a", "round-b", "round-c"):
+            registry.queues.pop(("default", name), None)
 
 
 def test_what_is_no_letter_is_told(queue: Queue) -> None:
