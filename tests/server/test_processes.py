@@ -115,6 +115,26 @@ def test_one_that_has_worked_enough_is_replaced_without_a_stall(
     invariants.check(redis_client, "quick", idle=True, tolerance=1000)
 
 
+def test_what_a_killed_process_ran_in_sandboxes_ends_with_it(
+    start: Start, redis_client: redis.Redis
+) -> None:
+    """The sandbox, what it has started and what it has forked: another process runs the job."""
+    queue = Queue("boxed")
+    worker = start("boxed", "--processes", "2", HEARTBEAT=0.1)
+    of(worker, 2)
+    job = queue.add("x")
+    running: list[int] = worker.until(lambda: queue.get_job(job.id).progress or [], 30)  # type: ignore[union-attr, arg-type, return-value]
+    parent = int(Path(f"/proc/{running[0]}/stat").read_text().rpartition(")")[2].split()[1])
+    os.kill(parent, signal.SIGKILL)
+    assert job.result(30) == "done"
+    worker.until(lambda: not any(_lives(pid) for pid in running))
+    job.refresh()
+    assert (job.attempts_started, job.attempts_made, job.stalled_counter) == (2, 1, 0)
+    worker.tell(signal.SIGTERM)
+    assert worker.ends() == 0
+    invariants.check(redis_client, "boxed", idle=True, tolerance=1000)
+
+
 def test_they_end_when_their_supervisor_is_killed(start: Start) -> None:
     worker = start("quick", "--processes", "2", HEARTBEAT=0.1)
     pids = of(worker, 2)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import subprocess
 import time
 
 from asgiref.sync import sync_to_async
@@ -111,6 +112,18 @@ def batched(jobs: list[Job]) -> list[int]:
             job.update_progress(os.getpid())
             time.sleep(300)
     return [len(jobs)] * len(jobs)
+
+
+@processor("boxed", sandbox=True, concurrency=1)
+def boxed(job: Job) -> str:
+    """In its first run it starts processes, says which, and stays."""
+    if job.attempts_started == 1:
+        pids = [os.getpid(), subprocess.Popen(["sleep", "300"]).pid]
+        if (pid := os.fork()) == 0:
+            time.sleep(300)
+        job.update_progress([*pids, pid])
+        time.sleep(300)
+    return "done"
 
 
 @processor("broken-setup")
