@@ -1,6 +1,7 @@
 """A server in front of the tests' own that answers a script with an error, while it is told to."""
 
 import contextlib
+import itertools
 import socket
 import threading
 import time
@@ -9,6 +10,8 @@ from pathlib import Path
 from queuecore.wire.scripts import load
 from tests.chaos.proxy import first_command
 from tests.servers import Server
+
+_numbers = itertools.count()
 
 
 class Refusing:
@@ -23,7 +26,7 @@ class Refusing:
         self.answer: str | None = None
         self.forgive_new = False
         self.asked: list[float] = []
-        self.path = Path(server.folder) / "refusing"
+        self.path = Path(server.folder) / f"r{next(_numbers)}"
         self.url = f"unix://{self.path}"
         self._server = str(server.socket)
         loaded = load(script)

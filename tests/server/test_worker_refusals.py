@@ -1,6 +1,7 @@
 """A server that refuses: tried again at a pace, told once, and every result arrives in the end."""
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 import redis
 
-from queuecore import Job, JobSpec, Queue
+from queuecore import Job, JobSpec, Queue, Worker
 from tests import invariants
 from tests.server.refusing import Refusing
 from tests.server.working import finished, told, until, working
@@ -56,38 +57,60 @@ class Gated:
         await self.gate.wait()
 
 
-@pytest.mark.parametrize("answer", ANSWERS)
 async def test_results_wait_and_arrive(
-    queue: Queue,
-    server: Server,
-    redis_client: redis.Redis,
-    front: Front,
-    caplog: pytest.LogCaptureFixture,
-    answer: str,
+    server: Server, redis_client: redis.Redis, settings: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    gated = Gated()
-    with Refusing(server) as refusing:
-        front(refusing)
-        async with working(gated, connection="front", concurrency=4) as worker:
-            await queue.aadd_bulk([JobSpec("x") for _ in range(8)])
-            await until(lambda: worker.running == 4)
-            refusing.answer = answer
-            gated.gate.set()
-            await until(lambda: worker.running == 0)
-            begun = time.monotonic()
-            await asyncio.sleep(1.5)
-            counts = await queue.aget_job_counts()
-            assert (counts["active"], counts["failed"], counts["completed"]) == (4, 0, 0)
-            # Two lanes: some quick tries, then at most one a second each.
-            in_all = [at for at in refusing.asked if at >= begun]
-            assert 2 <= len(in_all) <= 16
-            assert len([at for at in in_all if at >= begun + 0.75]) <= 4
-            assert len(told(caplog)) <= 2, caplog.text
-            assert answer.split(" ")[0] in caplog.text
-            refusing.answer = None
-            await finished(queue, 8)
-    assert set(gated.runs.values()) == {1}
-    invariants.check(redis_client, "q", idle=True)
+    """Whatever the error is: all side by side, each with a queue, a worker and a server of its own
+    in front, as most of the time is waited."""
+    names = [f"refused-{number:02}" for number in range(len(ANSWERS))]
+    async with contextlib.AsyncExitStack() as stack:
+        fronts = [stack.enter_context(Refusing(server)) for _ in names]
+        urls = {name: {"URL": front.url} for name, front in zip(names, fronts, strict=True)}
+        connections = settings.QUEUECORE["CONNECTIONS"] | urls
+        settings.QUEUECORE = settings.QUEUECORE | {"CONNECTIONS": connections}
+        gates = [Gated() for _ in names]
+        workers = [
+            await stack.enter_async_context(working(gated, name, connection=name, concurrency=4))
+            for gated, name in zip(gates, names, strict=True)
+        ]
+        ends = await asyncio.gather(
+            *map(wait_and_arrive, ANSWERS, names, fronts, gates, workers, [caplog] * len(names)),
+            return_exceptions=True,
+        )
+    assert {answer: end for answer, end in zip(ANSWERS, ends, strict=True) if end} == {}
+    for name, gated in zip(names, gates, strict=True):
+        assert (len(gated.runs), set(gated.runs.values())) == (8, {1})
+        invariants.check(redis_client, name, idle=True)
+
+
+async def wait_and_arrive(
+    answer: str,
+    name: str,
+    refusing: Refusing,
+    gated: Gated,
+    worker: Worker,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Four jobs end while *answer* is all that the worker hears."""
+    queue = Queue(name)
+    await queue.aadd_bulk([JobSpec("x") for _ in range(8)])
+    await until(lambda: worker.running == 4)
+    refusing.answer = answer
+    gated.gate.set()
+    await until(lambda: worker.running == 0)
+    begun = time.monotonic()
+    await asyncio.sleep(1.5)
+    counts = await queue.aget_job_counts()
+    assert (counts["active"], counts["failed"], counts["completed"]) == (4, 0, 0)
+    # Two lanes: some quick tries, then at most one a second each.
+    in_all = [at for at in refusing.asked if at >= begun]
+    assert 2 <= len(in_all) <= 16
+    assert len([at for at in in_all if at >= begun + 0.75]) <= 4
+    said = [one for one in told(caplog) if name in one]
+    assert 1 <= len(said) <= 2, said
+    assert answer.split(" ")[0] in " ".join(said)
+    refusing.answer = None
+    await finished(queue, 8)
 
 
 @pytest.mark.parametrize("answer", ANSWERS[:2])
