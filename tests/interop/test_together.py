@@ -43,6 +43,30 @@ def test_both_kinds_of_worker_share_one_queue(peer: Peer, redis_client: redis.Re
     assert {redis_client.hget(f"bull:q:{n}", "ats") for n in range(1, count + 1)} == {"1"}
 
 
+def test_a_worker_of_nodes_runs_what_has_expired_for_ours(
+    peer: Peer, redis_client: redis.Redis
+) -> None:
+    """It does not know the option: whoever gets the job decides."""
+    jobs = Queue("q").add_bulk([JobSpec("job", {"n": n}, expires=0.01) for n in range(2)])
+    events = peer.queue_events("q")
+    limiter = {"max": 1, "duration": 60_000}
+    worker = peer.worker("q", "async job => `node ${job.data.n}`", limiter=limiter)
+    events.wait_for("completed")
+    worker.close()
+    redis_client.delete("bull:q:limiter")
+    with working("q", never):
+        events.wait_for("failed")
+    for job in jobs:
+        job.refresh()
+    assert [job.returnvalue for job in jobs] == ["node 0", None]
+    assert str(jobs[1].failed_reason).startswith("the job expired")
+    invariants.check(redis_client, "q")
+
+
+async def never(job: Job) -> None:
+    raise AssertionError("ran")
+
+
 def test_our_worker_heeds_nodes_global_concurrency(peer: Peer, redis_client: redis.Redis) -> None:
     queue, events = peer.queue("q"), peer.queue_events("q")
     queue.setGlobalConcurrency(3)
