@@ -1,6 +1,7 @@
 """The processors of the tests of ``runworker``."""
 
 import asyncio
+import ctypes
 import os
 import subprocess
 import time
@@ -122,7 +123,7 @@ def boxed(job: Job) -> str:
         if (pid := os.fork()) == 0:
             time.sleep(300)
         job.update_progress([*pids, pid])
-        time.sleep(300)
+        ctypes.PyDLL(None).sleep(300)  # no other thread of it runs meanwhile
     return "done"
 
 
