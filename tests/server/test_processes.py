@@ -79,7 +79,7 @@ def test_the_jobs_of_one_that_is_killed_run_again_at_once(
     (supervisor,) = Fleet().supervisors()
     assert (supervisor.id, supervisor.pid, supervisor.health) == (place.fleet, place.pid, "ok")
     assert (supervisor.queues, supervisor.restarts, supervisor.recycles) == (("slow",), 1, 0)
-    assert pids[0] not in {one.pid for one in Fleet().processes()}  # not even as lost
+    assert victim.pid not in {one.pid for one in Fleet().processes()}  # not even as lost
     seat = supervisor.seats[place.number - 1]
     assert (seat.pid, seat.state, seat.restarts, seat.failures) == (replaced, "running", 1, 1)
     assert seat.why == "was killed by SIGKILL"
