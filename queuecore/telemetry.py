@@ -73,7 +73,7 @@ def _made(path: str) -> Telemetry:
 
 def carrying(options: Mapping[str, Any], metadata: str | None) -> Mapping[str, Any]:
     """Job options with *metadata*, unless they have their own or want none (BullMQ's rule)."""
-    own = options.get("telemetry") or {}
-    if metadata is None or (isinstance(own, Mapping) and any(own.values())):
-        return options
-    return {**options, "telemetry": {"metadata": metadata}}
+    own = options.get("telemetry", {})
+    if metadata is None or not isinstance(own, Mapping) or any(own.values()):
+        return options  # what is wrong in it is told by the check of the options
+    return {**options, "telemetry": {**own, "metadata": metadata}}

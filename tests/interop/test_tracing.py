@@ -267,9 +267,15 @@ def test_a_failed_add_tells_it(traced: Collector, redis_client: redis.Redis) -> 
 
 
 @pytest.mark.parametrize(
-    "value", [7, "x", {"metdata": "x"}, {"metadata": 7}, {"omit_context": "yes"}, None]
+    "value",
+    [7, "x", [], {"metdata": "x"}, {"metdata": 0}, {"metadata": 7}, {"omit_context": "yes"}, None],
 )
-def test_malformed_telemetry_is_refused(server: Server, value: Any) -> None:
+@pytest.mark.parametrize("tracing", [False, True])
+def test_malformed_telemetry_is_refused(
+    request: pytest.FixtureRequest, server: Server, value: Any, tracing: bool
+) -> None:
+    if tracing:
+        request.getfixturevalue("traced")
     with pytest.raises(InvalidOption, match=r"telemetry"):
         Queue("q").add("x", telemetry=value)
 
