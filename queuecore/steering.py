@@ -336,6 +336,8 @@ class Steering(Handle):
         for what, value in (("reason", reason), ("by", by)):
             if not isinstance(value, str) or len(value) > attendance.MOST_REASON:
                 raise InvalidOption(f"{what} must be a text of at most 500 characters")
+        if isinstance(job_ids, str):  # whose letters would be ids
+            raise InvalidOption(f"job ids must be a list of texts, not {job_ids!r}")
         ids = list(dict.fromkeys(map(known_id, job_ids)))
         return (yield from cancelling.cancel(self.keys, ids, reason, by))
 

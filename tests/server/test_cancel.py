@@ -91,6 +91,8 @@ async def test_only_a_job_that_runs_by_a_worker_of_ours_can_be_cancelled(
     assert not await queue.acancel_job(job.id)
     with pytest.raises(InvalidOption, match="500 characters"):
         await queue.acancel_job(job.id, "x" * 501)
+    with pytest.raises(InvalidOption, match="job ids must be a list of texts, not '4711'"):
+        await queue.acancel_jobs("4711", "one job, not four")
 
 
 async def test_an_order_that_comes_late_leaves_the_next_run_alone(queue: Queue) -> None:
