@@ -112,6 +112,8 @@ class WorkerSettings:
                 )
         for name, shortest in _SECONDS.items():
             object.__setattr__(self, name, _seconds(name, getattr(self, name), shortest))
+        if self.processes > MOST_PROCESSES:
+            raise ConfigurationError(f"processes must be at most {MOST_PROCESSES}")
         if self.heartbeat is not None and self.heartbeat > 30:
             raise ConfigurationError(f"heartbeat must be at most 30 s, not {self.heartbeat:g}")
         if self.statistics is not None and self.statistics > 60:
@@ -135,6 +137,9 @@ class WorkerSettings:
         """The age at which a lock is renewed: a quarter of its life unless set."""
         return self.lock_renew_time or self.lock_duration / 4
 
+
+# What no machine needs: a number mistyped would take the machine's memory before anybody looks.
+MOST_PROCESSES = 1000
 
 # The least that each number may be.
 _WHOLE = {

@@ -76,6 +76,8 @@ def test_burst_ends_by_itself(start: Start, redis_client: redis.Redis) -> None:
         (["quikc"], "no processor takes queue 'quikc'; did you mean 'quick'?; there are: "),
         (["nowhere:quick"], "no processor takes queue 'nowhere:quick'"),
         (["quick", "--concurrency", "0"], "--concurrency must be at least 1"),
+        (["quick", "--processes", "0"], "--processes must be at least 1"),
+        (["quick", "--processes", "40000"], "--processes must be at most 1000"),
         (["quick", "--concurrency", "x"], "invalid int value: 'x'"),
         (["quick", "--shutdown-timeout", "-1"], "--shutdown-timeout must be at least 0 seconds"),
         (["quick", "--shutdown-timeout", "nan"], "--shutdown-timeout must be at least 0 seconds"),

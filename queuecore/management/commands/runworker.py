@@ -85,6 +85,8 @@ class Command(BaseCommand):
             for name in ("processes", "max_jobs", "max_memory"):
                 if options[name] is not None and options[name] < 1:
                     raise ConfigurationError(f"--{name.replace('_', '-')} must be at least 1")
+            if (options["processes"] or 1) > conf.MOST_PROCESSES:
+                raise ConfigurationError(f"--processes must be at most {conf.MOST_PROCESSES}")
         except QueueCoreError as error:
             raise CommandError(str(error)) from error
         _show_log()
