@@ -48,6 +48,7 @@ def double_in_a_thread(jobs: list[Job]) -> list[Any]:
     return [2 * job.data for job in jobs]
 
 
+@pytest.mark.parity("Pro, Worker(batch.size)")
 @pytest.mark.parametrize("work", [double, double_in_a_thread])
 async def test_each_job_of_a_batch_has_its_result(
     queue: Queue, redis_client: redis.Redis, work: Any
@@ -62,6 +63,7 @@ async def test_each_job_of_a_batch_has_its_result(
     invariants.check(redis_client, "q", idle=True)
 
 
+@pytest.mark.parity("Pro, Worker(batch.minSize, batch.timeout)")
 async def test_a_job_waits_for_others_no_longer_than_it_is_told(
     queue: Queue, sizes: list[int]
 ) -> None:

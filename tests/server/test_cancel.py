@@ -126,6 +126,7 @@ async def test_a_job_has_its_processors_timeout(
     invariants.check(redis_client, "q", idle=True)
 
 
+@pytest.mark.parity("Pro, Worker(ttl)")
 async def test_a_jobs_own_timeout_comes_before_its_processors(queue: Queue) -> None:
     async def short(job: Job) -> str:
         await asyncio.sleep(0.1)
