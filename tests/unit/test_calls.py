@@ -117,25 +117,26 @@ def test_cleaning_stops_at_its_limit_and_tells_once() -> None:
 
 
 def test_cleaning_what_waits_looks_at_both_lists() -> None:
-    requests, ids = drive(removing.clean(K, "waiting", 1000, 0), [1, 0, "1"], [0, 0], None)
+    requests, ids = drive(removing.clean(K, "waiting", 1000, 0), 0, [1, 0, "1"], [0, 0], None)
     assert ids == ["1"]
-    assert [one.keys for one in requests[:2]] == [(K.wait,), (K.paused,)]
+    assert [one.keys for one in requests[1:3]] == [(K.wait,), (K.paused,)]
 
 
 def test_cleaning_steps_carefully_over_a_long_list_of_young_jobs() -> None:
     operation = removing.clean(K, "waiting", 1000, 0)
-    first = next(operation)
+    assert next(operation).args == ("EXISTS", K.grouped)
+    first = operation.send(0)
     second = operation.send([removing.BATCH, 100_000])
     assert argument(first, 3) == removing.BATCH
     assert argument(second, 3) == 1
 
 
 def test_promoting_all_means_those_that_are_there() -> None:
-    requests, moved = drive(moving.promote_jobs(K, None), 301, [300, 1], [1, 1], 1, [1, 1])
+    requests, moved = drive(moving.promote_jobs(K, None), 301, [300, 1], [1, 1], 1, 1, [1, 1])
     assert moved == 302
     assert [argument(call, 2) for call in requests[1:3]] == [300, 1]
-    assert argument(requests[4], 1) == 1
-    _, moved = drive(moving.promote_jobs(K, 5), 301, [5, 1], 9)
+    assert argument(requests[5], 1) == 1
+    _, moved = drive(moving.promote_jobs(K, 5), 301, [5, 1], 1, 9)
     assert moved == 5
     _, moved = drive(moving.promote_jobs(K, 5), 0, 0)
     assert moved == 0

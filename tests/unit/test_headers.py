@@ -21,6 +21,7 @@ from queuecore.wire.calls import (
     mending,
     moving,
     operating,
+    paging,
     reading,
     removing,
     scheduling,
@@ -537,6 +538,7 @@ SAMPLES: list[tuple[Call[Any], dict[str, Any]]] = [
         {
             "receipt": K.qc("counted:w"),
             "minute": K.qc("minute:61"),
+            "quarter": K.qc("quarter:4"),
             "hour": K.qc("hour:1"),
             "totals": K.qc("totals"),
             "errors": K.qc("errors"),
@@ -579,6 +581,15 @@ SAMPLES: list[tuple[Call[Any], dict[str, Any]]] = [
         GROUPS
         | {"group-running": K.qc("group-running"), "start": 0, "end": -1}
         | {"statuses...": ["waiting", "paused"]},
+    ),
+    (
+        paging.count_groups(K, "delayed", ["a", "b"]),
+        {"place": "group-later", "groups...": ["a", "b"]},
+    ),
+    (
+        paging.get_group_rows(K, ["a", "b"]),
+        {f"group-{one}": K.qc(f"group-{one}") for one in ("running", "concurrency", "rate")}
+        | {"groups...": ["a", "b"]},
     ),
     (
         call_of(removing.drain(K, True), 0, 0, 0, 0, 1, 9),

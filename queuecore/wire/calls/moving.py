@@ -51,7 +51,7 @@ def change_priority(
     return Call(
         "change_priority",
         (keys.prioritized,),
-        (keys.base, job_id, priority, int(lifo)),
+        (keys.base, job_id, priority, int(lifo), opts),
         lambda code: check(code, queue=keys.name, id=job_id),
         repeatable=True,
     )
