@@ -366,10 +366,11 @@ def test_redis_is_killed_and_comes_back(
     while time.monotonic() - gone < seconds:  # it is the outage that is waited for
         page.wait_for_timeout(500)
     expect(card).to_have_text("1")
-    # Read between two looks at our own clock; the last good read was a second or so before.
+    # Read between two looks at our own clock, in whole seconds; the last good read was a second or
+    # so before.
     early = time.monotonic() - gone
     told = told_age(page)
-    assert early - 1.5 <= told <= time.monotonic() - gone + 4, (early, told)
+    assert early - 2.5 <= told <= time.monotonic() - gone + 4, (early, told)
     server.start()
     expect_badge(page, "Live")
     expect(badge(page).locator("time")).to_have_count(0)
@@ -458,7 +459,7 @@ def test_redis_stands_still(ada: Callable[..., Visitor], own: tuple[Site, Server
         expect(badge(page).locator("time")).to_be_visible(timeout=PATIENT)
         early = time.monotonic() - gone
         told = told_age(page)
-        assert early - 1.5 <= told <= time.monotonic() - gone + 4, (early, told)
+        assert early - 2.5 <= told <= time.monotonic() - gone + 4, (early, told)
         expect(page.locator("#card-waiting")).to_have_text("1")
     finally:
         os.kill(server.pid, signal.SIGCONT)
@@ -488,7 +489,7 @@ def test_the_web_server_is_away_for_longer_than_the_socket_is_tried(
     expect_badge(page, "Offline")
     early = time.monotonic() - gone
     told = told_age(page)
-    assert early - 1.5 <= told <= time.monotonic() - gone + 4, (early, told)
+    assert early - 2.5 <= told <= time.monotonic() - gone + 4, (early, told)
     site.start()
     queue.add("welcome")
     expect(page.locator("#card-waiting")).to_have_text("2", timeout=PATIENT)
