@@ -39,6 +39,9 @@ from .live.state import Viewer
 
 View = Callable[..., HttpResponseBase]
 
+#: What an action is about, by its address.
+_TARGETS = ("job", "scheduler", "group", "limit")
+
 
 def guarded(
     *methods: str, needs: str | None = "view", anonymous: bool = False
@@ -183,10 +186,10 @@ def _on_record(
                 actor=request.user,
                 ip=audit.client_ip(request),
                 # As the action calls itself, so that one word finds what was done and refused.
-                action=(match.url_name or "").removeprefix("job_"),
+                action=(match.url_name or "").removeprefix("job_").removesuffix("_many"),
                 alias=kwargs.get("alias", "default"),
                 queue=kwargs["queue"],
-                target=kwargs.get("job", kwargs.get("scheduler", "")),
+                target=next((kwargs[one] for one in _TARGETS if one in kwargs), ""),
             ) as entry:
                 entry.deny(str(error))
         raise

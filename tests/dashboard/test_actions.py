@@ -252,6 +252,23 @@ def test_refusals_are_recorded(person: Person, emails: Queue) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("path", "action", "target"),
+    [
+        ("groups/acme/limits/", "group_limits", "acme"),
+        ("groups/a~2Fb/empty/", "empty_group", "a/b"),
+        ("limits/crm/set/", "named_limit", "crm"),
+        ("bulk/cancel/", "cancel", ""),
+    ],
+)
+def test_a_refusal_says_what_it_was_about(
+    path: str, action: str, target: str, person: Person, emails: Queue
+) -> None:
+    answer = person("view").post(f"/queues/emails/{path}", {"id": "active-1"})
+    assert answer.status_code == 403
+    assert recorded() == [("olga", action, "emails", target, "denied")]
+
+
 def test_acting_on_a_queue_that_does_not_exist_makes_none(admin: Client, emails: Queue) -> None:
     assert admin.post("/queues/nowhere/resume/").status_code == 404
     assert admin.post("/queues/nowhere/pause/").status_code == 404
