@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from ..errors import QueueCoreError, ScriptError
+from ..errors import JobCancelled, QueueCoreError, ScriptError
 from ..histogram import bucket
 from ..job import Job
 from ..queue import Queue
@@ -197,6 +197,8 @@ class Statistics:
         return self._minutes.setdefault(minute, {})
 
     def _failed(self, run: Run, name: str, reason: str, error: BaseException, now: int) -> None:
+        if isinstance(error, JobCancelled):
+            return  # somebody's wish, in their own words: no fault, and each would be a new kind
         try:
             id, *parts = fingerprint(name, error, reason)
             if (found := self._errors.get(id)) is None:

@@ -10,7 +10,7 @@ import redis
 from prometheus_client import parser
 
 from queuecore import Job, JobSpec, Queue
-from queuecore.errors import InvalidOption, ServerUnavailable
+from queuecore.errors import InvalidOption, JobCancelled, ServerUnavailable
 from queuecore.histogram import ERROR
 from queuecore.pulse import Pulse, Pulses
 from queuecore.statistics import Figures, Statistics, read_whole
@@ -91,12 +91,14 @@ async def test_failures_of_one_kind_are_one(queue: Queue, redis_client: redis.Re
     async def fail(job: Job) -> None:
         if job.name == "key":
             raise KeyError("x")
+        if job.name == "stopped":
+            raise JobCancelled("the customer withdrew")  # no fault, so it is of no kind
         raise ValueError(f"no user {job.data}")
 
     await queue.aadd_bulk([JobSpec("a", n, attempts=2) for n in range(10)])
-    await queue.aadd_bulk([JobSpec("key"), JobSpec("b", 7)])
+    await queue.aadd_bulk([JobSpec("key"), JobSpec("b", 7), JobSpec("stopped")])
     async with working(fail):
-        await finished(queue, 12)
+        await finished(queue, 13)
     found = {(one.name, one.kind, one.message): one for one in await Statistics("q").afailures()}
     assert {key: one.count for key, one in found.items()} == {
         ("a", "ValueError", "no user <n>"): 20,
