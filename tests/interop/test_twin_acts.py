@@ -221,8 +221,8 @@ NOT_OF_THE_PORT = {
 NODE_FILLS = """async job => {
     await job.log('first');
     await job.log('second');
-    // No two finish in the same millisecond: their order would be by chance.
-    await new Promise(resolve => setTimeout(resolve, 4 * (job.data.n + 1)));
+    // Well apart, also on a busy machine: else the order of their ends would be by chance.
+    await new Promise(resolve => setTimeout(resolve, 10 * (job.data.n + 1)));
     if (job.name === 'bad') throw new Error('broken');
     return {n: job.data.n};
 }"""
@@ -231,7 +231,7 @@ NODE_FILLS = """async job => {
 async def we_fill(job: Job) -> Any:
     await job.alog("first")
     await job.alog("second")
-    await asyncio.sleep(0.004 * (job.data["n"] + 1))
+    await asyncio.sleep(0.01 * (job.data["n"] + 1))
     if job.name == "bad":
         raise RuntimeError("broken")
     return {"n": job.data["n"]}
