@@ -31,6 +31,15 @@ def group_of(alias: str, queue: str, group: str) -> GroupRow:
     return Inspector(alias).group(queue, group) or group_cells.nothing(group)
 
 
+def _held_back(found: GroupRow) -> list[Figure]:
+    """What becomes of a group's jobs when it starts no more."""
+    return [
+        Figure(number(found.waiting), _("will wait")),
+        Figure(number(found.active), _("run on")),
+        Figure(number(found.delayed), _("delayed")),
+    ]
+
+
 def pause_group_plan(request: HttpRequest, alias: str, queue: str, group: str) -> HttpResponse:
     """Ask whether to pause a group."""
     access.require(request.user, "pause_queue", alias, queue)
@@ -51,11 +60,7 @@ def pause_group_plan(request: HttpRequest, alias: str, queue: str, group: str) -
             alias=alias,
             queue=queue,
             target=group,
-            figures=[
-                Figure(number(found.waiting), _("will wait")),
-                Figure(number(found.active), _("run on")),
-                Figure(number(found.delayed), _("delayed")),
-            ],
+            figures=_held_back(found),
             warning=_("It is paused already.") if found.status == "paused" else "",
         ),
         back=back_of(request, url),
@@ -118,11 +123,7 @@ def stop_group_plan(request: HttpRequest, alias: str, queue: str, group: str) ->
             alias=alias,
             queue=queue,
             target=group,
-            figures=[
-                Figure(number(found.waiting), _("will wait")),
-                Figure(number(found.active), _("run on")),
-                Figure(number(found.delayed), _("delayed")),
-            ],
+            figures=_held_back(found),
             choices="queuecore_dashboard/confirm/_stop_choices.html",
         ),
         back=back_of(request, url),
