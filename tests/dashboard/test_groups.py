@@ -195,7 +195,7 @@ def test_a_group_is_stopped_for_a_while_and_let_go_on(admin: Client, exports: Qu
 
 
 def test_a_group_is_emptied_once_the_queues_name_is_typed(admin: Client, exports: Queue) -> None:
-    exports.add("export", delay=60, group=Group("acme"))
+    exports.add("export", delay=3600, group=Group("acme"))
     asked = text_of(admin, f"{LIST}acme/confirm/empty/")
     assert "4 will be removed" in shown(asked) or "will be removed 4" in shown(asked)
     token = token_of(admin.get(f"{LIST}acme/confirm/empty/"))

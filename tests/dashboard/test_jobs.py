@@ -483,7 +483,7 @@ def test_no_page_watches_more_than_a_topic_may(
 ) -> None:
     """The newest of the list is watched beside the rows, on the longest pages, too."""
     settings.QUEUECORE = {**settings.QUEUECORE, "DASHBOARD": {"PAGE_SIZE": 100, "COLLECT": False}}
-    Queue("many").add_bulk([JobSpec("x", {}, delay=60)] * 210)
+    Queue("many").add_bulk([JobSpec("x", {}, delay=3600)] * 210)
     path, url, sizes = "/queues/many/jobs/", "?state=delayed", []
     while url:
         text = text_of(admin, path + url)

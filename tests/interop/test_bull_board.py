@@ -85,7 +85,7 @@ def fill(shop: Queue) -> None:
     hands.complete(hands.claim()[0], {"sum": 3})
     hands.fail(hands.claim()[0], "boom")
     hands.claim()
-    shop.add_bulk([JobSpec("n", priority=2), JobSpec("n", delay=600), JobSpec("n", delay=60)])
+    shop.add_bulk([JobSpec("n", priority=2), JobSpec("n", delay=7200), JobSpec("n", delay=3600)])
 
 
 @pytest.mark.parity("Bull Board, its queues and jobs")

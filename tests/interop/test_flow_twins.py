@@ -125,9 +125,9 @@ SCRIPTS: dict[str, list[Any]] = {
         ]
         for policy in (FPOF, IDOF, RDOF, "")
     },
-    f"{CPOF}, with a sibling": [Spec("picky", BAD(**{CPOF: True}), B(delay=30))],
+    f"{CPOF}, with a sibling": [Spec("picky", BAD(**{CPOF: True}), B(delay=3600))],
     "a parent that completes too early": [
-        Spec("hasty", BAD(**{CPOF: True}), B(delay=30), attempts=2)
+        Spec("hasty", BAD(**{CPOF: True}), B(delay=3600), attempts=2)
     ],
     "a failure that goes up": [
         P(Spec("middle", Spec("low", BAD(**{FPOF: True}), **{FPOF: True}), **{FPOF: True}))
@@ -497,7 +497,7 @@ AFTERWARDS: dict[str, Any] = {
 )
 def test_afterwards(peer: Peer, redis_client: redis.Redis, act: str, policy: str) -> None:
     sides = Sides(peer)
-    sides.do(P(A(), BAD(**({policy: True} if policy else {})), B(delay=30)))
+    sides.do(P(A(), BAD(**({policy: True} if policy else {})), B(delay=3600)))
     work_off(sides, redis_client, 1)
     compare(redis_client, worked=True)
     with otherwise_at(peer, "flows afterwards", f"{act}, {policy}"):

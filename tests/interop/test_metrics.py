@@ -105,7 +105,7 @@ def test_prometheus_gets_the_same_text(six: Peer, redis_client: redis.Redis) -> 
     queue = Queue("shared")
     theirs = six.queue("shared")
     theirs.addBulk(list(numbered(5)))
-    queue.add_bulk([JobSpec("n", delay=60), JobSpec("n", priority=1)])
+    queue.add_bulk([JobSpec("n", delay=3600), JobSpec("n", priority=1)])
     ours(queue, "c", [[START, START], [START + MINUTE]])
     labels = {"shop": 'the "first"\nof\\all'}
     assert queue.export_prometheus_metrics(labels) == theirs.exportPrometheusMetrics(labels)

@@ -106,7 +106,7 @@ def test_the_next_run_of_a_scheduler_stands(
     redis_client.zadd("bull:q:repeat", {"daily": 1700000000000})
     redis_client.hset(f"bull:q:{run}", mapping={"name": "x", "timestamp": 1, "rjk": "daily"})
     redis_client.zadd("bull:q:delayed", {run: 5})
-    queue.add("x", delay=60)
+    queue.add("x", delay=3600)
     assert do(queue.clean, 0, state="delayed") == ["1"]
     assert redis_client.zrange("bull:q:delayed", 0, -1) == [run]
 

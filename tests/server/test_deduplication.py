@@ -206,7 +206,7 @@ def test_the_last_of_the_late_ones_replaces_the_others(
 ) -> None:
     rule = Deduplication("once", ttl=5, replace=True, extend=True)
     jobs = do(
-        queue.add_bulk, [JobSpec("x", {"n": n}, delay=60, deduplication=rule) for n in range(5)]
+        queue.add_bulk, [JobSpec("x", {"n": n}, delay=3600, deduplication=rule) for n in range(5)]
     )
     assert len({job.id for job in jobs}) == 5
     (left,) = queue.get_jobs("delayed")
@@ -216,7 +216,7 @@ def test_the_last_of_the_late_ones_replaces_the_others(
 
 def test_the_delay_is_taken_over(do: Do, queue: Queue, redis_client: redis.Redis) -> None:
     rule = Deduplication("once", reschedule=True)
-    job = do(queue.add, "x", {"n": 1}, delay=60, deduplication=rule)
+    job = do(queue.add, "x", {"n": 1}, delay=3600, deduplication=rule)
     assert do(queue.add, "x", {"n": 2}, delay=3600, deduplication=rule).id == job.id
     job.refresh()
     assert (job.data, job.delay, job.get_state()) == ({"n": 1}, 3600, "delayed")

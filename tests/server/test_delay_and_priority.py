@@ -16,7 +16,7 @@ def due(client: redis.Redis, job_id: str) -> int:
 
 @pytest.mark.parity("Job.changeDelay")
 def test_another_delay_counts_from_now(do: Do, queue: Queue, redis_client: redis.Redis) -> None:
-    job = do(queue.add, "x", delay=60)
+    job = do(queue.add, "x", delay=3600)
     do(job.change_delay, 1000)
     now = queue.connection.clock.now_ms()
     assert now + 990_000 < due(redis_client, job.id) <= now + 1_000_000
@@ -28,7 +28,7 @@ def test_another_delay_counts_from_now(do: Do, queue: Queue, redis_client: redis
 
 
 def test_no_delay_is_due_at_once(do: Do, queue: Queue, hands: Hands) -> None:
-    job = do(queue.add, "x", delay=60)
+    job = do(queue.add, "x", delay=3600)
     do(job.change_delay, 0)
     assert [one.id for one in hands.claim()] == [job.id]
 
@@ -71,7 +71,7 @@ def test_the_first_of_its_priority(do: Do, queue: Queue, hands: Hands) -> None:
 def test_a_delayed_job_takes_its_new_priority_along(
     do: Do, queue: Queue, hands: Hands, redis_client: redis.Redis
 ) -> None:
-    job = do(queue.add, "x", delay=60)
+    job = do(queue.add, "x", delay=3600)
     do(job.change_priority, 9)
     assert do(job.get_state) == "delayed"
     do(job.promote)

@@ -19,7 +19,7 @@ def test_what_waits_is_deleted(
     do: Do, queue: Queue, hands: Hands, redis_client: redis.Redis
 ) -> None:
     queue.add_bulk([JobSpec("done"), JobSpec("running"), JobSpec("a"), JobSpec("b", priority=1)])
-    queue.add("later", delay=60)
+    queue.add("later", delay=3600)
     hands.complete_all(1)
     hands.claim()
     queue.get_job("3").log("a row")

@@ -97,7 +97,7 @@ def test_events_of_one_job_and_of_some_names(queue: Queue, hands: Hands) -> None
 
 @pytest.mark.parity("QueueEvents.on(cleaned, delayed, failed, progress)")
 def test_what_the_events_say(queue: Queue, hands: Hands, redis_client: redis.Redis) -> None:
-    queue.add("n", delay=60)
+    queue.add("n", delay=3600)
     queue.add("n")
     hands.fail(hands.claim()[0], "boom")
     queue.update_job_progress("2", [1, 2])
@@ -105,7 +105,7 @@ def test_what_the_events_say(queue: Queue, hands: Hands, redis_client: redis.Red
     found = {one.event: one for one in read(all_of(), 10)}
     due = found["delayed"].due
     assert due is not None
-    assert abs(due - datetime.now(UTC) - timedelta(seconds=60)) < timedelta(seconds=30)
+    assert abs(due - datetime.now(UTC) - timedelta(seconds=3600)) < timedelta(seconds=30)
     assert found["failed"].failed_reason == "boom"
     assert found["retries-exhausted"].attempts_made == 1
     assert found["progress"].progress == [1, 2]

@@ -33,7 +33,7 @@ async def test_what_counts_is_when_it_might_have_run_first(
         "late": await queue.aadd("late", expires=0.05, attempts=5),
         "ranked": await queue.aadd("ranked", expires=0.05, priority=3),
         "delayed": await queue.aadd("delayed", delay=0.4, expires=0.2),
-        "promoted": await queue.aadd("promoted", delay=60, expires=0.05),
+        "promoted": await queue.aadd("promoted", delay=3600, expires=0.05),
         "once": await queue.aadd("once", expires=5, attempts=2, backoff=0.2),
     }
     await jobs["promoted"].apromote()

@@ -83,7 +83,7 @@ class TestAdding:
     ) -> None:
         node = do(
             producer.add,
-            parent(child("a", job_id="a"), child("b", "other", priority=2), child("c", delay=60)),
+            parent(child("a", job_id="a"), child("b", "other", priority=2), child("c", delay=3600)),
         )
         assert [one.get_state() for one in jobs_of(node)] == [
             "waiting-children",
@@ -444,7 +444,7 @@ class TestTheParentOption:
         top = Queue("parents").add("p")
         jobs = [
             do(queue.add, "x", parent=top, ignore_dependency_on_failure=True),
-            do(queue.add, "x", parent={"id": top.id, "queue": "bull:parents"}, delay=60),
+            do(queue.add, "x", parent={"id": top.id, "queue": "bull:parents"}, delay=3600),
             *do(queue.add_bulk, [JobSpec("x", parent=top), JobSpec("alone")]),
         ]
         assert [one.parent_key for one in jobs] == ["bull:parents:1"] * 3 + [None]

@@ -19,7 +19,7 @@ STATES = ("waiting", "active", "delayed", "prioritized", "completed", "failed")
 
 
 def fill(queue: Queue, hands: Hands) -> None:
-    """Two jobs in each state; of the delayed ones one is due in a minute, one in an hour."""
+    """Two jobs in each state; of the delayed ones one is due in an hour, one in two."""
     queue.add_bulk([JobSpec("n") for _ in range(6)])
     for job in hands.claim(2):
         hands.complete(job)
@@ -27,7 +27,7 @@ def fill(queue: Queue, hands: Hands) -> None:
         hands.fail(job)
     hands.claim(2)
     queue.add_bulk([JobSpec("n"), JobSpec("n"), JobSpec("n", priority=3), JobSpec("n", priority=2)])
-    queue.add_bulk([JobSpec("n", delay=60), JobSpec("n", delay=3600)])
+    queue.add_bulk([JobSpec("n", delay=3600), JobSpec("n", delay=7200)])
 
 
 @pytest.mark.parity(
@@ -86,12 +86,12 @@ def test_delayed_jobs_due_until_a_time(queue: Queue, hands: Hands, do: Do) -> No
     fill(queue, hands)
     now = datetime.now(UTC)
     assert do(queue.get_delayed_count, now) == 0
-    assert do(queue.get_delayed_count, now + timedelta(minutes=5)) == 1
-    assert do(queue.get_delayed_count, now + timedelta(hours=2)) == 2
+    assert do(queue.get_delayed_count, now + timedelta(minutes=90)) == 1
+    assert do(queue.get_delayed_count, now + timedelta(hours=3)) == 2
     due = queue.get_delayed()[0].timestamp
     assert due is not None
-    assert do(queue.get_delayed_count, due + timedelta(seconds=60)) == 1
-    assert do(queue.get_delayed_count, due + timedelta(seconds=59.999)) == 0
+    assert do(queue.get_delayed_count, due + timedelta(hours=1)) == 1
+    assert do(queue.get_delayed_count, due + timedelta(seconds=3599.999)) == 0
     with pytest.raises(InvalidOption, match="aware"):
         do(queue.get_delayed_count, datetime(2030, 1, 1))
 

@@ -190,7 +190,7 @@ def test_only_the_kinds_that_were_asked_for(
 
 def test_jobs_that_nothing_announces(do: Do, queue: Queue, redis_client: Client) -> None:
     queue.add("x", job_id="a1")
-    queue.add("x", job_id="a2", delay=60)
+    queue.add("x", job_id="a2", delay=3600)
     redis_client.delete("bull:q:marker")
     redis_client.zadd("bull:q:delayed", {"a2": (time.time() * 1000 - 60_000) * 4096})
     report = check(do)

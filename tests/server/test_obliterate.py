@@ -16,7 +16,7 @@ def fill(queue: Queue, hands: Hands, client: redis.Redis) -> None:
     queue.add_bulk([JobSpec("x")] * 4)
     hands.complete_all(1)
     hands.fail_all(1)
-    queue.add_bulk([JobSpec("y", priority=1), JobSpec("z", delay=60)])
+    queue.add_bulk([JobSpec("y", priority=1), JobSpec("z", delay=3600)])
     queue.get_job("3").log("a row")
     put_flow(client, {"child": {}}, parent_queue="q")
     client.hset("bull:q:3", "deid", "once")

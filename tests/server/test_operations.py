@@ -142,7 +142,7 @@ def test_attempts_may_be_kept(queue: Queue, redis_client: redis.Redis) -> None:
 def test_promoting_many_is_promoting_each(redis_client: redis.Redis) -> None:
     def prepare(queue: Queue) -> None:
         for job_id, priority in (("a", 0), ("b", 3), ("c", 0)):
-            queue.add("x", delay=60, priority=priority, job_id=job_id)
+            queue.add("x", delay=3600, priority=priority, job_id=job_id)
 
     one, many = twice(prepare)
     for job_id in "abc":
@@ -202,7 +202,7 @@ def test_draining_spares_the_next_runs_of_schedulers_and_what_comes_later(
     queue: Queue, redis_client: redis.Redis
 ) -> None:
     queue.upsert_job_scheduler("s", every=3600)
-    queue.add_bulk([JobSpec("x"), JobSpec("y", priority=1), JobSpec("z", delay=60)])
+    queue.add_bulk([JobSpec("x"), JobSpec("y", priority=1), JobSpec("z", delay=3600)])
     operation = order(queue, "drain", "waiting", params={"delayed": True})
     assert operation.planned == 4
     redis_client.hset(f"bull:q:{queue.add('later').id}", "timestamp", operation.bound + 1)
@@ -251,7 +251,7 @@ def test_what_is_done_to_waiting_and_delayed_jobs_is_done_to_grouped_ones(
 
     for name in ("x", "y"):
         queue.add_bulk([JobSpec(name, group=Group("a")) for _ in range(60)])
-        queue.add_bulk([JobSpec(name, group=Group("b"), delay=60) for _ in range(60)])
+        queue.add_bulk([JobSpec(name, group=Group("b"), delay=3600) for _ in range(60)])
     FlowProducer().add(FlowJob("x", queue="q", children=[FlowJob("c", queue="other")]))
     operation = order(queue, "clean", "waiting", "name:x")
     assert (operation.planned, carry_out(operation).done) == (60, 60)
@@ -285,7 +285,7 @@ def test_obliterating_pauses_and_leaves_nothing(
     queue: Queue, redis_client: redis.Redis, force: bool
 ) -> None:
     queue.upsert_job_scheduler("s", every=3600)
-    queue.add_bulk([JobSpec("x"), JobSpec("y", priority=1), JobSpec("z", delay=60)] * 3)
+    queue.add_bulk([JobSpec("x"), JobSpec("y", priority=1), JobSpec("z", delay=3600)] * 3)
     fail_many(redis_client, 300)
     if force:
         Hands(queue).claim(2)

@@ -15,7 +15,7 @@ def test_only_orphans_go(do: Do, queue: Queue, hands: Hands, redis_client: redis
     hands.complete_all(1)
     hands.fail_all(1)
     hands.claim(1)
-    queue.add_bulk([JobSpec("x", priority=1), JobSpec("x", delay=60)])
+    queue.add_bulk([JobSpec("x", priority=1), JobSpec("x", delay=3600)])
     put_flow(redis_client, {"child": {}}, parent_queue="q")
     redis_client.hset("bull:q:repeat:daily", mapping={"name": "x", "every": 5})
     redis_client.set("bull:q:de:once", "4")

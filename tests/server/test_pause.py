@@ -32,7 +32,7 @@ def test_a_paused_queue_gives_no_jobs(
 
 
 def test_jobs_stay_where_they_wait(do: Do, queue: Queue, redis_client: redis.Redis) -> None:
-    queue.add_bulk([JobSpec("a"), JobSpec("b", priority=1), JobSpec("c", delay=60)])
+    queue.add_bulk([JobSpec("a"), JobSpec("b", priority=1), JobSpec("c", delay=3600)])
     do(queue.pause)
     invariants.check(redis_client, "q")
     assert redis_client.lrange(WAIT, 0, -1) == ["1"]
@@ -90,7 +90,7 @@ def test_a_long_list_is_moved_in_steps_and_in_order(
 def test_resuming_with_only_delayed_jobs_tells_when_the_next_is_due(
     do: Do, queue: Queue, redis_client: redis.Redis
 ) -> None:
-    do(queue.add, "later", delay=60)
+    do(queue.add, "later", delay=3600)
     do(queue.pause)
     do(queue.resume)
     ((member, due),) = redis_client.zrange("bull:q:marker", 0, -1, withscores=True)

@@ -15,7 +15,7 @@ from tests.server.hands import Hands
 def test_a_promoted_job_runs_behind_those_that_wait(
     do: Do, queue: Queue, hands: Hands, redis_client: redis.Redis
 ) -> None:
-    later = do(queue.add, "later", delay=60)
+    later = do(queue.add, "later", delay=3600)
     do(queue.add, "now")
     do(later.promote)
     assert later.delay == 0
@@ -25,7 +25,7 @@ def test_a_promoted_job_runs_behind_those_that_wait(
 
 
 def test_a_promoted_job_keeps_its_priority(do: Do, queue: Queue, redis_client: redis.Redis) -> None:
-    job = do(queue.add, "x", delay=60, priority=3)
+    job = do(queue.add, "x", delay=3600, priority=3)
     do(job.promote)
     assert do(job.get_state) == "prioritized"
     assert redis_client.zscore("bull:q:prioritized", job.id) == 3 * 2**32 + 1
@@ -54,7 +54,7 @@ def test_all_are_promoted_the_first_due_first(
 
 
 def test_at_most_so_many_are_promoted(do: Do, queue: Queue) -> None:
-    queue.add_bulk(JobSpec("x", delay=60) for _ in range(moving.BATCH + 20))
+    queue.add_bulk(JobSpec("x", delay=3600) for _ in range(moving.BATCH + 20))
     assert do(queue.promote_jobs, count=5) == 5
     assert do(queue.promote_jobs, count=moving.BATCH + 1) == moving.BATCH + 1
     assert do(queue.get_job_counts, "waiting", "delayed") == {
@@ -64,7 +64,7 @@ def test_at_most_so_many_are_promoted(do: Do, queue: Queue) -> None:
 
 
 def test_a_paused_queue_wakes_nobody(do: Do, queue: Queue, redis_client: redis.Redis) -> None:
-    job = do(queue.add, "x", delay=60)
+    job = do(queue.add, "x", delay=3600)
     do(queue.pause)
     do(job.promote)
     assert do(job.get_state) == "waiting"

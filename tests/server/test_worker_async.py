@@ -123,7 +123,7 @@ async def test_a_delayed_job_runs_when_it_is_due(queue: Queue) -> None:
     async with working(work):
         await asyncio.sleep(0.1)
         added = asyncio.get_running_loop().time()
-        far = await queue.aadd("far", delay=60)
+        far = await queue.aadd("far", delay=3600)
         job = await queue.aadd("x", delay=0.3)
         await finished(queue, 1)
         waited = (await queue.aget_job(job.id)).returnvalue - added

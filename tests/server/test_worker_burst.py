@@ -49,7 +49,7 @@ async def test_retries_at_once_belong_to_it_and_later_ones_do_not(
 
     now = await queue.aadd("x", attempts=3)
     later = await queue.aadd("x", attempts=3, backoff=Backoff.fixed(60))
-    far = await queue.aadd("x", delay=60)
+    far = await queue.aadd("x", delay=3600)
     await burst(failing)
     assert [await queue.aget_job_state(job.id) for job in (now, later, far)] == [
         "failed", "delayed", "delayed",

@@ -47,7 +47,7 @@ async def test_the_marker_of_a_delayed_job_survives_the_worker_that_took_it(
     for _ in range(5):
         async with working(work):
             await until(lambda: blocked(redis_client) == 1)
-            await queue.aadd("x", delay=60)
+            await queue.aadd("x", delay=3600)
             await until(lambda: not redis_client.exists("bull:q:marker"))
         assert [one for one, _ in redis_client.zrange("bull:q:marker", 0, -1, withscores=True)] == [
             "1"
