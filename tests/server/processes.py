@@ -1,11 +1,13 @@
 """``manage.py runworker`` in a process of its own, for tests that look at it from outside."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -81,6 +83,20 @@ def starting(environment: dict[str, str], folder: Path) -> Iterator[Start]:
 
     yield start
     for worker in started:
+        left = family(worker.process.pid)
         worker.process.kill()
         worker.process.wait()
         worker._log.close()
+        # Its children end by themselves, but a moment later: they would write into the next test.
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def family(pid: int) -> list[int]:
+    """The children of a process and theirs; none where it has ended."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return []
+    return [one for child in map(int, children) for one in (child, *family(child))]
