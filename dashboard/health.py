@@ -201,13 +201,7 @@ def health(connection: Any, name: str, rates: Rates | None = None) -> Health | N
 
 def exists(snapshot: Any) -> bool:
     """Whether anybody has ever used the queue: a snapshot of nothing is all zeros."""
-    return bool(
-        any(snapshot.counts.values())
-        or snapshot.version
-        or snapshot.event_id not in ("", "0-0")
-        or snapshot.paused
-        or snapshot.completed_total is not None
-    )
+    return bool(snapshot.exists)
 
 
 def all_health(state: Any, allows: Any) -> list[Health]:

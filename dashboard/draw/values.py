@@ -14,6 +14,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import get_language, pgettext
 from django.utils.translation import gettext as _
 
+from queuecore.visible import visible as visible
+
 from .markup import element, join
 
 DASH = "–"
@@ -156,35 +158,10 @@ def dated(at: date, shown: str) -> str:
     return date_format(at, formats[shown])
 
 
-def visible(text: object) -> str:
-    """Return the text with control and direction characters shown instead of obeyed.
-
-    Line feeds and tabs stay; C0 controls become their Unicode pictures, the rest ``⟨U+202E⟩``.
-    """
-    return _INVISIBLE.sub(_show, str(text))
-
-
 def clipped(text: object, most: int = 80) -> str:
     """The text as :func:`visible` shows it, cut after *most* characters, for one line."""
     shown = visible(text)
     return shown if len(shown) <= most else shown[: most - 1] + "…"
-
-
-# C0 but tab and line feed, DEL and C1, zero-width and direction marks, line separators, interlinear
-# annotations, tags, and surrogates, which no encoder takes.
-_INVISIBLE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
-    "\ufeff\ufff9-\ufffb\U000e0000-\U000e007f\ud800-\udfff]"
-)
-
-
-def _show(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    if code < 0x20:
-        return chr(0x2400 + code)
-    if code == 0x7F:
-        return "␡"
-    return f"⟨U+{code:04X}⟩"
 
 
 def initials(name: str) -> str:

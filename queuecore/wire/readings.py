@@ -88,6 +88,17 @@ class QueueSnapshot:
         """Jobs that a worker could take: waiting and prioritized."""
         return self.counts["waiting"] + self.counts["prioritized"]
 
+    @property
+    def exists(self) -> bool:
+        """Whether anybody has ever used the queue: of nothing all is zeros."""
+        return bool(
+            any(self.counts.values())
+            or self.version
+            or self.event_id not in ("", "0-0")
+            or self.paused
+            or self.completed_total is not None
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class JobRow:
