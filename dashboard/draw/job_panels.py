@@ -16,11 +16,16 @@ from .markup import element, join
 from .values import DASH, clipped, exact, visible
 
 
-def story_panel(row: Any, now: datetime, over: datetime | None = None) -> SafeString:
-    """What happened so far, in a sentence and three lanes; *over*: when the run's time is."""
+def story_panel(
+    row: Any, now: datetime, over: datetime | None = None, held: str = ""
+) -> SafeString:
+    """What happened so far, in a sentence and three lanes.
+
+    *over*: when the run's time is; *held*: what keeps workers from a job that waits.
+    """
     return element(
         "div",
-        element("p", story.sentence(row, now), class_="sentence"),
+        element("p", story.sentence(row, now, held), class_="sentence"),
         story.story(row, now, over),
         id="job-story",
         class_="panel story-panel",

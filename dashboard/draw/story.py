@@ -136,8 +136,11 @@ def limit_word(limit: str) -> str:
     }[limit]
 
 
-def sentence(row: Any, now: datetime) -> SafeString | str:
-    """Say in one or two sentences what happened to the job so far."""
+def sentence(row: Any, now: datetime, held: str = "") -> SafeString | str:
+    """Say in one or two sentences what happened to the job so far.
+
+    *held*: what keeps workers from it, where it waits for one.
+    """
     told = spans(row, now)
     tries = max(row.attempts_started or 0, row.attempts_made or 0)
     waited = sum(span.seconds for span in told if span.lane == "waiting" and not span.unknown)
@@ -194,9 +197,9 @@ def sentence(row: Any, now: datetime) -> SafeString | str:
         return _("Waits until it is due.")
     if row.state == "waiting-children":
         return _in_group(row, tries) if row.group else _("Waits until its children are done.")
-    if tries:
+    if tries and not held:
         return _("Was tried %(count)s times and waits for a free slot.") % {"count": tries}
-    return _("Waits for a free slot.")
+    return held or _("Waits for a free slot.")
 
 
 def _in_group(row: Any, tries: int) -> str:

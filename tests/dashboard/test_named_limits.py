@@ -34,6 +34,7 @@ def test_a_queues_page_tells_of_the_limits_that_it_shares(
     admin: Client, shared: Limit, redis_client: redis.Redis
 ) -> None:
     redis_client.set("qc:bull::limit:api:used", 40, px=30_000)
+    assert "Limit api used up" not in shown(text_of(admin, PAGE))
     text = panel(admin)
     assert "Named limit api" in text
     assert "Jobs at once 1 /5" in text
@@ -44,6 +45,7 @@ def test_a_queues_page_tells_of_the_limits_that_it_shares(
     assert "Set by hand" not in text
     assert "Set the limit api…" in text
     shared.set_concurrency(1)
+    assert "Limit api used up" in shown(text_of(admin, PAGE))
     text = panel(admin)
     assert "Every slot is busy." in text
     assert "Set by hand; the settings say: 5 at once, 100 per 60 s." in text
@@ -94,3 +96,31 @@ def test_it_is_for_those_who_may_limit_all_of_its_queues(
     assert found is not None
     assert found.concurrency == 5
     assert [one[4] for one in recorded()] == ["denied"]
+
+
+def test_a_jobs_page_says_what_keeps_workers_from_it(
+    admin: Client, shared: Limit, redis_client: redis.Redis
+) -> None:
+    queue = Queue("emails")
+
+    def said_of(job_id: str) -> str:
+        text = text_of(admin, f"{PAGE}jobs/{job_id}/").partition('class="sentence"')[2]
+        return shown(text.partition("</p>")[0].lstrip(">"))
+
+    assert said_of("waiting-1") == "Waits for a free slot."
+    queue.set_global_concurrency(1)  # one job runs
+    assert said_of("waiting-1") == (
+        "Waits for the queue's global concurrency: as many jobs run as may."
+    )
+    queue.set_global_rate_limit(5, 3600)
+    redis_client.set("bull:emails:limiter", 9, px=3_600_000)
+    assert said_of("waiting-1") == (
+        "Waits for the queue's rate limit, which is used up at the moment."
+    )
+    shared.set_concurrency(1)
+    assert said_of("waiting-1") == (
+        "Waits for the limit api, which this queue shares with others: it is used up."
+    )
+    queue.pause()
+    assert said_of("waiting-1") == "Waits until the queue is resumed: it is paused."
+    assert said_of("delayed-1") == "Waits until it is due."

@@ -9,12 +9,13 @@ from typing import Any
 from queuecore.fleet import Cancellation, Fleet, FleetJob, FleetProcess
 from queuecore.inspect import Inspector, JobRow
 
-from ... import links
-from ...draw import job_cells, job_panels, run_cells, states, values
+from ... import health, links
+from ...draw import holds, job_cells, job_panels, run_cells, states, values
 from ...draw import logs as log_marks
 from ...draw.markup import element
 from ..sources import Source, register
 from ..state import LiveState, Patch, Topic, Viewer
+from . import limits
 from .base import Patches, cell
 
 #: A run that a worker tells of is this one, if it began so near to what the job says.
@@ -76,6 +77,12 @@ def run_of(connection: Any, queue: str, row: Any) -> tuple[FleetProcess | None, 
     return None, None
 
 
+def _held(connection: Any, queue: str) -> str:
+    """What keeps workers from the queue's jobs; empty where nothing does, or nothing is known."""
+    found = health.health(connection, queue)
+    return holds.hold(found, limits.limits_of(connection, queue)) if found else ""
+
+
 def patches(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]) -> Patches:
     if topic.alias not in state.connections or not viewer.allows(topic.alias, topic.queue):
         return {}
@@ -105,7 +112,9 @@ def patches(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]) 
         "job-cancel": Patch(html=run_cells.cancellation(wish, run)),
         "job-run": Patch(html=run_cells.facts(row, state.at, process, run)),
         "job-story": Patch(
-            html=job_panels.story_panel(row, state.at, run_cells.deadline(row, run))
+            html=job_panels.story_panel(
+                row, state.at, run_cells.deadline(row, run), _held(connection, topic.queue)
+            )
         ),
         "job-tries": cell("job-tries", job_panels.attempts(row)),
         "job-worker": cell("job-worker", job_panels.worker(row)),

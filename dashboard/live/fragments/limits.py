@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from queuecore import Queue
 from queuecore.limits import LimitInfo
 
-from ... import links
+from ... import health, links
 from ...digest import PANELS
 from ...draw import limit_cells
+from ...draw.values import clipped
 from ..sources import Asked, Source, register
 from ..state import LiveState, Patch, Topic, Viewer
 from .base import Patches
@@ -21,7 +24,7 @@ _PERIOD_S = 2.0
 
 
 def _wanted(asked: Asked) -> list[str]:
-    return sorted({topic.queue for topic, ids in asked if PANELS in ids})
+    return sorted({topic.queue for topic, ids in asked if topic.kind == "job" or PANELS in ids})
 
 
 def _read(alias: str, asked: Asked) -> dict[str, list[LimitInfo]]:
@@ -32,13 +35,23 @@ async def _aread(alias: str, asked: Asked) -> dict[str, list[LimitInfo]]:
     return {queue: await Queue.existing(queue, alias).aget_limits() for queue in _wanted(asked)}
 
 
-register("queue", Source(_PERIOD_S, _read, _aread, whole=False), name=KIND)
+for kind in ("queue", "job"):
+    register(kind, Source(_PERIOD_S, _read, _aread, whole=False), name=KIND)
 
 
 def limits_of(connection: Any, queue: str) -> Sequence[LimitInfo]:
     """The named limits of a queue."""
     found: Sequence[LimitInfo] = (connection.extra.get(KIND) or {}).get(queue, ())
     return found
+
+
+def badges(connection: Any, found: health.Health) -> list[health.Badge]:
+    """One for each of a queue's limits that keeps its jobs waiting."""
+    return [
+        health.Badge("warn", "limited", _("Limit %(name)s used up") % {"name": clipped(one.name)})
+        for one in limits_of(connection, found.name)
+        if found.waiting and (one.maxed or one.limited)
+    ]
 
 
 def panel(state: LiveState, topic: Topic, viewer: Viewer) -> Patches:

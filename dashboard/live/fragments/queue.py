@@ -34,7 +34,9 @@ def patches(state: LiveState, topic: Topic, viewer: Viewer, ids: Sequence[str]) 
         return {}
     patches = {
         "queue-gone": _gone(found, connection),
-        "queue-badges": cell("queue-badges", queue_cells.badges(found.badges)),
+        "queue-badges": cell(
+            "queue-badges", queue_cells.badges((*found.badges, *limits.badges(connection, found)))
+        ),
         "queue-facts": Patch(
             html=element("dl", queue_cells.facts(found), id="queue-facts", class_="facts")
         ),
