@@ -97,6 +97,8 @@ def spans(row: Any, now: datetime) -> list[Span]:
             at = until
         if start > at:
             told.append(Span("waiting", at, start))
+        if row.state == "failed" and ending(row) == "expired":
+            return told  # it was taken, and not run
     number = f"#{tries}" if tries else ""
     if finished is not None and finished >= start:
         failed = row.state == "failed"
@@ -154,7 +156,9 @@ def sentence(row: Any, now: datetime, held: str = "") -> SafeString | str:
     }
     how = ending(row)
     if row.state == "failed" and how == "expired":
-        return _("Failed as expired: no worker started it in time, within %(waited)s.") % values
+        return _("Failed as expired: no worker started it in time; it had waited %(waited)s.") % (
+            values
+        )
     if row.state == "failed" and how == "late" and total is not None:
         if tries > 1:
             return (

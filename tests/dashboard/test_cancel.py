@@ -184,8 +184,11 @@ def test_what_expires_is_counted_down_and_what_has_expired_is_told_as_that(
         ("the job expired 41.5 s before it was started", "Expired", "Failed as expired"),
         ("the job ran longer than its timeout of 5 s", "Timed out", "Stopped by its timeout"),
     ):
-        redis_client.hset("bull:emails:failed-1", "failedReason", reason)
-        assert told in admin.get("/queues/emails/jobs/failed-1/").content.decode()
+        times = {"timestamp": 1_000, "processedOn": 61_000, "finishedOn": 62_000}
+        redis_client.hset("bull:emails:failed-1", mapping={"failedReason": reason, **times})
+        page = admin.get("/queues/emails/jobs/failed-1/").content.decode()
+        assert told in page
+        assert ("Attempt #1 ran" in page) == (word == "Timed out")  # the other never began
         reader = person("view", name=word)
         for client in (admin, reader):
             page = client.get("/queues/emails/jobs/?state=failed").content.decode()
