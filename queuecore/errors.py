@@ -110,6 +110,10 @@ class LimitNotFound(QueueCoreError, LookupError):
     """There is no named limit of this name, neither in the server nor in the settings."""
 
 
+class OutboxTaken(QueueCoreError):
+    """Another relay moves the rows of this queue's outbox by now; nothing was added."""
+
+
 class PendingSchedulerRun(QueueCoreError):
     """The job is a scheduler's next run; remove or change the scheduler (BullMQ's code -8)."""
 
@@ -163,6 +167,13 @@ class UnrecoverableError(QueueCoreError):
 
 class JobExpired(UnrecoverableError):
     """The job was not started in time; see ``expires`` of the job options."""
+
+
+class InvalidPayload(UnrecoverableError, InvalidOption):
+    """The data of a job is not of the type that its processor declares; the text names the fields.
+
+    Nothing was added; a job that was added elsewhere has failed, and is not tried again.
+    """
 
 
 class DelayedError(QueueCoreError):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, Unpack
@@ -13,6 +14,7 @@ from .handle import WIRE_VERSION, known_id
 from .job import Job
 from .options import JobOptions, checked_queue_name, checked_whole
 from .queue import Queue
+from .signals import atell_added, tell_added
 from .telemetry import Adding, Telemetry, get_telemetry
 from .wire.calls import flows
 from .wire.calls.base import NOW, Call, Command, Operation
@@ -109,15 +111,18 @@ class FlowProducer:
             queues_options: options by queue name, for the jobs that say nothing else.
 
         Raises:
-            InvalidOption, NotSerializable: naming the job by its place; nothing was sent.
+            InvalidOption, NotSerializable, InvalidPayload: naming the job by its place; nothing was
+                sent.
             ParentNotFound, ParentConflict: nothing was added.
             ServerUnavailable: the server was not reached within about a second.
         """
         if (telemetry := get_telemetry()) is None:
-            return self._run(self._add([flow], queues_options))[0]
-        with _adding(telemetry, "addFlow", [flow]) as span:
-            nodes = self._run(self._add([flow], queues_options, span.metadata))
-            span.added([nodes[0].job.id])
+            nodes = self._run(self._add([flow], queues_options))
+        else:
+            with _adding(telemetry, "addFlow", [flow]) as span:
+                nodes = self._run(self._add([flow], queues_options, span.metadata))
+                span.added([nodes[0].job.id])
+        tell_added(_jobs(nodes))
         return nodes[0]
 
     async def aadd(
@@ -125,10 +130,12 @@ class FlowProducer:
     ) -> JobNode:
         """See :meth:`add`."""
         if (telemetry := get_telemetry()) is None:
-            return (await self._arun(self._add([flow], queues_options)))[0]
-        with _adding(telemetry, "addFlow", [flow]) as span:
-            nodes = await self._arun(self._add([flow], queues_options, span.metadata))
-            span.added([nodes[0].job.id])
+            nodes = await self._arun(self._add([flow], queues_options))
+        else:
+            with _adding(telemetry, "addFlow", [flow]) as span:
+                nodes = await self._arun(self._add([flow], queues_options, span.metadata))
+                span.added([nodes[0].job.id])
+        await atell_added(_jobs(nodes))
         return nodes[0]
 
     def add_bulk(
@@ -136,11 +143,13 @@ class FlowProducer:
     ) -> list[JobNode]:
         """Add several flows, all of them or nothing (BullMQ ``FlowProducer.addBulk``)."""
         if (telemetry := get_telemetry()) is None:
-            return self._run(self._add(_listed(flows), queues_options))
-        listed = _listed(flows)
-        with _adding(telemetry, "addBulkFlows", listed) as span:
-            nodes = self._run(self._add(listed, queues_options, span.metadata))
-            span.added([node.job.id for node in nodes])
+            nodes = self._run(self._add(_listed(flows), queues_options))
+        else:
+            listed = _listed(flows)
+            with _adding(telemetry, "addBulkFlows", listed) as span:
+                nodes = self._run(self._add(listed, queues_options, span.metadata))
+                span.added([node.job.id for node in nodes])
+        tell_added(_jobs(nodes))
         return nodes
 
     async def aadd_bulk(
@@ -148,11 +157,13 @@ class FlowProducer:
     ) -> list[JobNode]:
         """See :meth:`add_bulk`."""
         if (telemetry := get_telemetry()) is None:
-            return await self._arun(self._add(_listed(flows), queues_options))
-        listed = _listed(flows)
-        with _adding(telemetry, "addBulkFlows", listed) as span:
-            nodes = await self._arun(self._add(listed, queues_options, span.metadata))
-            span.added([node.job.id for node in nodes])
+            nodes = await self._arun(self._add(_listed(flows), queues_options))
+        else:
+            listed = _listed(flows)
+            with _adding(telemetry, "addBulkFlows", listed) as span:
+                nodes = await self._arun(self._add(listed, queues_options, span.metadata))
+                span.added([node.job.id for node in nodes])
+        await atell_added(_jobs(nodes))
         return nodes
 
     def get_flow(
@@ -374,6 +385,15 @@ def _listed(jobs: Any) -> list[FlowJob]:
     if isinstance(jobs, FlowJob | str) or not isinstance(jobs, Iterable):
         raise InvalidOption(f"give a list of FlowJob(name, data, queue=...), not {jobs!r}")
     return list(jobs)
+
+
+def _jobs(nodes: Iterable[JobNode]) -> Iterator[Job]:
+    """The jobs of these nodes, each before its children."""
+    waiting = deque(nodes)
+    while waiting:
+        node = waiting.popleft()
+        yield node.job
+        waiting.extend(node.children)
 
 
 def _nodes(roots: Sequence[_Planned], found: Sequence[_Planned]) -> list[JobNode]:

@@ -1,19 +1,22 @@
 """@processor: which function works which queue and job name, and the registry that finds it.
 
-A queue has at most one processor a job name and one without a name, which takes all other jobs.
+A queue has at most one processor a job name and one without a name, which takes all other jobs. A
+class may take several names, each by a method (``@named``).
 Processors are found in ``processors.py`` of every installed app.
 """
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar, get_args, get_origin
 
-from . import conf
+from . import conf, services
+from .backoff import Strategy
 from .errors import ConfigurationError, InvalidOption
 from .job import Job
 from .options import (
@@ -25,20 +28,28 @@ from .options import (
     checked_queue_name,
     milliseconds,
 )
+from .payloads import Payload
 
 F = TypeVar("F", bound=Callable[..., Any] | type["Processor"])
 
 
 class Processor:
-    """The base of class processors: one instance a worker process.
+    """The base of class processors: one instance a worker process, made when its worker starts.
 
-    ``setup`` and ``teardown`` run once a process, ``process`` for each job; ``on_completed`` and
+    ``setup`` and ``teardown`` run once a process, ``process`` for each job, or a method of the
+    job's name (:func:`named`); ``on_completed`` and
     ``on_failed`` after the server has acknowledged the outcome, the others as their names say.
+    Its constructor may be given services: :func:`queuecore.services.provide`.
     Each may be a coroutine function, which runs in the worker's event loop. Plain hooks run one by
     one in a thread of their own,
     where they may use the ORM; what a hook raises is logged, but for ``setup``, without which the
     worker does not start.
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):
+            cls.__init__ = services.supplied(cls.__init__)  # type: ignore[method-assign]
 
     def setup(self) -> None:
         """Prepare what all jobs share; called before the first job."""
@@ -75,7 +86,8 @@ class Processor:
 @dataclass(slots=True)
 class Entry:
     """One registered processor: its function, where it stands (``file:line``), how many
-    seconds a job may run, and how many jobs it takes at a time."""
+    seconds a job may run, how many jobs it takes at a time, and the type of their data. ``owner``
+    and ``method``: the class that is still to be made, and what of it is the function."""
 
     function: Callable[[Job], Any]
     is_async: bool
@@ -83,6 +95,46 @@ class Entry:
     instance: Processor | None = None
     timeout: float | None = None
     batch: Batch | None = None
+    payload: Payload | None = None
+    owner: type[Processor] | None = None
+    method: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """What ``@named`` says of a method."""
+
+    name: str
+    timeout: float | None
+    payload: Any
+
+
+_MARK = "_queuecore_named"
+
+
+def named(
+    name: str, *, timeout: Seconds | None = None, payload: Any = None
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Let a method of a :class:`Processor` class work the jobs of this name.
+
+    Args:
+        name: the job's name; a method may have several, each by a decorator of its own.
+        timeout, payload: as of :func:`processor`; unless given, those of the class.
+
+    Raises:
+        ConfigurationError: something of it is none.
+    """
+    if not isinstance(name, str):
+        raise ConfigurationError(f'@named takes the name of jobs: @named("welcome"), not {name!r}')
+    said = _Named(checked_job_name(name), checked_timeout(timeout), payload)
+
+    def mark(method: Callable[..., Any]) -> Callable[..., Any]:
+        if inspect.isclass(method) or not callable(method):
+            raise ConfigurationError(f"@named({name!r}) is for methods of a Processor: {method!r}")
+        setattr(method, _MARK, (*getattr(method, _MARK, ()), said))
+        return method
+
+    return mark
 
 
 @dataclass(slots=True)
@@ -102,9 +154,30 @@ class QueueProcessors:
     # Which processor has said each of these, `file:line`.
     said_at: dict[str, str] = field(default_factory=dict)
 
+    @classmethod
+    def of(
+        cls,
+        alias: str,
+        queue: str,
+        entries: Mapping[str | None, Entry],
+        sandbox: bool | None = None,
+    ) -> QueueProcessors:
+        """Those of :func:`entries_for`."""
+        named = {name: entry for name, entry in entries.items() if name is not None}
+        return cls(alias, queue, named, entries.get(None), sandbox=sandbox)
+
     def find(self, name: str) -> Entry | None:
         """The processor of jobs called *name*, or None if nobody takes them."""
         return self.named.get(name, self.default)
+
+    def refusal(self, name: str) -> str:
+        """Why no job called *name* is run."""
+        return f"no processor of queue {self.queue!r} takes jobs named {name!r}"
+
+    def strategy(self, configured: Strategy | None) -> Strategy | None:
+        """What decides the wait of a backoff that is neither fixed nor exponential: what the worker
+        or the settings name."""
+        return configured
 
     def settle(self, name: str, value: Any, where: str) -> None:
         """Let *name* be *value*, as the processor at *where* says; None says nothing.
@@ -126,6 +199,29 @@ class QueueProcessors:
     def entries(self) -> list[Entry]:
         """All processors, the default first."""
         return [*([self.default] if self.default else []), *self.named.values()]
+
+    def bound(self) -> QueueProcessors:
+        """The same with the instances of its classes, which are made for it."""
+        made: dict[type[Processor], Processor] = {}
+
+        def bind(entry: Entry) -> Entry:
+            if entry.owner is None:
+                return entry
+            if entry.owner not in made:
+                made[entry.owner] = entry.owner()
+            instance = made[entry.owner]
+            function = getattr(instance, entry.method)
+            return replace(entry, function=function, instance=instance, owner=None)
+
+        found = copy.copy(self)
+        found.default = bind(self.default) if self.default is not None else None
+        found.named = {name: bind(entry) for name, entry in self.named.items()}
+        return found
+
+    def instances(self) -> list[Processor]:
+        """The instances of class processors, each once."""
+        found = {id(one.instance): one.instance for one in self.entries() if one.instance}
+        return list(found.values())
 
 
 class Registry:
@@ -181,6 +277,13 @@ class Registry:
 registry = Registry()
 
 
+def payload_of(connection: str, queue: str, name: str) -> Payload | None:
+    """The type that the data of these jobs must have; None if this process knows of none."""
+    found = registry.queues.get((connection, queue))
+    entry = found.find(name) if found is not None else None
+    return entry.payload if entry is not None else None
+
+
 def processor(
     queue: str,
     *,
@@ -194,6 +297,7 @@ def processor(
     batch: Batch | None = None,
     group: GroupLimits | None = None,
     limits: Sequence[str] | None = None,
+    payload: Any = None,
 ) -> Callable[[F], F]:
     """Register a function, coroutine function or :class:`Processor` class for a queue's jobs.
 
@@ -214,10 +318,13 @@ def processor(
         group: what each group of the queue may do at most; belongs to the queue.
         limits: the named limits (of ``QUEUECORE["LIMITS"]``) that the queue shares with others;
             belongs to the queue. None leaves the queue in those it is in, ``[]`` takes it out.
+        payload: the type of the jobs' data, see :mod:`queuecore.payloads`: they are checked when
+            they are added by a process that knows the processor, and before they run. An annotation
+            ``job: Job[Welcome]`` says the same.
 
     Raises:
         ConfigurationError: the place is taken (both files are named), or the object is no
-            function and no Processor.
+            function and no Processor, or no data could be of the payload's type.
     """
     if concurrency is not None and (
         isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1
@@ -235,23 +342,25 @@ def processor(
     checked_dead_letter(dead_letter, queue)
     checked_batch(batch, sandbox)
     checked_group(group)
-    named = checked_limits(limits)
+    of_queue = {
+        "concurrency": concurrency,
+        "limiter": limiter,
+        "sandbox": sandbox,
+        "dead_letter": dead_letter,
+        "group": group,
+        "limits": checked_limits(limits),
+    }
 
     def register(target: F) -> F:
-        entry = entry_for(target)
-        entry.timeout, entry.batch = seconds, batch
-        registry.add(
-            entry,
-            queue,
-            name,
-            connection,
-            concurrency=concurrency,
-            limiter=limiter,
-            sandbox=sandbox,
-            dead_letter=dead_letter,
-            group=group,
-            limits=named,
-        )
+        entries = entries_for(target, timeout=seconds, batch=batch, payload=payload)
+        methods = [one for one in entries if one is not None]
+        if methods and name is not None:
+            raise ConfigurationError(
+                f"{where(target)}: its methods take the jobs {', '.join(map(repr, methods))}; "
+                f"leave out name={name!r}"
+            )
+        for its_name, entry in entries.items():
+            registry.add(entry, queue, its_name or name, connection, **of_queue)
         return target
 
     return register
@@ -329,24 +438,133 @@ def checked_dead_letter(dead_letter: str | None, queue: str) -> str | None:
     return dead_letter
 
 
-def entry_for(target: Any) -> Entry:
-    """Make the entry of a function or a :class:`Processor` class or instance.
+def entries_for(
+    target: Any, *, timeout: float | None = None, batch: Batch | None = None, payload: Any = None
+) -> dict[str | None, Entry]:
+    """The entries of a function, or of a :class:`Processor` class or instance, by job name.
 
     Raises:
-        ConfigurationError: it is neither, or one that could work no job.
+        ConfigurationError: it is neither, or one that could work no job, or has two methods for
+            one name.
     """
-    if inspect.isclass(target) and issubclass(target, Processor):
-        target = target()
-    if isinstance(target, Processor):
-        kind = type(target)
-        if kind.process is Processor.process:
-            raise ConfigurationError(f"{kind.__name__} needs a method process(self, job)")
-        return Entry(target.process, _is_async(target.process), where(kind), target)
-    if inspect.isclass(target) or not callable(target):
-        raise ConfigurationError(
-            f"{target!r} is no processor: decorate a function or a subclass of queuecore.Processor"
+    if not isinstance(target, Processor) and not (
+        inspect.isclass(target) and issubclass(target, Processor)
+    ):
+        if inspect.isclass(target) or not callable(target):
+            raise ConfigurationError(
+                f"{target!r} is no processor: decorate a function or a subclass of "
+                "queuecore.Processor"
+            )
+        return {None: _entry(target, 1, where(target), timeout, batch, payload)}
+    instance = target if isinstance(target, Processor) else None
+    owner = type(target) if isinstance(target, Processor) else target
+    found: dict[str | None, Entry] = {}
+
+    def take(name: str | None, method: str, place: str, said: _Named | None = None) -> None:
+        own_timeout = said.timeout if said is not None else None
+        own_payload = said.payload if said is not None else None
+        function = getattr(target, method)
+        entry = _entry(
+            function,
+            1 if instance is not None else 2,
+            place,
+            timeout if own_timeout is None else own_timeout,
+            batch,
+            payload if own_payload is None else own_payload,
         )
-    return Entry(target, _is_async(target), where(target))
+        entry.instance, entry.method = instance, method
+        entry.owner = owner if instance is None else None
+        found[name] = entry
+
+    if owner.process is not Processor.process:
+        take(None, "process", where(owner))
+    for method, said in _named_methods(owner):
+        place = where(getattr(owner, method))
+        if said.name in found:
+            raise ConfigurationError(
+                f"two methods of {owner.__name__} take jobs named {said.name!r}: "
+                f"{found[said.name].where} and {place}; give one of them another name"
+            )
+        take(said.name, method, place, said)
+    if not found:
+        raise ConfigurationError(
+            f"{owner.__name__} needs a method process(self, job), or one of @named(...)"
+        )
+    return found
+
+
+def _named_methods(owner: type[Processor]) -> list[tuple[str, _Named]]:
+    """The methods of a class that have names, in their order; one that replaces another has its."""
+    marks: dict[str, tuple[_Named, ...]] = {}
+    for kind in reversed(owner.__mro__):
+        for method, function in vars(kind).items():
+            if said := getattr(function, _MARK, ()):
+                marks[method] = said
+    return [(method, said) for method, all_said in marks.items() for said in all_said]
+
+
+def _entry(
+    function: Callable[..., Any],
+    arguments: int,
+    place: str,
+    timeout: float | None,
+    batch: Batch | None,
+    payload: Any,
+) -> Entry:
+    is_async = _is_async(function)
+    _check_signature(function, arguments, place)
+    declared = _annotated(function, arguments - 1, batch is not None, place)
+    if payload is not None and declared is not None and payload != declared:
+        raise ConfigurationError(
+            f"{place}: payload={payload!r} and the annotation Job[{declared!r}] disagree; leave "
+            "one of them out"
+        )
+    type_ = declared if payload is None else payload
+    try:
+        checked = Payload(type_) if type_ is not None else None
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{place}: the payload's type {error}") from error
+    return Entry(function, is_async, place, timeout=timeout, batch=batch, payload=checked)
+
+
+def _check_signature(function: Callable[..., Any], arguments: int, place: str) -> None:
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # of C, which does not tell
+        return
+    try:
+        signature.bind(*[None] * arguments)
+    except TypeError as error:
+        raise ConfigurationError(
+            f"{place}: a processor is called with the job and nothing else, but its parameters are "
+            f"{signature} ({error})"
+        ) from None
+
+
+def _annotated(function: Callable[..., Any], index: int, batch: bool, place: str) -> Any:
+    """The type in ``job: Job[type]``, or ``jobs: list[Job[type]]`` of a batch; None without."""
+    inner: Any = function
+    while isinstance(inner, functools.partial):
+        inner = inner.func
+    inner = inspect.unwrap(inner)
+    try:
+        annotation = list(inspect.signature(function).parameters.values())[index].annotation
+    except (TypeError, ValueError, IndexError):
+        return None
+    if isinstance(annotation, str):
+        if "Job[" not in annotation:
+            return None
+        call = inner if inspect.isroutine(inner) else type(inner).__call__
+        try:
+            annotation = eval(annotation, getattr(call, "__globals__", {}))
+        except Exception as error:
+            raise ConfigurationError(
+                f"{place}: the annotation {annotation} cannot be read: {error}; import its types "
+                "at the top of the module and not only under TYPE_CHECKING, or give payload="
+            ) from error
+    if batch:
+        annotation = next(iter(get_args(annotation)), None)
+    return get_args(annotation)[0] if get_origin(annotation) is Job else None
 
 
 def importable(target: Any) -> str:

@@ -25,7 +25,9 @@ from .options import (
     checked_queue_name,
     wire_options,
 )
+from .processors import payload_of
 from .schedulers import Schedulers
+from .signals import atell_added, job_added, tell_added
 from .steering import Steering
 from .telemetry import carrying, get_telemetry
 from .wire import codec
@@ -104,28 +106,36 @@ class Queue(Steering, Getters, Schedulers, Groups):
 
         Args:
             name: the job's name; it chooses the processor.
-            data: the payload, anything JSON knows.
+            data: the payload, anything JSON knows. Where the processor declares its type, it is
+                that, as JSON or as an instance.
             options: see :class:`queuecore.options.JobOptions`.
 
         Raises:
-            InvalidOption, NotSerializable: nothing was sent.
+            InvalidOption, NotSerializable, InvalidPayload: nothing was sent.
             ParentNotFound, ParentConflict, GroupMaxSizeExceeded: nothing was added.
             ServerUnavailable: the server was not reached within about a second.
         """
         if (telemetry := get_telemetry()) is None:
-            return self._run(self._add([self._prepare(name, data, options)]))[0]
+            (job,) = self._run(self._add([self._prepare(name, data, options)]))
+            tell_added([job])
+            return job
         with telemetry.adding("add", self.name, f"{self.name}.{name}", [name]) as span:
             (job,) = self._run(self._add([self._prepare(name, data, options, span.metadata)]))
             span.added([job.id])
+        tell_added([job])
         return job
 
     async def aadd(self, name: str, data: Any = None, **options: Unpack[JobOptions]) -> Job:
         """Add one job; concurrent calls of one event loop share calls to the server."""
         if (telemetry := get_telemetry()) is None:
-            return await self._aadd(self._prepare(name, data, options))
+            job = await self._aadd(self._prepare(name, data, options))
+            if job_added.heard:
+                await atell_added([job])
+            return job
         with telemetry.adding("add", self.name, f"{self.name}.{name}", [name]) as span:
             job = await self._aadd(self._prepare(name, data, options, span.metadata))
             span.added([job.id])
+        await atell_added([job])
         return job
 
     async def _aadd(self, prepared: NewJob) -> Job:
@@ -148,21 +158,27 @@ class Queue(Steering, Getters, Schedulers, Groups):
             ServerUnavailable: earlier batches may have been added.
         """
         if (telemetry := get_telemetry()) is None:
-            return self._run(self._add(self._prepare_bulk(jobs)))
+            added = self._run(self._add(self._prepare_bulk(jobs)))
+            tell_added(added)
+            return added
         jobs = _specs(jobs)
         with telemetry.adding("addBulk", self.name, self.name, _names(jobs)) as span:
             added = self._run(self._add(self._prepare_bulk(jobs, span.metadata)))
             span.added([job.id for job in added])
+        tell_added(added)
         return added
 
     async def aadd_bulk(self, jobs: Iterable[JobSpec]) -> list[Job]:
         """Add many jobs; see :meth:`add_bulk`."""
         if (telemetry := get_telemetry()) is None:
-            return await self._arun(self._add(self._prepare_bulk(jobs)))
+            added = await self._arun(self._add(self._prepare_bulk(jobs)))
+            await atell_added(added)
+            return added
         jobs = _specs(jobs)
         with telemetry.adding("addBulk", self.name, self.name, _names(jobs)) as span:
             added = await self._arun(self._add(self._prepare_bulk(jobs, span.metadata)))
             span.added([job.id for job in added])
+        await atell_added(added)
         return added
 
     def add_on_commit(
@@ -227,6 +243,8 @@ class Queue(Steering, Getters, Schedulers, Groups):
             merged = carrying(merged, metadata)
         checked = wire_options(merged, SUFFIXES)
         encoded = codec.dumps({} if data is None else data)
+        if (payload := payload_of(self.alias, self.name, name)) is not None:
+            payload.read(encoded, name, self.name)
         if checked.size_limit is not None and len(encoded) > checked.size_limit:
             raise InvalidOption(
                 f"data has {len(encoded)} bytes as JSON, more than its size_limit of "

@@ -78,11 +78,10 @@ class Sandbox:
 
     def _call_all(self, method: str) -> None:
         """Call ``setup`` or ``teardown`` of every class processor."""
-        for entry in self._processors.entries():
-            if entry.instance is not None:
-                called: Any = getattr(entry.instance, method)()
-                if asyncio.iscoroutine(called):
-                    self._runner.run(called)
+        for instance in self._processors.instances():
+            called: Any = getattr(instance, method)()
+            if asyncio.iscoroutine(called):
+                self._runner.run(called)
 
     def _hear(self) -> None:
         """Take orders; without a worker there is nothing to live for."""
@@ -141,6 +140,8 @@ class Sandbox:
         entry = self._processors.find(job.name)
         if entry is None:
             raise LookupError(f"no processor of this sandbox takes jobs named {job.name!r}")
+        if entry.payload is not None:
+            job._expect(entry.payload)
         if not entry.is_async:
             return database.run_clean(entry.function, job)
 
@@ -167,13 +168,13 @@ def _found(alias: str, queue: str, target: str | None) -> QueueProcessors:
 
     django.setup()
     from . import discovery
-    from .processors import QueueProcessors, entry_for
+    from .processors import QueueProcessors, entries_for
 
     if target is None:
-        return discovery.discover().queues[alias, queue]
+        return discovery.discover().queues[alias, queue].bound()
     module, _, name = target.partition(":")
-    entry = entry_for(getattr(import_module(module), name))
-    return QueueProcessors(alias, queue, default=entry)
+    entries = entries_for(getattr(import_module(module), name))
+    return QueueProcessors.of(alias, queue, entries).bound()
 
 
 def _within(trace: str | None) -> contextlib.AbstractContextManager[None]:

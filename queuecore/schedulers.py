@@ -25,6 +25,8 @@ from .options import (
     checked_place,
     wire_options,
 )
+from .payloads import Payload
+from .processors import payload_of
 from .repeat import OF_A_RUN, Repeat, as_dict, checked_repeat, number, run_opts
 from .wire import codec
 from .wire.calls import adding, scheduling
@@ -124,14 +126,14 @@ class Schedulers(Handle):
             by: who makes it by hand; unless given, it counts as defined in code (ours alone).
 
         Raises:
-            InvalidOption, NotSerializable: nothing was sent.
+            InvalidOption, NotSerializable, InvalidPayload: nothing was sent.
             SchedulerBusy: the next moments have runs already.
         """
         repeat = checked_repeat(
             pattern, every, tz, limit, start_date, end_date, offset, immediately
         )
         id = _checked_scheduler_id(scheduler_id)
-        run = _checked_template(id if name is None else name, data, opts)
+        run = self._template(id if name is None else name, data, opts)
         return self._run(self._put(id, repeat, run, immediately, by))
 
     async def aupsert_job_scheduler(
@@ -156,7 +158,7 @@ class Schedulers(Handle):
             pattern, every, tz, limit, start_date, end_date, offset, immediately
         )
         id = _checked_scheduler_id(scheduler_id)
-        run = _checked_template(id if name is None else name, data, opts)
+        run = self._template(id if name is None else name, data, opts)
         return await self._arun(self._put(id, repeat, run, immediately, by))
 
     def get_job_scheduler(self, scheduler_id: str) -> JobScheduler | None:
@@ -317,6 +319,10 @@ class Schedulers(Handle):
         return await self._arun(self._migrate_repeatable_jobs())
 
     # The operations
+
+    def _template(self, name: str, data: Any, opts: JobOptions | None) -> NextRun:
+        declared = payload_of(self.alias, self.name, name)
+        return _checked_template(name, data, opts, declared, self.name)
 
     def _put(
         self, id: str, repeat: Repeat, run: NextRun, immediately: bool, by: str
@@ -534,7 +540,9 @@ def _checked_scheduler_id(value: Any) -> str:
     return known
 
 
-def _checked_template(name: str, data: Any, opts: JobOptions | None) -> NextRun:
+def _checked_template(
+    name: str, data: Any, opts: JobOptions | None, payload: Payload | None, queue: str
+) -> NextRun:
     given = cast("dict[str, Any]", {} if opts is None else opts)
     if not isinstance(given, Mapping):
         raise InvalidOption(f"opts must be a dict of job options, not {opts!r}")
@@ -548,6 +556,8 @@ def _checked_template(name: str, data: Any, opts: JobOptions | None) -> NextRun:
     }
     checked = wire_options(merged, SUFFIXES)
     encoded = codec.dumps({} if data is None else data)
+    if payload is not None:
+        payload.read(encoded, name, queue)
     if checked.size_limit is not None and len(encoded) > checked.size_limit:
         raise InvalidOption(
             f"data has {len(encoded)} bytes as JSON, more than its size_limit of "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..options import Seconds, checked_finished, checked_priority, checked_whole, milliseconds
 from ..wire.calls import adding, jobs, moving, removing
@@ -10,11 +10,17 @@ from ..wire.calls.base import NOW, Operation
 from ..wire.codec import dumps
 from .snapshot import Snapshot
 
+if TYPE_CHECKING:
+    from ..payloads import Payload
+
 
 class Changing(Snapshot):
     """Each method exists twice, ``retry`` and ``aretry``, from one implementation."""
 
     __slots__ = ()
+
+    def _payload_type(self) -> Payload | None:
+        raise NotImplementedError  # :class:`Job` knows
 
     # Where it stands
 
@@ -111,6 +117,7 @@ class Changing(Snapshot):
 
         Raises:
             JobNotFound, NotSerializable
+            InvalidPayload: it is not of the type that the processor declares, where that is known.
             DataChanged: somebody else has replaced it since it was read.
         """
         self.queue._run(self._update_data(data, unchanged))
@@ -174,6 +181,8 @@ class Changing(Snapshot):
 
     def _update_data(self, data: Any, unchanged: bool) -> Operation[None]:
         encoded = dumps(data)
+        if (declared := self._payload_type()) is not None:
+            declared.read(encoded, self.name, self.queue.name)
         yield jobs.update_data(
             self.queue.keys, self.id, encoded, self.data_digest if unchanged else ""
         )

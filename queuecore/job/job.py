@@ -5,7 +5,7 @@ A `Job` is a snapshot; methods that change the job on the server update the snap
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic
 
 from ..errors import JobFailed, JobNotFound
 from ..options import Seconds, milliseconds
@@ -17,8 +17,19 @@ from .changing import Changing
 from .children import Children
 from .running import Running
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
 
-class Job(Running, Children, Changing):
+    from ..payloads import Payload
+
+    P = TypeVar("P", default=Any)
+else:
+    from typing import TypeVar
+
+    P = TypeVar("P")
+
+
+class Job(Running, Children, Changing, Generic[P]):
     """One job; made by ``Queue.add``, ``Queue.get_job`` and the worker, not by hand.
 
     ``queue``: its :class:`Queue`. ``id``: its id, text. ``token``: the lock's token while this
@@ -26,10 +37,41 @@ class Job(Running, Children, Changing):
     and ``alog``, from one implementation.
 
     How it stands and what became of it is here, the rest in :class:`Running`, :class:`Children`
-    and :class:`Changing`.
+    and :class:`Changing`. ``Job[Welcome]`` is one whose :attr:`payload` is a ``Welcome``.
     """
 
-    __slots__ = ()
+    # The type of its data, as its worker knows it; and the text that was read as that, with what
+    # came of it. Not there before they are asked for.
+    __slots__ = ("_declared", "_read")
+
+    @property
+    def payload(self) -> P:
+        """The data as the type that its processor declares; the data itself where none does.
+
+        Raises:
+            InvalidPayload: the data is not of that type; the text names the fields.
+        """
+        text = self._fields.get(b"data") or b"null"
+        read: tuple[bytes, P] | None = getattr(self, "_read", None)
+        if read is None or read[0] is not text:
+            declared = self._payload_type()
+            if declared is None:
+                return self.data  # type: ignore[no-any-return]
+            read = self._read = (text, declared.read(text, self.name, self.queue.name))
+        return read[1]
+
+    def _payload_type(self) -> Payload | None:
+        declared: Payload | None = getattr(self, "_declared", None)
+        if declared is None:
+            from ..processors import payload_of  # which knows jobs
+
+            declared = payload_of(self.queue.alias, self.queue.name, self.name)
+        return declared
+
+    def _expect(self, declared: Payload) -> None:
+        """Read the data as *declared*, before it runs."""
+        self._declared = declared
+        _ = self.payload
 
     def refresh(self) -> None:
         """Read the job again.

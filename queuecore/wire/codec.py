@@ -3,13 +3,15 @@
 Refused, because some peer could not read it or would read something else: NaN and infinities,
 bytes, keys that are not strings, lone surrogates, integers beyond 64 bits, more than ``MAX_DEPTH``
 levels, and objects such as model instances. ``datetime``, ``date``, ``time``, ``UUID`` and
-``Decimal`` become strings; an enum becomes its value, a dataclass an object, a tuple an array.
+``Decimal`` become strings; an enum becomes its value, a dataclass, a pydantic model and a msgspec
+struct an object, a tuple an array.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime
@@ -67,6 +69,10 @@ def _plain(value: Any) -> Any:
         return list(value)
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in fields(value)}
+    if hasattr(type(value), "__struct_fields__") and (msgspec := sys.modules.get("msgspec")):
+        return msgspec.to_builtins(value)
+    if hasattr(type(value), "__pydantic_serializer__"):
+        return value.model_dump(mode="json", by_alias=True)
     raise TypeError(type(value).__name__)
 
 
@@ -194,6 +200,11 @@ def _walk(value: Any, what: str, path: str, depth: int) -> None:
         raise NotSerializable(
             f"{where} is a {type(value).__name__} instance; pass its key (obj.pk) "
             "and load it again in the processor"
+        )
+    elif hasattr(value, "model") and hasattr(value, "values_list") and hasattr(value, "query"):
+        raise NotSerializable(
+            f"{where} is a {type(value).__name__} of {value.model.__name__}; pass its keys "
+            "(list(queryset.values_list('pk', flat=True))) and load the rows again in the processor"
         )
     else:
         try:

@@ -8,7 +8,9 @@ a thread of its own, and only a context that was used is cleaned.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
 from typing import Any
 
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext
@@ -23,6 +25,25 @@ def run_clean(function: Callable[[Any], Any], job: Any) -> Any:
     finally:
         close_old_connections()
         reset_queries()
+
+
+def clean() -> None:
+    """Close what is broken or too old of this thread's connections, and forget its queries."""
+    close_old_connections()
+    reset_queries()
+
+
+@contextmanager
+def within(executor: Executor) -> Iterator[None]:
+    """Let ``sync_to_async`` use the thread of *executor* in the running task, within the block."""
+    context = ThreadSensitiveContext()
+    SyncToAsync.context_to_thread_executor[context] = executor
+    token = SyncToAsync.thread_sensitive_context.set(context)
+    try:
+        yield
+    finally:
+        SyncToAsync.thread_sensitive_context.reset(token)
+        SyncToAsync.context_to_thread_executor.pop(context, None)
 
 
 def close_thread() -> None:
@@ -47,7 +68,7 @@ class Contexts:
         """Clean the connections of its thread, if it ever had one, and give it back."""
         executor = SyncToAsync.context_to_thread_executor.get(context)
         if executor is not None:
-            await _in(executor, _clean)
+            await _in(executor, clean)
         self._free.append(context)
 
     def used(self, context: ThreadSensitiveContext) -> bool:
@@ -66,11 +87,6 @@ class Contexts:
                 await _in(executor, close_thread)
                 executor.shutdown(wait=False)
         self._free.clear()
-
-
-def _clean() -> None:
-    close_old_connections()
-    reset_queries()
 
 
 async def _in(executor: Any, function: Callable[[], None]) -> None:

@@ -197,22 +197,26 @@ class Executor:
 
     def _work(self) -> None:
         while (run := self._inbox.get()) is not None:
-            value, error = None, None
-            entry = run.entry
-            assert entry is not None
-            try:
-                # A context of its own, so that one job's variables do not leak into the next.
-                context = _context(run) or contextvars.Context()
-                value = context.run(database.run_clean, entry.function, _given(run))
-            except BaseException as raised:
-                error = raised
-            self._results.append((run, value, error))
-            # The result is in place before the flag is read, and `_collect` lowers the flag
-            # before it takes results: none can be left behind without a wake-up.
-            if not self._woken:
-                self._woken = True
-                self._wake()
+            self._perform(run, database.run_clean)
         database.close_thread()
+
+    def _perform(self, run: Run, call: Callable[[Callable[..., Any], Any], Any]) -> None:
+        """Let *call* call the processor of *run* in this thread, and give its result back."""
+        value, error = None, None
+        entry = run.entry
+        assert entry is not None
+        try:
+            # A context of its own, so that one job's variables do not leak into the next.
+            context = _context(run) or contextvars.Context()
+            value = context.run(call, entry.function, _given(run))
+        except BaseException as raised:
+            error = raised
+        self._results.append((run, value, error))
+        # The result is in place before the flag is read, and `_collect` lowers the flag before it
+        # takes results: none can be left behind without a wake-up.
+        if not self._woken:
+            self._woken = True
+            self._wake()
 
     def _wake(self) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended: the job was handed back
@@ -236,8 +240,16 @@ def _context(run: Run) -> contextvars.Context | None:
 
 
 def _given(run: Run) -> Any:
-    """What the processor is called with."""
-    return run.job if run.batch is None else [one.job for one in run.batch]
+    """What the processor is called with.
+
+    Raises:
+        InvalidPayload: the data of the job is not what its processor declares.
+    """
+    if run.batch is not None:
+        return [one.job for one in run.batch]  # read before, each on its own
+    if run.entry is not None and run.entry.payload is not None:
+        run.job._expect(run.entry.payload)
+    return run.job
 
 
 def _results(runs: list[Run], value: Any, error: BaseException | None) -> list[Any]:

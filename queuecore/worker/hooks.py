@@ -9,15 +9,20 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 
+from .. import signals
 from ..job import Job
-from ..processors import Processor, where
+from ..processors import Processor, QueueProcessors, where
+from ..signals import JobSignal
 from ..wire.calls.working import Outcome
 from . import database
 from .execute import Run
+
+if TYPE_CHECKING:
+    from .worker import Worker
 
 logger = logging.getLogger("queuecore.worker")
 
@@ -31,28 +36,41 @@ _PATIENCE = 5.0
 
 
 class Hooks:
-    """The hooks of one worker: those of its class processors, and its *listeners* by event."""
+    """The hooks of one worker: those of its class processors, its *listeners* by event,
+    and the receivers of Django's signals."""
 
     def __init__(
         self,
-        name: str,
-        instances: Iterable[Processor],
+        worker: Worker,
         listeners: Mapping[str, Sequence[Callable[..., Any]]],
+        thread: Executor | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._instances = list(instances)
+        self._worker = worker
+        self._queue = queue = worker.queue
+        self._instances: list[Processor] = []
         self.listeners = listeners
-        self._thread = ThreadPoolExecutor(1, f"queuecore-{name}-hooks")
+        # Those that somebody listens to, as of now: nobody else pays for it.
+        self.signals = signals.heard()
+        self._thread = thread or ThreadPoolExecutor(1, f"queuecore-{queue.name}-hooks")
         self._pending: set[asyncio.Future[Any]] = set()
 
-    async def setup(self) -> None:
-        """Call every ``setup``; what one raises is raised: the worker must not start."""
+    async def setup(self, processors: QueueProcessors) -> QueueProcessors:
+        """Make the classes of *processors* and call every ``setup``; the processors with them.
+
+        What one raises is raised: the worker must not start.
+        """
+        made: QueueProcessors = await self._call(processors.bound)
+        self._instances = made.instances()
         for one in self._instances:
             await self._call(one.setup)
+        return made
 
     def started(self, run: Run) -> None:
         """Tell that the processor of *run* begins."""
         self._of_job("active", run)
+        if "active" in self.signals:
+            self._signal("active", job=run.job)
 
     def progressed(self, run: Run, progress: Any) -> None:
         """Tell that the processor of *run* has set its progress."""
@@ -61,16 +79,22 @@ class Hooks:
     def ended(self, run: Run, outcome: Outcome, value: Any) -> None:
         """Tell that the server has taken the outcome of *run*."""
         if outcome.kind == "c":
-            for hook in (hooks := self._wanted("completed", run)):
-                if hook is hooks[0]:
-                    run.job._ended(outcome.attempts, b"returnvalue", outcome.value)
+            hooks, heard = self._wanted("completed", run), "completed" in self.signals
+            if hooks or heard:
+                run.job._ended(outcome.attempts, b"returnvalue", outcome.value)
+            for hook in hooks:
                 self._tell(hook, run.job, value)
+            if heard:
+                self._signal("completed", job=run.job, result=value)
         elif isinstance(value, BaseException):
-            for hook in (hooks := self._wanted("failed", run)):
-                if hook is hooks[0]:
-                    attempts = outcome.attempts.rstrip("!")
-                    run.job._ended(attempts, b"failedReason", outcome.value)
+            hooks, heard = self._wanted("failed", run), "failed" in self.signals
+            if hooks or heard:
+                attempts = outcome.attempts.rstrip("!")
+                run.job._ended(attempts, b"failedReason", outcome.value)
+            for hook in hooks:
                 self._tell(hook, run.job, value)
+            if heard:
+                self._signal("failed", job=run.job, error=value, will_retry=outcome.kind != "f")
 
     def tell(self, event: str, *arguments: Any) -> None:
         """Tell every class processor and listener of *event*, which is none of one job."""
@@ -79,6 +103,11 @@ class Hooks:
                 self._tell(getattr(instance, f"on_{event}"), *arguments)
         for listener in self.listeners.get(event, ()):
             self._tell(listener, *arguments)
+        if event in self.signals:
+            if event == "stalled":
+                self._signal(event, job_id=arguments[0])
+            else:
+                self._keep(self._send(self.signals[event], type(self._worker), worker=self._worker))
 
     async def close(self) -> None:
         """Let the hooks end that were called, then call every ``teardown``."""
@@ -96,9 +125,12 @@ class Hooks:
                     logger.exception("teardown of %s failed", type(one).__qualname__)
             self.tell("closed")
             await self._settle()
-            if self._instances or self.listeners:
-                await self._loop.run_in_executor(self._thread, database.close_thread)
+            if self._instances or self.listeners or self.signals:
+                await self._end_thread()
         self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _end_thread(self) -> None:
+        await self._loop.run_in_executor(self._thread, database.close_thread)
 
     async def _settle(self) -> None:
         if self._pending:
@@ -117,11 +149,9 @@ class Hooks:
         return [*own, *self.listeners.get(event, ())]
 
     def _tell(self, hook: Callable[..., Any], *arguments: Any) -> None:
-        task = asyncio.ensure_future(self._call(hook, *arguments))
-        self._pending.add(task)
+        task = self._keep(self._call(hook, *arguments))
 
         def ended(task: asyncio.Future[Any]) -> None:
-            self._pending.discard(task)
             if not task.cancelled() and (error := task.exception()) is not None:
                 job = arguments[0] if arguments and isinstance(arguments[0], Job) else None
                 owner = type(hook.__self__) if inspect.ismethod(hook) else None
@@ -130,6 +160,28 @@ class Hooks:
                 logger.error("%s of %s failed%s", name, where(owner or hook), about, exc_info=error)
 
         task.add_done_callback(ended)
+
+    def _keep(self, call: Any) -> asyncio.Future[Any]:
+        """Let *call* run beside the jobs; the end of the worker waits for it."""
+        task: asyncio.Future[Any] = asyncio.ensure_future(call)
+        self._pending.add(task)
+        task.add_done_callback(self._pending.discard)
+        return task
+
+    def _signal(self, event: str, **named: Any) -> None:
+        queue = self._queue
+        self._keep(self._send(self.signals[event], type(queue), queue=queue, **named))
+
+    async def _send(self, signal: JobSignal, sender: type, **named: Any) -> None:
+        # In the thread of the hooks, and in its order.
+        self._tidy()
+        with database.within(self._thread):
+            await signal.asend_robust(sender, **named)
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Clean the thread's database connections, between what it does now and what follows."""
+        self._keep(self._loop.run_in_executor(self._thread, database.clean))
 
     def _call(self, hook: Callable[..., Any], *arguments: Any) -> Any:
         if inspect.iscoroutinefunction(hook):

@@ -111,9 +111,10 @@ class Runs:
         self._batches: dict[str, Batches] = {}
         self.completed = self.failed = 0
 
-    def begin(self, hooks: Hooks, executor: Executor) -> None:
-        """Work in the event loop that runs."""
+    def begin(self, hooks: Hooks, executor: Executor, processors: QueueProcessors) -> None:
+        """Work in the event loop that runs, by *processors* whose classes are made."""
         self._loop = asyncio.get_running_loop()
+        self._processors = processors
         self._hooks = hooks
         self._executor = executor
 
@@ -212,7 +213,14 @@ class Runs:
             self._trace(run)
             self._tell_started(run)
             self._executor.start(run)
-        elif self._demand.suspect is run:
+            return
+        if entry.payload is not None:
+            try:
+                run.job._expect(entry.payload)
+            except Exception as error:  # one's own: the others of its batch are not to fail for it
+                self.ended(run, None, error)
+                return
+        if self._demand.suspect is run:
             self._launch_batch([run])
         else:
             if (batches := self._batches.get(entry.where)) is None:
@@ -238,8 +246,9 @@ class Runs:
             )
 
     def _tell_started(self, run: Run) -> None:
-        if self._hooks.listeners or (run.entry is not None and run.entry.instance is not None):
-            self._hooks.started(run)
+        hooks = self._hooks
+        if hooks.listeners or hooks.signals or (run.entry and run.entry.instance is not None):
+            hooks.started(run)
 
     def _timeout(self, run: Run) -> float | None:
         """The seconds that a job may run: its own option, or else its processor's."""
@@ -304,7 +313,7 @@ class Runs:
             )  # fmt: skip
             self._finish(run, finish.postponed(job, run.number, settings.unknown_job_delay), None)
             return
-        text = f"no processor of queue {self._queue.name!r} takes jobs named {job.name!r}"
+        text = self._processors.refusal(job.name)
         if last:
             text = f"{text}; handed back {last} times"
         self.ended(run, None, UnrecoverableError(text))
@@ -432,8 +441,7 @@ class Runs:
                 counted.append((run, outcome, value))
             if isinstance(value, BaseException):
                 _log(run, outcome, value)
-            if run.entry is not None:
-                self._hooks.ended(run, outcome, value)
+            self._hooks.ended(run, outcome, value)
         if self._statistics is not None:
             now = self._queue.connection.clock.now_ms()
             self._statistics.ended(outcomes if counted is None else counted, now)

@@ -21,13 +21,14 @@ from ..errors import ConfigurationError, QueueCoreError, did_you_mean
 from ..limits import declare
 from ..options import Batch, GroupLimits, RateLimit, Seconds, milliseconds
 from ..processors import (
+    Entry,
     QueueProcessors,
     checked_batch,
     checked_dead_letter,
     checked_group,
     checked_limits,
     checked_timeout,
-    entry_for,
+    entries_for,
     importable,
 )
 from ..queue import Queue
@@ -60,12 +61,17 @@ class Worker(Control):
         connection: the connection alias.
         concurrency: jobs run at a time, 10 unless set.
         limiter: at most so many starts in a time, over all workers of the queue.
-        timeout, sandbox, dead_letter, batch, group, limits: as of :func:`queuecore.processor`.
+        timeout, sandbox, dead_letter, batch, group, limits, payload: as of
+            :func:`queuecore.processor`.
         burst: end once nothing is left to run, instead of waiting for more.
         settings: any key of :class:`queuecore.conf.WorkerSettings`, over those of the project.
 
     Follows BullMQ's ``Worker``.
     """
+
+    # Where functions and hooks run: in tests, in the thread of the test.
+    _executor_class: Callable[..., Executor] = Executor
+    _hooks_class: Callable[..., Hooks] = Hooks
 
     def __init__(
         self,
@@ -81,6 +87,7 @@ class Worker(Control):
         batch: Batch | None = None,
         group: GroupLimits | None = None,
         limits: Sequence[str] | None = None,
+        payload: Any = None,
         burst: bool = False,
         **settings: Any,
     ) -> None:
@@ -88,15 +95,24 @@ class Worker(Control):
         if isinstance(processor, QueueProcessors):
             self.processors = processor
         else:
-            entry = None if processor is None else entry_for(processor)
-            if entry is not None:
-                entry.timeout = checked_timeout(timeout)
-                entry.batch = checked_batch(batch, sandbox)
-            self.processors = QueueProcessors(connection, queue, default=entry, sandbox=sandbox)
+            entries: dict[str | None, Entry] = {}
+            if processor is not None:
+                entries = entries_for(
+                    processor,
+                    timeout=checked_timeout(timeout),
+                    batch=checked_batch(batch, sandbox),
+                    payload=payload,
+                )
+            self.processors = QueueProcessors.of(connection, queue, entries, sandbox)
             self.processors.dead_letter = checked_dead_letter(dead_letter, queue)
         self._target = None
         if sandbox and not isinstance(processor, QueueProcessors):
             self._target = importable(processor)
+            if payload is not None:
+                raise ConfigurationError(
+                    "a sandbox knows of its function alone: leave out payload= and annotate its "
+                    "parameter, job: Job[...]"
+                )
         base = conf.get_settings().worker
         strategy = settings.get("backoff_strategy")
         if callable(strategy):
@@ -119,8 +135,8 @@ class Worker(Control):
         self.burst = burst
         self.id = uuid4().hex
         group = checked_group(group) or self.processors.group
-        named = checked_limits(limits)
-        self._limits = self.processors.limits if named is None else named
+        limited = checked_limits(limits)
+        self._limits = self.processors.limits if limited is None else limited
         letters = self.processors.dead_letter
         self._letters = Queue(letters, connection) if letters is not None else None
         self._options = ClaimOptions(
@@ -138,6 +154,7 @@ class Worker(Control):
         )
         path = self.settings.backoff_strategy
         strategy = strategy or (load_strategy(path) if path else None)
+        strategy = self.processors.strategy(strategy)
         self._manual = self.queue._manual = Manual(
             self.queue,
             self._options,
@@ -202,34 +219,29 @@ class Worker(Control):
         self._loop = asyncio.get_running_loop()
         self._done, self._closed = asyncio.Event(), asyncio.Event()
         self._demand.begin()
-        self._hooks = Hooks(
-            self.queue.name,
-            (entry.instance for entry in self.processors.entries() if entry.instance is not None),
-            self._listeners,
-        )
+        self._hooks = self._hooks_class(self, self._listeners)
         self._begun = True
         self.queue._progressed = self._runs.progressed
         try:
-            await self._hooks.setup()
-            await self._work()
+            await self._work(await self._hooks.setup(self.processors))
         finally:
             try:
                 await self._hooks.close()
             finally:
                 self._closed.set()
 
-    async def _work(self) -> None:
+    async def _work(self, processors: QueueProcessors) -> None:
         """Run the parts of the worker until it is done, or one of them dies."""
         assert self._done is not None
         loop, queue, settings, runs = self._loop, self.queue, self.settings, self._runs
-        self._executor = Executor(
+        self._executor = self._executor_class(
             self.concurrency,
             runs.ended,
             queue.name,
             late=runs.late,
             sandbox=self._sandboxes if self.processors.sandbox else None,
         )
-        runs.begin(self._hooks, self._executor)
+        runs.begin(self._hooks, self._executor, processors)
         self._marker = Marker(queue.connection, queue.keys, settings.name, settings.drain_delay)
         ready = asyncio.Event()
         lanes = Lanes(

@@ -92,9 +92,9 @@ async def test_whatever_becomes_of_the_run(
 
 
 async def test_a_name_that_nobody_knows(queue: Queue, redis_client: redis.Redis) -> None:
-    from queuecore.processors import QueueProcessors, entry_for
+    from queuecore.processors import QueueProcessors, entries_for
 
-    known = QueueProcessors("default", "q", named={"known": entry_for(noop)})
+    known = QueueProcessors("default", "q", named={"known": entries_for(noop)[None]})
     await queue.aupsert_job_scheduler("s", every=3600, name="unknown")
     async with working(known, unknown_job_limit=0):
         await finished(queue, 1)

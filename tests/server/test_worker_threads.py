@@ -111,7 +111,7 @@ async def test_no_thread_is_left_when_the_worker_has_ended(queue: Queue) -> None
 
 
 async def test_both_kinds_in_one_worker(queue: Queue) -> None:
-    from queuecore.processors import QueueProcessors, entry_for
+    from queuecore.processors import QueueProcessors, entries_for
 
     async def awaiting(job: Job) -> str:
         await asyncio.sleep(0.001)
@@ -121,7 +121,10 @@ async def test_both_kinds_in_one_worker(queue: Queue) -> None:
         return "thread"
 
     processors = QueueProcessors(
-        "default", "q", named={"b": entry_for(blocking)}, default=entry_for(awaiting)
+        "default",
+        "q",
+        named={"b": entries_for(blocking)[None]},
+        default=entries_for(awaiting)[None],
     )
     jobs = await queue.aadd_bulk([JobSpec("ab"[n % 2]) for n in range(40)])
     async with working(processors, concurrency=4):

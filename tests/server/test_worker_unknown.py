@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from queuecore import Job, Queue
-from queuecore.processors import QueueProcessors, entry_for
+from queuecore.processors import QueueProcessors, entries_for
 from tests import invariants
 from tests.server.working import fields, finished, until, working
 
@@ -19,7 +19,7 @@ def knowing(*names: str) -> QueueProcessors:
     async def work(job: Job) -> str:
         return job.name
 
-    return QueueProcessors("default", "q", named={name: entry_for(work) for name in names})
+    return QueueProcessors("default", "q", named={name: entries_for(work)[None] for name in names})
 
 
 async def test_it_is_handed_back_and_costs_no_attempt(

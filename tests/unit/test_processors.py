@@ -10,7 +10,7 @@ import pytest
 from queuecore import Job, Processor, RateLimit, Worker, processor
 from queuecore import processors as module
 from queuecore.errors import ConfigurationError, InvalidOption, QueueCoreError
-from queuecore.processors import Registry, entry_for
+from queuecore.processors import Registry, entries_for
 
 
 @pytest.fixture(autouse=True)
@@ -80,10 +80,10 @@ def wrapped(function: Callable[..., Any]) -> Callable[..., Any]:
     ],
 )
 def test_what_is_a_processor(target: Any, is_async: bool) -> None:
-    entry = entry_for(target)
+    entry = entries_for(target)[None]
     assert entry.is_async is is_async
     made = isinstance(target, Processor) or inspect.isclass(target)
-    assert (entry.instance is not None) is made
+    assert (entry.instance is not None or entry.owner is not None) is made
 
 
 def generator(job: Job) -> Iterator[int]:
@@ -113,7 +113,7 @@ class Unfinished(Processor):
 )
 def test_what_is_none(target: Any, says: str) -> None:
     with pytest.raises(ConfigurationError, match=says):
-        entry_for(target)
+        entries_for(target)[None]
 
 
 def test_the_decorator_gives_its_target_back(registry: Registry) -> None:
