@@ -6,6 +6,7 @@ These are the public names; everything else may change.
 from .errors import (
     DelayedError,
     GroupMaxSizeExceeded,
+    InvalidPayload,
     JobCancelled,
     JobFailed,
     QueueCoreError,
@@ -19,8 +20,9 @@ from .flow import FlowJob, FlowProducer
 from .job import Job
 from .limits import Limit
 from .options import Backoff, Batch, Deduplication, Group, GroupLimits, JobSpec, Keep, RateLimit
-from .processors import Processor, processor
+from .processors import Processor, named, processor
 from .queue import Queue
+from .services import provide
 from .worker import Worker
 
 __version__ = "0.1.0"
@@ -36,6 +38,7 @@ __all__ = [
     "Group",
     "GroupLimits",
     "GroupMaxSizeExceeded",
+    "InvalidPayload",
     "Job",
     "JobCancelled",
     "JobFailed",
@@ -53,5 +56,7 @@ __all__ = [
     "WaitingChildrenError",
     "WaitingError",
     "Worker",
+    "named",
     "processor",
+    "provide",
 ]

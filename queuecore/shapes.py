@@ -218,7 +218,7 @@ def _exactly(type_: type) -> Check:
     def check(value: Any, path: Path, wrong: list[Wrong]) -> Any:
         if type(value) is type_:
             return value
-        wrong.append(Wrong(path, _must(kind(None) if value is None else type_.__name__, value)))
+        wrong.append(Wrong(path, _must(type_.__name__, value)))
         return None
 
     return check
