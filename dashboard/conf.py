@@ -6,7 +6,7 @@ ACCESS and READ_ONLY are read by :mod:`queuecore.access`; the rest is here.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -15,6 +15,7 @@ from django.core.signals import setting_changed
 
 from queuecore.conf import get_settings as core_settings
 from queuecore.errors import ConfigurationError, did_you_mean
+from queuecore.jsontext import WORDS, checked_words
 
 _ENVIRONMENTS = ("production", "staging", "development")
 _SHORT = {"production": "prod", "development": "dev"}
@@ -38,18 +39,7 @@ class DashboardSettings:
     environment: str = ""
     environment_note: str = ""
     page_size: int = 50
-    mask: tuple[str, ...] = field(
-        default=(
-            "password",
-            "passwd",
-            "token",
-            "secret",
-            "authorization",
-            "api_key",
-            "apikey",
-            "card",
-        )
-    )
+    mask: tuple[str, ...] = WORDS
     max_bulk: int = 10_000
     collect: bool = True
 
@@ -101,10 +91,7 @@ def get_settings() -> DashboardSettings:
 def _checked(key: str, value: Any) -> Any:
     """One value, as :class:`DashboardSettings` has it."""
     if key == "MASK":
-        words = value if isinstance(value, list | tuple | set | frozenset) else [None]
-        if not all(isinstance(word, str) and word for word in words):
-            raise _wrong(key, "a list of words that are not empty", value)
-        return tuple(word.lower() for word in words)
+        return checked_words(value)
     if key in _WHOLE:
         least, most = _WHOLE[key]
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:

@@ -15,11 +15,11 @@ from datetime import datetime
 from typing import Any
 
 from queuecore.inspect import Inspector, JobDetail, JobPage, JobRow
+from queuecore.jsontext import harmless
 from queuecore.runs import Timing
 from queuecore.timetable import Place, Timetable
 from queuecore.vitals import QueueMemory, amemory_of, memory_of
 
-from .draw.jsontext import harmless
 from .draw.traces import split
 from .live.sources import Asked
 from .live.state import Topic

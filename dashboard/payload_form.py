@@ -13,7 +13,8 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from .draw.jsontext import MASK, is_secret
+from queuecore.jsontext import MASK, is_secret
+
 from .draw.values import visible
 
 #: The longest payload that is edited here, in bytes.

@@ -13,10 +13,9 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from queuecore import Backoff, Keep
+from queuecore import Backoff, Keep, jsontext
 from queuecore.recipe import options_of
 
-from . import jsontext
 from .values import duration_text, visible
 
 

@@ -16,9 +16,9 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from queuecore.jsontext import covered, harmless
 from queuecore.statistics import Failure, Period
 
-from .jsontext import covered, harmless
 from .markup import element
 from .sparkline import sparkline
 from .values import exact, moment, number, visible

@@ -9,8 +9,9 @@ from typing import Any
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from queuecore.jsontext import brief, parse
+
 from . import traces
-from .jsontext import brief, parse
 from .markup import element, join
 from .run_cells import ending, ending_word
 from .states import label, seen_as, state_icon

@@ -9,9 +9,10 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from queuecore.jsontext import covered
+
 from . import payload, story, traces
 from .icons import icon
-from .jsontext import covered
 from .markup import element, join
 from .values import DASH, clipped, exact, visible
 

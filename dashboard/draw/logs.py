@@ -14,7 +14,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from .jsontext import covered
+from queuecore.jsontext import covered
+
 from .markup import element, join
 from .values import exact, visible
 

@@ -6,8 +6,9 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from . import jsontext
-from .jsontext import Node
+from queuecore import jsontext
+from queuecore.jsontext import Node
+
 from .markup import element, join
 from .values import exact, size, visible
 

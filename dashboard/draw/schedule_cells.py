@@ -16,12 +16,12 @@ from django.utils.translation import ngettext, pgettext
 from queuecore import fires
 from queuecore.cron import time_zone
 from queuecore.errors import InvalidOption
+from queuecore.jsontext import covered
 from queuecore.runs import LAST, LATE_MS, Run, Timing
 
 from .. import links
 from .icons import icon
 from .job_cells import chip
-from .jsontext import covered
 from .markup import element, join, phrase
 from .schedule_words import words, written
 from .states import state_icon

@@ -9,11 +9,11 @@ from typing import Any
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
-from queuecore import Queue, access
+from queuecore import Queue, access, jsontext
 from queuecore.inspect import Inspector
 
 from .. import links
-from ..draw import copies, jsontext, logs, payload
+from ..draw import copies, logs, payload
 from ..draw.markup import element
 from ..draw.values import exact, size, visible
 from ..guard import guarded

@@ -9,14 +9,14 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from queuecore import Queue, access, audit_log
+from queuecore import Queue, access, audit_log, jsontext
 from queuecore.errors import QueueCoreError
 from queuecore.family import Family, family_of
 from queuecore.inspect import Inspector
 from queuecore.statistics import Figures, Statistics
 
 from .. import links
-from ..draw import audit_cells, copies, flow_graph, flow_tree, job_panels, jsontext, logs, payload
+from ..draw import audit_cells, copies, flow_graph, flow_tree, job_panels, logs, payload
 from ..draw import peers as peer_marks
 from ..draw.flow_tree import Sight
 from ..draw.values import exact, size, visible

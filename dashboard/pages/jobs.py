@@ -12,12 +12,12 @@ from django.utils.translation import gettext as _
 
 from queuecore import Queue, matching
 from queuecore.inspect import Inspector
+from queuecore.jsontext import harmless
 from queuecore.matching import Filter, InvalidFilter
 
 from .. import cookies, links
 from ..conf import get_settings
 from ..draw import payload, traces
-from ..draw.jsontext import harmless
 from ..draw.states import STATES, label
 from ..draw.values import exact, size
 from ..guard import guarded

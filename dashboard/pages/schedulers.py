@@ -12,7 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from queuecore import access, audit_log
+from queuecore import access, audit_log, jsontext
 from queuecore.conf import time_zone
 from queuecore.errors import ServerUnavailable
 from queuecore.repeat import Repeat
@@ -20,7 +20,7 @@ from queuecore.runs import Timing
 from queuecore.timetable import Place, Timetable
 
 from .. import links
-from ..draw import audit_cells, jsontext, payload, schedule_cells, schedule_strip, schedule_words
+from ..draw import audit_cells, payload, schedule_cells, schedule_strip, schedule_words
 from ..draw.schedule_strip import Day
 from ..draw.values import size, visible
 from ..guard import guarded

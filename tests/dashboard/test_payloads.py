@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django import Settings
 
-from dashboard.draw import job_cells, job_panels, jsontext, logs, payload
+from queuecore import jsontext
+from dashboard.draw import job_cells, job_panels, logs, payload
 from dashboard.pages import job_parts
 from tests.dashboard.hostile import CORPUS, assert_harmless
 
