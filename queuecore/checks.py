@@ -65,7 +65,7 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
 
 
 def check_processors(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """E003: a ``processors.py`` cannot be imported, or two processors clash."""
+    """E003: a ``processors.py`` or ``tasks.py`` cannot be imported, or two processors clash."""
     try:
         discovery.discover()
     except ConfigurationError as error:

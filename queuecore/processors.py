@@ -13,7 +13,7 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Any, ClassVar, TypeVar, get_args, get_origin
 
 from . import conf, services
 from .backoff import Strategy
@@ -151,6 +151,8 @@ class QueueProcessors:
     dead_letter: str | None = None
     group: GroupLimits | None = None
     limits: tuple[str, ...] | None = None
+    # Whether what reads its jobs wants to know by name who ran them.
+    names_workers: ClassVar[bool] = False
     # Which processor has said each of these, `file:line`.
     said_at: dict[str, str] = field(default_factory=dict)
 

@@ -197,6 +197,10 @@ class Keys:
         """The counter of a group's rate limit."""
         return f"{self.own}group-limiter:{group_id}"
 
+    def tries(self, job_id: str) -> str:
+        """Who ran the earlier tries of a task's job."""
+        return f"{self.own}tries:{job_id}"
+
     def qc(self, suffix: str) -> str:
         """A key of our own beside this queue's."""
         return self.own + suffix

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from socket import gethostname
 from typing import Any
 from uuid import uuid4
 
@@ -127,6 +129,8 @@ class Worker(Control):
                 f"Worker() has no setting {unknown!r}"
                 f"{did_you_mean(str(unknown), base.__dataclass_fields__)}"
             ) from error
+        if self.processors.names_workers and not self.settings.name:
+            self.settings = replace(self.settings, name=f"{gethostname()}-{os.getpid()}")
         limiter = limiter or self.processors.limiter
         if limiter is not None and not isinstance(limiter, RateLimit):
             raise ConfigurationError(f"limiter must be a RateLimit(max, duration), not {limiter!r}")

@@ -1,10 +1,12 @@
 """The examples of every page, run from top to bottom in a project of somebody else's."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from queuecore.contrib.tasks.framework import IS_DJANGOS
 from tests.examples.markdown import blocks, rows
 from tests.examples.site import Site, until
 from tests.examples.test_quickstart import fetch, free_port
@@ -29,6 +31,7 @@ PAGES = [
     "docs/howto/telemetry.md",
     "docs/howto/with-node-bullmq.md",
     "docs/howto/dead-letters.md",
+    "docs/howto/django-tasks.md",
     "docs/howto/groups.md",
     "docs/howto/sandboxes.md",
     "docs/howto/worker-control.md",
@@ -54,6 +57,15 @@ def test_deduplication(shop: Site) -> None:
 @pytest.mark.parametrize("page", ["events", "worker-control", "metrics", "telemetry"])
 def test_events_and_one_worker(shop: Site, page: str) -> None:
     play(shop, f"docs/howto/{page}.md")
+
+
+def test_django_tasks(shop: Site) -> None:
+    for block in blocks(ROOT / "docs/howto/django-tasks.md"):
+        text = block.text
+        if not IS_DJANGOS:
+            text = text.replace("from django.tasks import", "from django_tasks import")
+        if block.mark:
+            shop.play(replace(block, text=text))
 
 
 def test_dead_letters(shop: Site) -> None:
