@@ -8,9 +8,10 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from typing import Any
 
-from queuecore import DelayedError, Job, Queue, UnrecoverableError
+from queuecore import DelayedError, Job, Processor, Queue, UnrecoverableError, named, provide
 
 
 class Unpicklable(Exception):
@@ -194,3 +195,31 @@ def sleep(job: Job) -> int:
 
 def receipt(job: Job) -> None:
     Queue("receipts").add("receipt", {"of": job.data["n"]})
+
+
+@dataclass
+class Letter:
+    to: str
+    copies: int = 1
+
+
+class Printer:
+    made_in = 0
+
+    def __init__(self) -> None:
+        self.made_in = os.getpid()
+
+
+class Office(Processor):
+    """Named methods, payloads and a service, in a sandbox."""
+
+    def __init__(self, printer: Printer = provide(Printer)) -> None:
+        self.printer = printer
+
+    @named("letter")
+    def letter(self, job: Job[Letter]) -> list[Any]:
+        return [job.payload.to, job.payload.copies, self.printer.made_in == os.getpid()]
+
+    @named("fax")
+    async def fax(self, job: Job) -> str:
+        return f"fax {job.payload}"
