@@ -59,6 +59,7 @@ def starting(environment: dict[str, str], folder: Path) -> Iterator[Start]:
         command: str = "runworker",
         apps: list[str] | None = None,
         url: str = "",
+        tasks: dict[str, Any] | None = None,
         **worker: Any,
     ) -> Worker:
         own = environment | {
@@ -67,6 +68,8 @@ def starting(environment: dict[str, str], folder: Path) -> Iterator[Start]:
         }
         if url:
             own["QUEUECORE_TEST_URL"] = url
+        if tasks is not None:
+            own["QUEUECORE_TEST_TASKS"] = json.dumps(tasks)
         if apps is not None:
             own["QUEUECORE_TEST_APPS"] = json.dumps(apps)
         log = (folder / f"log-{len(started)}").open("w+")

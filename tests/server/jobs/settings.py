@@ -19,4 +19,6 @@ QUEUECORE = QUEUECORE | {
     "WORKER": {"DRAIN_DELAY": 1} | json.loads(os.environ.get("QUEUECORE_TEST_WORKER", "{}")),
 }
 QUEUECORE["LIMITS"] = json.loads(os.environ.get("QUEUECORE_TEST_LIMITS", "{}"))
+if tasks := os.environ.get("QUEUECORE_TEST_TASKS"):
+    TASKS = {"default": {"BACKEND": "queuecore.tasks.QueueCoreBackend"} | json.loads(tasks)}
 LOGGING_CONFIG = None  # as in a project that sets nothing up
