@@ -78,6 +78,8 @@ class Hooks:
 
     def ended(self, run: Run, outcome: Outcome, value: Any) -> None:
         """Tell that the server has taken the outcome of *run*."""
+        if not self.listeners and not self.signals and not (run.entry and run.entry.instance):
+            return  # most workers
         if outcome.kind == "c":
             hooks, heard = self._wanted("completed", run), "completed" in self.signals
             if hooks or heard:
