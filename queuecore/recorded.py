@@ -22,8 +22,23 @@ from .queue import Queue
 #: A job, and what is done to it.
 Act = Callable[[Job], Any]
 
+
+def again(job: Job) -> None:
+    """Retry a job out of the finished state in which it is, with all of its attempts."""
+    job.retry(_finished(job), reset_attempts_made=True, reset_attempts_started=True)
+
+
+def keeping(job: Job) -> None:
+    """Retry a job, the attempts it has made counted on: it may run once more before it fails."""
+    job.retry(_finished(job))
+
+
+def _finished(job: Job) -> str:
+    return "completed" if job.get_state() == "completed" else "failed"
+
+
 #: What is done to one job; each asks for the permission of its name.
-ACTS: Mapping[str, Act] = {"retry": Job.retry, "promote": Job.promote, "remove": Job.remove}
+ACTS: Mapping[str, Act] = {"retry": again, "promote": Job.promote, "remove": Job.remove}
 #: What workers can be told.
 ORDERS: Mapping[str, Callable[..., Sent]] = {
     "pause": Fleet.pause,

@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from queuecore import Job
+from queuecore.recorded import again, keeping
 
 from .. import links
 from ..draw.values import visible
@@ -41,14 +41,3 @@ def retry_many(request: HttpRequest, queue: str, alias: str = links.DEFAULT) -> 
             ngettext("Retried %(count)s job.", "Retried %(count)s jobs.", count) % {"count": count}
         ),
     )
-
-
-def keeping(job: Job) -> None:
-    """Retry a job, the attempts it has made counted on: it may run once more before it fails."""
-    job.retry("completed" if job.get_state() == "completed" else "failed")
-
-
-def again(job: Job) -> None:
-    """Retry a job out of the finished state in which it is, with all of its attempts."""
-    state = "completed" if job.get_state() == "completed" else "failed"
-    job.retry(state, reset_attempts_made=True, reset_attempts_started=True)

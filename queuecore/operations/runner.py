@@ -89,7 +89,7 @@ class Runner:
             else:
                 pause, told = TICK_S, False
             self._stopping.wait(wait)
-        self._let_go()
+        self.let_go()
         connections.close_all()
 
     def end(self) -> None:
@@ -268,7 +268,8 @@ class Runner:
         keys = Keys(self._connection.prefix, operation.queue)
         self._connection.run(operating.drop_receipt(keys, str(operation.pk)))
 
-    def _let_go(self) -> None:
+    def let_go(self) -> None:
+        """Leave the lead to others, after steps that were done without :meth:`run`."""
         if self.leads:
             self.leads = False
             try:

@@ -99,6 +99,11 @@ def leave(project_dir: Path, timeout: float = 15.0) -> bool:
     return False
 
 
+def is_running(project_dir: Path) -> bool:
+    """Tell whether the project's embedded server answers; starts none."""
+    return launcher.ask(Place(project_dir).socket) is not None
+
+
 def is_held(project_dir: Path) -> bool:
     """Tell whether this process keeps the project's embedded server running."""
     return Place(project_dir).folder in _users

@@ -8,6 +8,7 @@ from django.core.management import CommandError, call_command
 
 from queuecore import Queue, audit_log
 from queuecore.access import Scope
+from queuecore.management.queues.subcommand import actor
 from queuecore.models import AuditEntry
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -47,7 +48,7 @@ def test_a_repair_is_on_record_as_the_page_writes_it(
     assert not redis_client.exists("bull:q:sound:lock")
     (row,) = audit_log.page(Scope())
     assert (row.actor, row.action, row.alias, row.queue) == (
-        "command line",
+        actor(),
         "repair",
         "default",
         "q",

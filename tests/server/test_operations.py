@@ -57,7 +57,7 @@ def carry_out(operation: Operation, by: Runner | None = None, steps: int = 200) 
         operation.refresh_from_db()
         if operation.ended_at:
             break
-    by._let_go()
+    by.let_go()
     return operation
 
 
@@ -586,7 +586,7 @@ def test_one_process_leads(queue: Queue, redis_client: redis.Redis) -> None:
     first.step()
     operation.refresh_from_db()
     assert operation.done == 10
-    first._let_go()
+    first.let_go()
     second.step()
     assert second.leads
 
