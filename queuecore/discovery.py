@@ -59,15 +59,22 @@ def _import(module: str) -> None:
 
 def _has_tasks() -> bool:
     """Whether ``TASKS`` names a backend that may be ours: one that is not the framework's."""
+    return any(not path.startswith(("django.tasks.", "django_tasks.")) for path in _task_backends())
+
+
+def _task_backends() -> list[str]:
     named = getattr(settings, "TASKS", None) or {}
-    paths = [one.get("BACKEND", "") for one in named.values()]
-    return any(not path.startswith(("django.tasks.", "django_tasks.")) for path in paths)
+    return [str(one.get("BACKEND")) for one in named.values()]
 
 
 def _with_tasks() -> Registry:
     from .contrib.tasks import framework
 
-    if not framework.IS_THERE:
+    try:
+        framework.check()
+    except ImportError as error:
+        if any(path.startswith("queuecore.") for path in _task_backends()):
+            raise ConfigurationError(f"TASKS cannot be used: {error}") from error
         return registry
     from .contrib.tasks import serving
 

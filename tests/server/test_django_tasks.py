@@ -651,8 +651,14 @@ except AttributeError as error:
     print(error)
 import django
 django.setup()
+from django.test import override_settings
 from queuecore import discovery
-print(sorted(discovery.discover().queues)[:1])
+discovery.discover()
+with override_settings(TASKS={"default": {"BACKEND": "queuecore.tasks.QueueCoreBackend"}}):
+    try:
+        discovery.discover()
+    except discovery.ConfigurationError as error:
+        print(error)
 """
 
 
@@ -670,6 +676,7 @@ def test_other_frameworks_may_import_it_where_there_is_none() -> None:
     says = answer.stdout.splitlines()
     assert says[0].startswith("queuecore.tasks needs Django 6.0 or later, or django-tasks on")
     assert says[1] == "module 'queuecore.tasks' has no attribute 'anything'"
+    assert says[2].startswith("TASKS cannot be used: queuecore.tasks needs Django 6.0")
 
 
 def _named(function: Any, module: Any) -> Any:

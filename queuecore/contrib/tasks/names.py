@@ -63,7 +63,7 @@ def _is_loaded(module: str, modules: Iterable[str]) -> bool:
     try:
         import_module(module)
     except ModuleNotFoundError as error:
-        if not module.startswith(str(error.name)):
+        if not f"{module}.".startswith(f"{error.name}."):  # something that it imports is missing
             logger.exception("%s cannot be imported, so its tasks are unknown", module)
         return False
     except Exception:

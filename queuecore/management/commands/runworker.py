@@ -22,7 +22,8 @@ logger = logging.getLogger("queuecore")
 
 class Command(BaseCommand):
     help = (
-        "Work jobs: of the named queues, or of every queue that has a processor. "
+        "Work jobs: of the named queues, or of every queue that has a processor or that TASKS "
+        "names. "
         "SIGTERM or Ctrl-C lets running jobs finish, then hands the others back without counting "
         "the try; a second signal hands them back at once."
     )
@@ -151,7 +152,8 @@ def _chosen(names: list[str]) -> list[QueueProcessors]:
     if not found:
         raise ConfigurationError(
             "no processor was found; put functions with @processor('queue') into processors.py "
-            "of an app that is in INSTALLED_APPS"
+            "of an app that is in INSTALLED_APPS, or functions with @task into tasks.py, with "
+            "queuecore.tasks.QueueCoreBackend in TASKS"
         )
     if not names:
         return list(found.values())
