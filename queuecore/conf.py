@@ -8,7 +8,7 @@ an error that names the nearest known one. The environment variable ``QUEUECORE_
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
@@ -41,6 +41,18 @@ class LimitSettings:
 
     concurrency: int | None = None
     rate: RateLimit | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxSettings:
+    """``QUEUECORE["OUTBOX"]``: jobs that were added in transactions.
+
+    ``databases``: the aliases whose outboxes are moved; none is where the router sends its writes.
+    ``poll``: how often a relay looks, in seconds; None: ``runworker`` runs none.
+    """
+
+    databases: tuple[str, ...] = ()
+    poll: float | None = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +199,7 @@ class Settings:
     repeat_strategy: str | None = None
     max_events: int | None = None
     limits: Mapping[str, LimitSettings] = field(default_factory=dict)
+    outbox: OutboxSettings = field(default_factory=OutboxSettings)
 
     def connection(self, alias: str) -> ConnectionSettings:
         """The connection *alias*.
@@ -225,9 +238,11 @@ _TOP = (
     "REPEAT_STRATEGY",
     "MAX_EVENTS",
     "LIMITS",
+    "OUTBOX",
 )
 _CONNECTION = ("URL", "PREFIX")
 _LIMIT = ("CONCURRENCY", "MAX", "DURATION")
+_OUTBOX = ("DATABASES", "POLL")
 # What makes no sense for every job, and what would come of it.
 _OF_ONE_JOB = {
     "job_id": "every add after the first would add nothing",
@@ -273,6 +288,7 @@ def get_settings() -> Settings:
         repeat_strategy=_path(raw, "REPEAT_STRATEGY"),
         max_events=_max_events(raw.get("MAX_EVENTS")),
         limits={name: _limit(name, values) for name, values in _dict(raw, "LIMITS").items()},
+        outbox=_outbox(_dict(raw, "OUTBOX")),
     )
 
 
@@ -326,6 +342,29 @@ def _limit(name: str, values: Any) -> LimitSettings:
             f"{where}['CONCURRENCY'] must be a whole number of at least 1, not {concurrency!r}"
         )
     return LimitSettings(concurrency, rate)
+
+
+def _outbox(values: Mapping[str, Any]) -> OutboxSettings:
+    where = "QUEUECORE['OUTBOX']"
+    _known(values, _OUTBOX, where)
+    databases, poll = values.get("DATABASES", ()), values.get("POLL", 1.0)
+    if isinstance(databases, str) or not isinstance(databases, Sequence):
+        raise ConfigurationError(
+            f"{where}['DATABASES'] must be a list of aliases of DATABASES, not {databases!r}"
+        )
+    for alias in databases:
+        if alias not in django_settings.DATABASES:
+            raise ConfigurationError(
+                f"{where}['DATABASES'] names {alias!r}, which DATABASES does not have"
+                f"{did_you_mean(alias, django_settings.DATABASES)}"
+            )
+    if poll is not None:
+        try:
+            poll = _seconds("POLL", poll, 0.01)
+        except ConfigurationError as error:
+            name, _, rest = str(error).partition(" ")
+            raise ConfigurationError(f"{where}[{name!r}] {rest}") from None
+    return OutboxSettings(tuple(databases), poll)
 
 
 def _scheme(url: object) -> str:

@@ -2,7 +2,8 @@
 
 ``Queue`` has no table; it carries the permissions, so that they stand in Django's own user and
 group forms. ``QueueScope`` narrows a group to some queues. ``AuditEntry`` and ``AuditHead`` are
-written by :mod:`queuecore.audit` alone, ``Operation`` by :mod:`queuecore.operations`.
+written by :mod:`queuecore.audit` alone, ``Operation`` by :mod:`queuecore.operations`, the outbox
+by ``Queue.add_in_transaction`` and :mod:`queuecore.outbox`.
 """
 
 from __future__ import annotations
@@ -232,3 +233,54 @@ class Operation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.pk} {self.action} {self.connection}/{self.queue} {self.status}"
+
+
+class OutboxEntry(models.Model):
+    """A job that was added in a transaction and is not in Redis yet; gone once it is.
+
+    The relay moves those of a queue in the order of their ids. ``data`` and ``options`` are JSON as
+    Redis gets it, ``timestamp`` is when the job was added (ms), ``version`` tells how to read all
+    that. One with ``failed_at`` is set aside, ``error`` says why: the relay leaves it alone.
+    """
+
+    connection = models.CharField(_("connection"), max_length=200)
+    queue = models.CharField(_("queue"), max_length=500)
+    job_id = models.TextField(_("job id"))
+    name = models.TextField(_("name"))
+    data = models.TextField(_("data"))
+    options = models.TextField(_("options"))
+    timestamp = models.BigIntegerField(_("added"))
+    version = models.PositiveSmallIntegerField(_("version"))
+    created_at = models.DateTimeField(_("created"))
+    tries = models.PositiveSmallIntegerField(_("tries"), default=0)
+    error = models.TextField(_("error"), blank=True)
+    failed_at = models.DateTimeField(_("set aside"), null=True)
+
+    class Meta:
+        default_permissions = ()
+        ordering: ClassVar = ["pk"]
+        verbose_name = _("job in the outbox")
+        verbose_name_plural = _("jobs in the outbox")
+        indexes: ClassVar = [
+            models.Index(fields=["connection", "queue", "id"], name="queuecore_outbox_queue")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.connection}/{self.queue} {self.name} {self.job_id}"
+
+
+class OutboxSource(models.Model):
+    """The one row that names this outbox to Redis, whatever alias or address reaches it.
+
+    ``relayed_at`` is when a relay last began to move rows: who cannot write that moves nothing.
+    """
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    name = models.CharField(max_length=32)
+    relayed_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.name

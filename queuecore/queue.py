@@ -7,13 +7,14 @@ A queue is a connection alias and a name. Every method that talks to the server 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Unpack
 from uuid import uuid4
 from weakref import WeakKeyDictionary
 
-from . import conf, transactions
-from .errors import InvalidOption, SynchronousCall
+from . import conf
+from .commits import Commits, listed
+from .errors import InvalidOption
 from .getters import Getters
 from .groups import Groups
 from .handle import WIRE_VERSION, known_name
@@ -38,11 +39,11 @@ from .wire.keys import SUFFIXES, Keys
 from .wire.lanes import Lanes
 
 
-class Queue(Steering, Getters, Schedulers, Groups):
+class Queue(Commits, Steering, Getters, Schedulers, Groups):
     """One queue on one connection.
 
-    Adding is here, the rest in :class:`Steering`, :class:`Getters`, :class:`Schedulers` and
-    :class:`Groups`.
+    Adding is here, the rest in :class:`Commits`, :class:`Steering`, :class:`Getters`,
+    :class:`Schedulers` and :class:`Groups`.
 
     Args:
         name: the queue's name, not empty and without ``:`` (BullMQ's rule).
@@ -161,7 +162,7 @@ class Queue(Steering, Getters, Schedulers, Groups):
             added = self._run(self._add(self._prepare_bulk(jobs)))
             tell_added(added)
             return added
-        jobs = _specs(jobs)
+        jobs = listed(jobs)
         with telemetry.adding("addBulk", self.name, self.name, _names(jobs)) as span:
             added = self._run(self._add(self._prepare_bulk(jobs, span.metadata)))
             span.added([job.id for job in added])
@@ -174,47 +175,16 @@ class Queue(Steering, Getters, Schedulers, Groups):
             added = await self._arun(self._add(self._prepare_bulk(jobs)))
             await atell_added(added)
             return added
-        jobs = _specs(jobs)
+        jobs = listed(jobs)
         with telemetry.adding("addBulk", self.name, self.name, _names(jobs)) as span:
             added = await self._arun(self._add(self._prepare_bulk(jobs, span.metadata)))
             span.added([job.id for job in added])
         await atell_added(added)
         return added
 
-    def add_on_commit(
-        self,
-        name: str,
-        data: Any = None,
-        *,
-        using: str | None = None,
-        **options: Unpack[JobOptions],
-    ) -> None:
-        """Add a job once the current database transaction has committed; at once outside of one.
-
-        The job is checked now. It is lost if the process dies between the commit and the add.
-
-        Args:
-            using: the database alias whose transaction is meant.
-
-        Raises:
-            SynchronousCall: an event loop runs in this thread, where no transaction can be.
-        """
-        if asyncio._get_running_loop() is not None:
-            raise SynchronousCall(
-                "add_on_commit() belongs to the thread of the transaction: call it within the "
-                "function that you give to sync_to_async(); outside of transactions await aadd()"
-            )
-        if (telemetry := get_telemetry()) is None:
-            prepared = self._prepare(name, data, options)
-        else:
-            # Of now: the span of who asks for the job may have ended at the commit.
-            with telemetry.adding("add", self.name, f"{self.name}.{name}", [name]) as span:
-                prepared = self._prepare(name, data, options, span.metadata)
-        transactions.on_commit(lambda: self._run(self._add([prepared])), using=using)
-
     def _prepare_bulk(self, jobs: Iterable[JobSpec], metadata: str | None = None) -> list[NewJob]:
         prepared = []
-        for index, job in enumerate(_specs(jobs)):
+        for index, job in enumerate(listed(jobs)):
             if not isinstance(job, JobSpec):
                 raise InvalidOption(
                     f"job {index} of {self.name!r} is of type {type(job).__name__}; "
@@ -273,7 +243,9 @@ class Queue(Steering, Getters, Schedulers, Groups):
                 f"would lie on that of {self.alias!r}: both must be on one server"
             )
 
-    def _add(self, prepared: list[NewJob]) -> Operation[list[Job]]:
+    def _add(
+        self, prepared: list[NewJob], marks: Sequence[dict[str, Any]] = ()
+    ) -> Operation[list[Job]]:
         now = yield NOW
         if not self._registered:
             yield self._introduction()
@@ -285,19 +257,18 @@ class Queue(Steering, Getters, Schedulers, Groups):
                 one.timestamp = one.timestamp or now
             lane = self._lanes.take()
             try:
-                ids = yield add_jobs(self.keys, lane.receipt, lane.number, WIRE_VERSION, batch)
+                ids = yield add_jobs(
+                    self.keys,
+                    lane.receipt,
+                    lane.number,
+                    WIRE_VERSION,
+                    batch,
+                    marks[start : start + BATCH],
+                )
             finally:
                 self._lanes.give(lane)
             jobs += [Job(self, id, one.fields()) for id, one in zip(ids, batch, strict=True)]
         return jobs
-
-
-def _specs(jobs: Any) -> list[Any]:
-    if not isinstance(jobs, Iterable):
-        raise InvalidOption(
-            f"the jobs to add are a list of JobSpec(name, data, **options), not {jobs!r}"
-        )
-    return list(jobs)
 
 
 def _names(jobs: Iterable[Any]) -> list[str]:

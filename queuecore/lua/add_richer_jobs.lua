@@ -3,15 +3,17 @@
 -- KEYS: id, wait, paused, active, delayed, prioritized, pc, events, meta, marker, receipt
 -- ARGV: base, number, version, count, jobs... (8 each: id or "", name, data, opts, timestamp,
 --   delay, priority, more)
--- Returns: {"ok", first} for ids in sequence, {"ok", "", id, ...}, {"late"}, or a reason and the index
---   of the job that cannot be added ("no parent", "other parent", "cycle", "group full"): then none is
+-- Returns: {"ok", first} for ids in sequence, {"ok", "", id, ...}, {"late"}, {"other relay"}, or a reason
+--   and the index of the job that cannot be added ("no parent", "other parent", "cycle", "group full"):
+--   then none is
 -- Errors: none
 -- Follows: BullMQ addStandardJob, addDelayedJob, addPrioritizedJob
 --
 -- more: a JSON object: {lifo, de: the rule of the deduplication, parent: {key, its `parent` field}, group:
--- {id, priority, maxSize}}. The
--- id that is returned for a job that was there already, or that another stands for, is that one's. The
--- receipt is that of add_jobs.
+-- {id, priority, maxSize}, token: what names a job of an outbox}; that of the first has outbox: {source,
+-- holder}. The id that is returned for a job that was there already, or that another stands for, is that
+-- one's. The receipt is that of add_jobs. Jobs of an outbox are added for its holder alone (take_outbox),
+-- and none whose token is there: a relay that could not delete its row has added it.
 --- @include "includes/text"
 --- @include "includes/get_target"
 --- @include "includes/get_max_events"
@@ -48,9 +50,24 @@ rcall('ZCARD', KEYS[5])
 rcall('ZCARD', KEYS[6])
 local above, more = {}, {}
 local own, sizes, grouped = 'qc:' .. base, {}, false
+local outbox, relayed = nil, {}
 for i = 0, count - 1 do
   local id = ARGV[5 + i * 8]
   more[i] = cjson.decode(ARGV[12 + i * 8])
+  if more[i].outbox then
+    outbox = own .. 'outbox:' .. more[i].outbox[1]
+    if rcall('HGET', outbox, 'holder') ~= more[i].outbox[2] then
+      return { 'other relay' }
+    end
+  end
+  if outbox then
+    if rcall('HEXISTS', outbox, more[i].token) == 1 then
+      more[i] = { relayed = true }
+    else
+      relayed[#relayed + 1] = more[i].token
+      relayed[#relayed + 1] = '1'
+    end
+  end
   if more[i].parent then
     local problem = check_child(id ~= '' and base .. id, more[i].parent[1], above, {})
     if problem then
@@ -99,7 +116,9 @@ for i = 0, count - 1 do
     sequence = false
     fresh = rcall('EXISTS', base .. id) == 0
   end
-  if rule and fresh then
+  if more[i].relayed then
+    owner = id
+  elseif rule and fresh then
     local job = { name, ARGV[at + 2], ARGV[at + 3], timestamp, delay }
     owner = deduplicate(base, id, rule, job, max_events, running)
   end
@@ -167,6 +186,9 @@ if grouped then
   add_group_marker(base, blocked)
 end
 rcall('XTRIM', events, 'MAXLEN', '~', max_events)
+if #relayed > 0 then
+  rcall('HSET', outbox, unpack(relayed))
+end
 
 local kept = { tonumber(number), answer[2] }
 if sequence then

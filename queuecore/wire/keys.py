@@ -185,6 +185,10 @@ class Keys:
         """Wakes our workers for jobs that no other client takes."""
         return self.own + "marker"
 
+    def outbox(self, source: str) -> str:
+        """Which relay has a database's outbox of this queue, and what it has added lately."""
+        return f"{self.own}outbox:{source}"
+
     def group(self, group_id: str) -> str:
         """The jobs that wait in a group."""
         return f"{self.own}group:{group_id}"

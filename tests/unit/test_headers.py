@@ -23,6 +23,7 @@ from queuecore.wire.calls import (
     operating,
     paging,
     reading,
+    relaying,
     removing,
     scheduling,
     steering,
@@ -94,6 +95,20 @@ SAMPLES: list[tuple[Call[Any], dict[str, Any]]] = [
                 *["", "bye", b"[]", b"{}", 1000, 0, 0],
                 '{"lifo": true, "de": {"id": "ü", "ttl": 5}}'.encode(),
             ],
+        },
+    ),
+    (
+        call_of(relaying.take_outbox(K, "db", "me", 5000), 1000),
+        {"outbox": "qc:bull:q:outbox:db", "holder": "me", "now": 1000, "lease": 5000},
+    ),
+    (
+        call_of(relaying.settle_outbox(K, "db", "me", 0, ["7:a"]), 1000),
+        {
+            "outbox": "qc:bull:q:outbox:db",
+            "holder": "me",
+            "now": 1000,
+            "lease": 0,
+            "tokens...": ["7:a"],
         },
     ),
     (

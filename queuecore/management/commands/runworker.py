@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.autoreload import get_child_arguments
 
-from ... import __version__, conf, discovery, operations
+from ... import __version__, conf, discovery, operations, outbox
 from ...errors import ConfigurationError, QueueCoreError, did_you_mean
 from ...history import Collector
 from ...processors import QueueProcessors
@@ -114,6 +114,7 @@ class Command(BaseCommand):
             for alias in sorted({one.alias for one in chosen})
             for work in (Collector(alias).run(), operations.beside(alias))
         ]
+        beside.append(outbox.beside())
         if supervised is not None:
             presence.place = supervised.place
             supervised.begin(

@@ -9,6 +9,7 @@ from typing import Any
 
 from ...errors import (
     GroupMaxSizeExceeded,
+    OutboxTaken,
     ParentConflict,
     ParentNotFound,
     QueueCoreError,
@@ -60,16 +61,22 @@ class NewJob:
 
 
 def add_jobs(
-    keys: Keys, receipt: str, number: int, version: str, jobs: Sequence[NewJob]
+    keys: Keys,
+    receipt: str,
+    number: int,
+    version: str,
+    jobs: Sequence[NewJob],
+    marks: Sequence[dict[str, Any]] = (),
 ) -> Call[list[str]]:
     """Add *jobs* (at most ``BATCH``) and return their ids, in order.
 
     *receipt* and *number* are the caller's lane and its next call number; a duplicate id returns
     the id like a success, a deduplicated one that of the job which is there (BullMQ ``addJob``).
+    *marks*: what :func:`.relaying.marks` says of jobs that come from an outbox.
     """
-    richer = any(job.deduplication or job.parent or job.group for job in jobs)
+    richer = bool(marks) or any(job.deduplication or job.parent or job.group for job in jobs)
     args: list[Argument] = [keys.base, number, version, len(jobs)]
-    for job in jobs:
+    for index, job in enumerate(jobs):
         args += (
             job.id,
             job.name,
@@ -78,7 +85,7 @@ def add_jobs(
             job.timestamp,
             job.delay,
             job.priority,
-            _more(job) if richer else b"1" if job.lifo else b"0",
+            _more(job, marks[index] if marks else {}) if richer else b"1" if job.lifo else b"0",
         )
 
     def decode(answer: list[bytes]) -> list[str]:
@@ -109,9 +116,9 @@ def add_jobs(
     return Call("add_jobs", named, args, decode, repeatable=True)
 
 
-def _more(job: NewJob) -> bytes:
+def _more(job: NewJob, mark: dict[str, Any]) -> bytes:
     """What the script for jobs with more to them must know of one, as JSON."""
-    more: dict[str, Any] = {"lifo": job.lifo}
+    more: dict[str, Any] = {"lifo": job.lifo, **mark}
     if job.deduplication:
         more["de"] = job.deduplication
     if job.parent:
@@ -131,6 +138,8 @@ def refused(
             "an add was overtaken by a later one of its lane, which cannot happen while each "
             "lane has one call in flight; nothing was added"
         )
+    if reason == "other relay":
+        return OutboxTaken("another relay has taken the outbox; nothing was added")
     id, parent = jobs[int(answer[1]) - 1]
     which, key = f"job {id}" if id else "a job", parent[0] if parent else ""
     if reason == "no parent":
