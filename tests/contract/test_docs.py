@@ -50,6 +50,8 @@ HOW_TO = {
     "Worker": "[steer a worker](../howto/worker-control.md)",
     "Processor": "[hooks](../howto/workers.md#hooks)",
     "processor": "[processors](../howto/workers.md#processors)",
+    "named": "[a class for several names](../howto/processors.md#a-class-for-several-names)",
+    "provide": "[services](../howto/processors.md#services)",
 }
 # For readers of the code: nobody makes a job, or its wire form, by hand.
 INTERNAL = {("Job", "from_flat"), ("Backoff", "wire"), ("Keep", "wire"), ("Deduplication", "wire")}
@@ -186,16 +188,20 @@ class TestChecks:
 
 
 def parsers() -> Iterator[tuple[str, ArgumentParser]]:
-    """Every command of ours that does something, by its name with that of its subcommand."""
+    """Every command of ours that does something, by its name with those of its subcommands."""
     for app in ("queuecore", "dashboard"):
         for path in sorted((ROOT / app / "management" / "commands").glob("[a-z]*.py")):
             parser = load_command_class(app, path.stem).create_parser("manage.py", path.stem)
-            groups = [one for one in parser._actions if isinstance(one, _SubParsersAction)]
-            if not groups:
-                yield path.stem, parser
-            for group in groups:
-                for name, sub in group.choices.items():
-                    yield f"{path.stem} {name}", sub
+            yield from leaves(path.stem, parser)
+
+
+def leaves(name: str, parser: ArgumentParser) -> Iterator[tuple[str, ArgumentParser]]:
+    groups = [one for one in parser._actions if isinstance(one, _SubParsersAction)]
+    if not groups:
+        yield name, parser
+    for group in groups:
+        for below, sub in group.choices.items():
+            yield from leaves(f"{name} {below}", sub)
 
 
 def options(parser: ArgumentParser) -> dict[str, str]:
@@ -229,6 +235,31 @@ class TestCommands:
             real = options(parser)
             compared(documented, real)
             assert {option: row[0] for option, row in documented.items()} == real, name
+
+
+class TestSignals:
+    def test_every_signal_has_its_row(self) -> None:
+        from queuecore import signals
+
+        real = {
+            name: one for name, one in vars(signals).items() if isinstance(one, signals.JobSignal)
+        }
+        documented = {
+            row[0].strip("`"): row[1:]
+            for row in markdown.rows((REFERENCE / "signals.md").read_text())
+            if row[0].startswith("`")
+        }
+        compared(documented, real)
+        assert all(all(row) for row in documented.values())
+        # What is said of them in the code, which sends them.
+        source = inspect.getsource(signals)
+        for name, (sender, arguments, _when) in documented.items():
+            assert real[name].name == name
+            assert sender == ("`Worker`" if name.startswith("worker_") else "`Queue`")
+            told = [one for one in re.findall(r"`(\w+)`", arguments) if one != "queue"]
+            comment = re.search(rf"^{name} = .*?(?:# (.+))?$", source, re.MULTILINE)
+            assert comment
+            assert told == (comment[1].split(", ") if comment[1] else ["worker"]), name
 
 
 class TestKeys:

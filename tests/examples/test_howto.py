@@ -1,6 +1,7 @@
 """The examples of every page, run from top to bottom in a project of somebody else's."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +26,7 @@ PAGES = [
     "docs/howto/flows.md",
     "docs/howto/limits.md",
     "docs/howto/metrics.md",
+    "docs/howto/processors.md",
     "docs/howto/producers.md",
     "docs/howto/production.md",
     "docs/howto/schedulers.md",
@@ -37,6 +39,7 @@ PAGES = [
     "docs/howto/worker-control.md",
     "docs/howto/workers.md",
     "docs/reference/settings.md",
+    "docs/reference/signals.md",
 ]
 
 
@@ -171,6 +174,61 @@ def test_workers(shop: Site) -> None:
     shop.shell("job = Queue('calls').add('later')")
     shop.manage("runworker", "calls", "--burst")
     shop.shell("job.refresh(); assert (job.get_state(), job.delay) == ('delayed', 600)")
+
+
+def test_processors(shop: Site) -> None:
+    page = "docs/howto/processors.md"
+    shop.append("shop/mail.py", "")
+    for block in sorted(blocks(ROOT / page), key=lambda block: block.mark == "shell"):
+        shop.play(block)
+    quoted = re.search(r"^> (.+)\n> (.+)$", (ROOT / page).read_text(), re.MULTILINE)
+    assert quoted
+    shop.shell(
+        "from queuecore import JobSpec\n"
+        f"bad = {{'user': 7, 'items': [{{'sku': 'mug', 'price': None}}]}}\n"
+        "try:\n"
+        "    receipts.add('receipt', bad)\n"
+        "except InvalidPayload as error:\n"
+        "    told = str(error)\n"
+        f"assert told == {' '.join(quoted.groups())!r}, told\n"
+        "names = ['reminder', 'last reminder']\n"
+        "mails = Queue('mails').add_bulk(JobSpec(name, {'user_id': 7}) for name in names)\n"
+        "mails.append(Queue('mails').add('receipt', Receipt(7)))\n"
+    )
+    shop.manage("runworker", "--burst")
+    shop.shell(
+        "done = receipts.get_jobs(['completed'])\n"
+        "assert {one.returnvalue for one in done} == {'12.50 by 7', '0 by 7'}\n"
+        "for one in mails: one.refresh()\n"
+        "told = [one.returnvalue for one in mails]\n"
+        "assert told == ['reminder to 7', 'last reminder to 7', 'your receipt to 7'], told\n"
+    )
+    assert "Ran 1 test" in shop.manage("test").stderr
+
+
+def test_signals(shop: Site) -> None:
+    play(shop, "docs/reference/signals.md")
+    shop.append(
+        "shop/apps.py",
+        "    def ready(self) -> None:\n        from . import receivers  # noqa: F401",
+    )
+    shop.append(
+        "shop/processors.py",
+        "import atexit\n"
+        "from queuecore import processor\n"
+        "from queuecore.signals import worker_stopped\n"
+        "from shop.receivers import failures\n\n\n"
+        "def write(**kwargs):\n"
+        "    open('failures.txt', 'w').write(str(failures))\n\n\n"
+        "worker_stopped.connect(write)\n\n\n"
+        "@processor('broken')\n"
+        "def broken(job):\n"
+        "    raise ValueError('no')\n",
+    )
+    shop.shell("from queuecore import Queue\nQueue('broken').add('x', attempts=2)\n")
+    shop.manage("runworker", "--burst")
+    said = (shop.folder / "failures.txt").read_text()
+    assert said == "['broken: x 1 failed for good: no']"
 
 
 def test_dashboard(shop: Site) -> None:
