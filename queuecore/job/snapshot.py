@@ -27,12 +27,14 @@ class Snapshot(Fields):
         """Make a job from the flat names and values of ``HGETALL``."""
         return cls(queue, id, dict(zip(flat[::2], flat[1::2], strict=True)), token)
 
-    def _begun(self, now: int, worker: str) -> None:
-        """Take over what a claim has just written, into a snapshot from before it."""
-        self._fields[b"ats"] = b"%d" % (self.attempts_started + 1)
-        self._fields[b"processedOn"] = b"%d" % now
+    def _begun(self, now: int, worker: str) -> int:
+        """Take over what a claim has just written into a snapshot from before it; its starts."""
+        fields, starts = self._fields, self.attempts_started + 1
+        fields[b"ats"] = b"%d" % starts
+        fields[b"processedOn"] = b"%d" % now
         if worker:
-            self._fields[b"pb"] = worker.encode()
+            fields[b"pb"] = worker.encode()
+        return starts
 
     def _ended(self, attempts: str, field: bytes, value: bytes | str) -> None:
         """Take over what the end of its run has written, for the hooks of its processor."""

@@ -110,11 +110,11 @@ class Executor:
             self._time(run)
         if entry.is_async:
             # Not by the loop's factory: this coroutine lets no exit through.
-            run.task = asyncio.Task(
-                self._coroutine(run, entry), loop=self._loop, context=_context(run)
-            )
-            for one in run.batch or ():
-                one.task = run.task
+            context = None if run.span is None else _context(run)
+            run.task = asyncio.Task(self._coroutine(run, entry), loop=self._loop, context=context)
+            if run.batch is not None:
+                for one in run.batch:
+                    one.task = run.task
         else:
             self._given += 1
             if len(self._threads) < min(self._given, self._concurrency):
@@ -178,7 +178,10 @@ class Executor:
                 pass  # its thread is still busy with the job: nobody else shall wait for it
         else:
             contexts.give(context)
-        self._ended(run, value, error)
+        if run.batch is None:
+            self._tell(run, value, error)
+        else:
+            self._ended(run, value, error)
 
     def _grow(self) -> None:
         number = len(self._threads) + 1

@@ -55,12 +55,19 @@ class Hooks:
         self._thread = thread or ThreadPoolExecutor(1, f"queuecore-{queue.name}-hooks")
         self._pending: set[asyncio.Future[Any]] = set()
 
+    @property
+    def heard(self) -> bool:
+        """Whether anybody may want to know what becomes of jobs; asked a job, so it is quick."""
+        return bool(self._instances or self.listeners or self.signals)
+
     async def setup(self, processors: QueueProcessors) -> QueueProcessors:
         """Make the classes of *processors* and call every ``setup``; the processors with them.
 
         What one raises is raised: the worker must not start.
         """
-        made: QueueProcessors = await self._call(processors.bound)
+        made = processors
+        if any(one.owner is not None for one in processors.entries()):
+            made = await self._call(processors.bound)
         self._instances = made.instances()
         for one in self._instances:
             await self._call(one.setup)
@@ -78,8 +85,6 @@ class Hooks:
 
     def ended(self, run: Run, outcome: Outcome, value: Any) -> None:
         """Tell that the server has taken the outcome of *run*."""
-        if not self.listeners and not self.signals and not (run.entry and run.entry.instance):
-            return  # most workers
         if outcome.kind == "c":
             hooks, heard = self._wanted("completed", run), "completed" in self.signals
             if hooks or heard:

@@ -27,7 +27,7 @@ from ..errors import (
     WaitingError,
 )
 from ..job import Job
-from ..processors import QueueProcessors
+from ..processors import Entry, QueueProcessors
 from ..queue import Queue
 from ..telemetry import get_telemetry
 from ..wire.calls.working import Claim, Claimed, Outcome, count_unknown
@@ -138,14 +138,13 @@ class Runs:
     def start(self, number: int, claimed: Claimed, begun: int) -> None:
         """Begin a job of claim *number*; *begun*: when (ms), if its hash does not tell yet."""
         job = Job.from_flat(self._queue, claimed.id, claimed.fields, f"{self._worker}:{number}")
-        if begun:
-            job._begun(begun, self._settings.name)
-        run = Run(job, number, job.attempts_started, time.monotonic())
+        starts = job._begun(begun, self._settings.name) if begun else job.attempts_started
+        run = Run(job, number, starts, time.monotonic())
         if (older := self._held.get(job.id)) is not None:
             self.lost(older)  # it lost its lock, the job was recovered, and now it is ours again
         self._held[job.id] = run
         self._demand.busy += 1
-        if job.repeat_job_key is None:
+        if b"rjk" not in job._fields:
             self._begin(run)
             return
         if self._demand.suspect is None and _unconfirmed_stalls(job) >= 2:
@@ -181,37 +180,39 @@ class Runs:
 
     def _begin(self, run: Run) -> None:
         """Run a job, or end it at once where it must not run."""
-        job, number = run.job, run.number
+        job = run.job
         run.entry = self._processors.find(job.name)
         starts = self._settings.max_started_attempts
         if (text := job.deferred_failure) is not None:
             self.ended(run, None, UnrecoverableError(text))
-            return
-        if starts and run.starts > starts:
+        elif starts and run.starts > starts:
             error = UnrecoverableError("job started more than allowable limit")
             self.ended(run, None, error)
-            return
-        if run.starts <= 1 and (late := _expired(job, self._queue.connection.clock.now_ms())):
+        elif run.starts <= 1 and "expires" in job.opts and (late := self._expired(job)):
             self.ended(run, None, JobExpired(f"the job expired {late:g} s before it was started"))
         elif run.entry is None:
             self._aside(self._unknown(run))
         elif self._demand.suspect not in (None, run):
             # Claimed by a call that was under way: it must not run beside the suspect.
-            self._finish(run, finish.put_back(job, number), None)
-        elif _unconfirmed_stalls(job) >= 2:
+            self._finish(run, finish.put_back(job, run.number), None)
+        elif b"sa" in job._fields and _unconfirmed_stalls(job) >= 2:
             self._demand.suspect = run
             self._aside(self._start_alone(run))
         else:
             self._launch(run)
 
+    def _expired(self, job: Job) -> float:
+        """For how many seconds its time to be started is over; 0 if it is not."""
+        now, life = self._queue.connection.clock.now_ms(), _ms(job, "expires")
+        return max(now - job._int(b"timestamp") - _ms(job, "delay") - life, 0) / 1000 if life else 0
+
     def _launch(self, run: Run) -> None:
-        assert self._executor is not None
-        run.timeout = self._timeout(run)
         entry = run.entry
-        if entry is None or entry.batch is None:
-            run.began = time.monotonic()
-            self._trace(run)
-            self._tell_started(run)
+        assert self._executor is not None
+        assert entry is not None
+        run.timeout = _timeout(run.job, entry) if "timeout" in run.job.opts else entry.timeout
+        if entry.batch is None:
+            self._called(run)
             self._executor.start(run)
             return
         if entry.payload is not None:
@@ -234,30 +235,19 @@ class Runs:
             (run.timeout for run in runs if run.timeout is not None), default=None
         )
         for run in runs:
-            run.batch, run.began = runs, time.monotonic()
-            self._trace(run)
-            self._tell_started(run)
+            run.batch = runs
+            self._called(run)
         self._executor.start(runs[0])
 
-    def _trace(self, run: Run) -> None:
+    def _called(self, run: Run) -> None:
+        """The processor of *run* is about to be called."""
+        run.began = time.monotonic()
         if self._telemetry is not None:
             run.span = self._telemetry.processing(
                 self._queue.name, run.job, self._worker, self._settings.name
             )
-
-    def _tell_started(self, run: Run) -> None:
-        hooks = self._hooks
-        if hooks.listeners or hooks.signals or (run.entry and run.entry.instance is not None):
-            hooks.started(run)
-
-    def _timeout(self, run: Run) -> float | None:
-        """The seconds that a job may run: its own option, or else its processor's."""
-        if run.entry is None:
-            return None
-        if b'"timeout"' not in run.job._fields.get(b"opts", b""):  # not decoded for nothing
-            return run.entry.timeout
-        own = _ms(run.job, "timeout") / 1000
-        return min(own, _LONGEST_TIMEOUT) if own else run.entry.timeout
+        if self._hooks.heard:
+            self._hooks.started(run)
 
     def late(self, run: Run) -> None:
         """The time of a run is over: cancel what can be cancelled, tell what can only be told."""
@@ -342,8 +332,9 @@ class Runs:
             self._drop(run)
             return
         job, number = run.job, run.number
-        if (why := job.cancelled) is not None and isinstance(
-            error, asyncio.CancelledError | JobCancelled
+        if (
+            isinstance(error, asyncio.CancelledError | JobCancelled)
+            and (why := job.cancelled) is not None
         ):
             error = JobTimedOut(why) if run.late else JobCancelled(why)
         if error is None:
@@ -414,10 +405,29 @@ class Runs:
                 "queue %s: a call of this worker was overtaken; its %d jobs run elsewhere",
                 self._queue.name, len(outcomes),
             )  # fmt: skip
-        counted: list[Report] | None = [] if claim.codes or claim.late else None
+        taken = self._taken(outcomes, claim) if claim.codes or claim.late else outcomes
+        heard = self._hooks.heard
+        for run, outcome, value in taken:
+            self._forget(run)
+            if outcome.kind == "c":
+                self.completed += 1
+            elif outcome.kind == "f":
+                self.failed += 1
+            if isinstance(value, BaseException):
+                _log(run, outcome, value)
+            if heard:
+                self._hooks.ended(run, outcome, value)
+        if self._statistics is not None:
+            self._statistics.ended(taken, self._queue.connection.clock.now_ms())
+
+    def _taken(self, outcomes: list[Report], claim: Claim) -> list[Report]:
+        """Those of *outcomes* that the server has taken; the others get what becomes of them."""
+        taken: list[Report] = []
         for index, (run, outcome, value) in enumerate(outcomes):
             code = claim.codes.get(index, -2 if claim.late else 0)
-            if code in (-4, -9):
+            if not code:
+                taken.append((run, outcome, value))
+            elif code in (-4, -9):
                 # Children are in the way of completing: the run failed, with its lock held. Those
                 # that it still waits for may be done at a further try.
                 kind = PendingChildren if code == -4 else UnrecoverableError
@@ -425,26 +435,13 @@ class Runs:
                 strategy = self._strategy
                 failed = finish.failed(run.job, run.number, error, self._retention, strategy)
                 self._outcomes.append((run, failed, error))
-                continue
-            self._forget(run)
-            if code:
+            else:
+                self._forget(run)
                 logger.warning(
                     "job %s of %s %s; its outcome is void",
                     run.job.id, self._queue.name, _REFUSED.get(code, f"got code {code}"),
                 )  # fmt: skip
-                continue
-            if outcome.kind == "c":
-                self.completed += 1
-            elif outcome.kind == "f":
-                self.failed += 1
-            if counted is not None:
-                counted.append((run, outcome, value))
-            if isinstance(value, BaseException):
-                _log(run, outcome, value)
-            self._hooks.ended(run, outcome, value)
-        if self._statistics is not None:
-            now = self._queue.connection.clock.now_ms()
-            self._statistics.ended(outcomes if counted is None else counted, now)
+        return taken
 
     # Stopped runs
 
@@ -492,12 +489,10 @@ class Runs:
         return len(held)
 
 
-def _expired(job: Job, now: int) -> float:
-    """For how many seconds its time to be started is over; 0 if it is not."""
-    if b'"expires"' not in job._fields.get(b"opts", b""):  # not decoded for nothing
-        return 0
-    life = _ms(job, "expires")
-    return max(now - job._int(b"timestamp") - _ms(job, "delay") - life, 0) / 1000 if life else 0
+def _timeout(job: Job, entry: Entry) -> float | None:
+    """The seconds that a job may run: its own option, or else its processor's."""
+    own = _ms(job, "timeout") / 1000
+    return min(own, _LONGEST_TIMEOUT) if own else entry.timeout
 
 
 def _ms(job: Job, name: str) -> float:

@@ -138,7 +138,7 @@ class Statistics:
         """Count runs whose outcomes the server has taken at *now* (ms)."""
         if now >= self._until:
             self._present, self._until = {}, (now // MINUTE_MS + 1) * MINUTE_MS
-        present, last, one = self._present, None, None
+        present, last, one, touched = self._present, None, None, []
         for run, outcome, value in reports:
             kind = outcome.kind
             fields = run.job._fields
@@ -147,6 +147,10 @@ class Statistics:
                 if kind not in "cfrd":
                     continue  # put back: it was no run
                 last, one = raw, present.get(raw) or self._find(raw, now)
+                touched.append(one)
+                add_took, add_added, add_claimed = (
+                    one.took.append, one.added.append, one.claimed.append,
+                )  # fmt: skip
             if kind == "c":
                 one.completed += 1
             elif kind == "f":
@@ -156,17 +160,16 @@ class Statistics:
             else:
                 continue
             if took := run.took:
-                one.took.append(took)
+                add_took(took)
                 if run.starts <= 1:
                     added = fields.get(b"timestamp", b"")
-                    if b'"delay"' in fields.get(b"opts", b""):
-                        added = _due(run.job, added)
-                    one.added.append(added)
-                    one.claimed.append(fields.get(b"processedOn", b""))
-                if len(one.took) >= _FOLDED:
-                    one.fold()
+                    add_added(_due(run.job, added) if "delay" in run.job.opts else added)
+                    add_claimed(fields.get(b"processedOn", b""))
             if kind != "c" and isinstance(value, BaseException):
                 self._failed(run, self._known(raw), str(outcome.value), value, now)
+        for one in touched:
+            if len(one.took) >= _FOLDED:
+                one.fold()
 
     def _find(self, raw: bytes, now: int) -> _Name:
         """Where runs of a name are counted now."""
