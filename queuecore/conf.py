@@ -8,7 +8,7 @@ an error that names the nearest known one. The environment variable ``QUEUECORE_
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
@@ -253,6 +253,10 @@ _OF_ONE_JOB = {
 _WORKER = tuple(name.upper() for name in WorkerSettings.__dataclass_fields__)
 
 
+# In tests, what stands in for a connection of the settings: see queuecore.testing.
+stand_in: Callable[[ConnectionSettings], ConnectionSettings] | None = None
+
+
 @cache
 def get_settings() -> Settings:
     """Read and check ``settings.QUEUECORE``; cached until the setting changes (in tests)."""
@@ -277,7 +281,7 @@ def get_settings() -> Settings:
             )
     return Settings(
         connections={
-            alias: _connection(alias, values)
+            alias: (stand_in or _itself)(_connection(alias, values))
             for alias, values in {"default": {}, **servers}.items()
         },
         default_job_options=dict(defaults),
@@ -324,6 +328,10 @@ def _connection(alias: str, values: Mapping[str, Any]) -> ConnectionSettings:
     if not prefix or not _is_text(prefix):
         raise ConfigurationError(f"{where}['PREFIX'] must be a text that is not empty")
     return ConnectionSettings(alias, url or None, prefix, from_environment and bool(url))
+
+
+def _itself(connection: ConnectionSettings) -> ConnectionSettings:
+    return connection
 
 
 def _limit(name: str, values: Any) -> LimitSettings:

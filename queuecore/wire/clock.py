@@ -8,6 +8,7 @@ early or late for everybody. Ours is corrected by the server's own ``TIME``, at 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 REFRESH_SECONDS = 10.0
 # An answer that took longer is not exact enough; so often the question is repeated at once.
@@ -65,6 +66,10 @@ class Clock:
         if self._offset is None:
             return int(time.time() * 1000)
         return int((time.monotonic() + self._offset) * 1000)
+
+
+# Makes the clock of a new connection; tests replace it.
+make: Callable[[], Clock] = Clock
 
 
 class FixedClock(Clock):

@@ -36,10 +36,9 @@ from ..errors import (
     ServerRefused,
     ServerUnavailable,
 )
-from . import embedded, resp
+from . import clock, embedded, resp
 from .absence import LOOK, Absence
 from .calls.base import Argument, Call, Command, Operation, Request
-from .clock import Clock
 from .link import ELSEWHERE, Link
 from .run import anow, arun, run
 from .scripts import Script, load
@@ -55,6 +54,8 @@ _TIMEOUTS = {"socket_timeout": ANSWER_TIMEOUT, "socket_connect_timeout": 0.1}
 # turn. What waits on the server holds a socket of its own meanwhile, and takes no turn.
 TURNS = 64
 _SOCKETS = 2**31
+# `embedded:/a/folder?db=1` is an embedded server that lies there, and not in the project: of tests.
+_ELSEWHERE_EMBEDDED = "embedded:"
 
 # Answers that pass by themselves or by an operator's hand; the work is kept and tried again.
 _PASSING = {
@@ -88,7 +89,7 @@ class Connection:
     def __init__(self, alias: str, url: str | None, prefix: str) -> None:
         self.alias = alias
         self.prefix = prefix
-        self.clock = Clock()
+        self.clock = clock.make()
         self.absence = Absence(self.answers)
         self._url = url
         self._embedded: tuple[Path, str] | None = None
@@ -272,25 +273,45 @@ class Connection:
         Raises:
             ConfigurationError: no socket could be made of it.
         """
-        if self._url is not None:
+        if self._url is not None and self._place() is None:
             self._options(_socket_class(self._url, redis))
 
     def url(self) -> str:
         """The server's URL; starts the embedded server where settings give none."""
-        if self._url is not None:
+        place = self._place()
+        if place is None:
+            assert self._url is not None
             return self._url
-        if not conf.debug():
+        if self._url is None and not conf.debug():
             raise ConfigurationError(
                 "no Redis is configured: set QUEUECORE['CONNECTIONS']['default']['URL'] or the "
                 "environment variable QUEUECORE_URL, such as redis://localhost:6379/0 "
-                "(the embedded server is for DEBUG only)"
+                "(the embedded server is for DEBUG only; tests, which run with DEBUG off, get a "
+                "server of their own by queuecore.testing: docs/howto/testing.md)"
             )
         # Once: every socket needs its address, and one that is away is revived (or waited for)
         # where a socket fails, not in an event loop that opens another.
-        place = conf.project_dir()
         if self._embedded is None or self._embedded[0] != place:
             self._embedded = (place, embedded.ensure(place))
-        return self._embedded[1]
+        _, mark, options = (self._url or "").partition("?")
+        return self._embedded[1] + mark + options
+
+    def _place(self) -> Path | None:
+        """Where the embedded server of this connection lies; None if it has another server."""
+        if self._url is None:
+            return conf.project_dir()
+        if self._url.startswith(_ELSEWHERE_EMBEDDED):
+            return Path(self._url.removeprefix(_ELSEWHERE_EMBEDDED).partition("?")[0])
+        return None
+
+    def move(self, url: str | None) -> None:
+        """Speak to another server from now on: for tests, whose queues may be older than they."""
+        self.close()
+        with self._lock:
+            self._url, self._embedded, self._pool = url, None, None
+            self._pools = WeakKeyDictionary()
+        self.clock = clock.make()
+        self.absence.over()
 
     def shares_server(self, other: Connection) -> bool:
         """Whether *other* speaks to the same database of the same server."""
@@ -318,14 +339,15 @@ class Connection:
         *error* is what a new socket met: where that waited in vain, the server is there, but it
         stands still, and nothing can be started in its place.
         """
-        if self._url is not None or _in_vain(error):
+        place = self._place()
+        if place is None or _in_vain(error):
             return
         if time.monotonic() - self._ensured > 1 and self._reviving.acquire(blocking=False):
             self._ensured = time.monotonic()
             # What goes wrong is told by the next attempt to connect, in its own words.
             try:
                 with contextlib.suppress(QueueCoreError):
-                    embedded.ensure(conf.project_dir())
+                    embedded.ensure(place)
             finally:
                 self._reviving.release()
 
@@ -425,6 +447,13 @@ def get_connection(alias: str = "default") -> Connection:
         with _registry_lock:
             found = _connections[alias] = Connection(alias, settings.url, settings.prefix)
     return found
+
+
+def follow_settings() -> None:
+    """Let connections that were made before speak to the servers that the settings name now."""
+    for alias, settings in conf.get_settings().connections.items():
+        if (found := _connections.get(alias)) is not None:
+            found.move(settings.url)
 
 
 def aliases() -> list[str]:
