@@ -17,7 +17,7 @@ from django.core.checks import run_checks
 from django.db import transaction
 from django.test import override_settings
 
-from queuecore import Queue, RateLimitError, Worker, discovery, processor
+from queuecore import Queue, RateLimitError, Worker, discovery, outbox, processor
 from queuecore import processors as registered
 from queuecore.contrib.tasks import framework
 from queuecore.contrib.tasks.backend import queue_of
@@ -189,6 +189,31 @@ class TestTransactions:
             assert (result.enqueued_at, Queue("default").count()) == (None, 0)
         assert result.enqueued_at is not None
         assert _read(result) == result
+
+    def test_by_the_outbox_while_the_server_is_away(
+        self, tasks: Any, configure: Callable[..., Any], settings: Any
+    ) -> None:
+        configure(OUTBOX=True)
+        here = settings.QUEUECORE
+        settings.QUEUECORE = {"CONNECTIONS": {"default": {"URL": "redis://127.0.0.1:1/0"}}}
+        due = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
+        with heard(framework.task_enqueued) as calls:
+            with transaction.atomic():
+                result = tasks.add.using(run_after=due).enqueue(1)
+                assert (result.enqueued_at, calls) == (None, [])
+            with transaction.atomic():
+                tasks.add.enqueue(2)
+                transaction.set_rollback(True)
+            later = async_to_sync(tasks.add_later.aenqueue)(3)
+        assert [told.id for _, told in calls] == [result.id, later.id]
+        settings.QUEUECORE = here
+        with pytest.raises(TaskResultDoesNotExist):
+            result.refresh()
+        outbox.relay_now()
+        assert (_read(result), _read(later)) == (result, later)
+        assert Queue("default").count() == 2
+        work()
+        assert _read(later).return_value == 3
 
     async def test_no_thread_is_asked_where_none_can_have_one(
         self, tasks: Any, monkeypatch: pytest.MonkeyPatch
@@ -579,6 +604,7 @@ class TestChecks:
             ({"PRIORITY": 1}, [], r"OPTIONS\['PRIORITY'\] must be True or False, not 1"),
             ({"ENQUEUE_ON_COMMIT": "no"}, [], r"OPTIONS\['ENQUEUE_ON_COMMIT'\] must be True or"),
             ({"DATABASE": "second"}, [], r"names 'second', and DATABASES has none"),
+            ({"OUTBOX": True, "ENQUEUE_ON_COMMIT": True}, [], r"leave out ENQUEUE_ON_COMMIT"),
             ({"MODULES": "shop"}, [], r"must be a list"),
             ({}, ["a:b"], r"QUEUES: .*':'"),
             ({}, ["q" * 39], r"QUEUES: .* too long"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from secrets import token_hex
 from typing import Any
 
@@ -39,7 +41,7 @@ BACKOFF = "django.tasks"
 _ID_BYTES = 12
 _LONGEST_QUEUE = 63 - 1 - 2 * _ID_BYTES
 
-_OPTIONS = ("CONNECTION", "PRIORITY", "ENQUEUE_ON_COMMIT", "DATABASE", "MODULES")
+_OPTIONS = ("CONNECTION", "PRIORITY", "ENQUEUE_ON_COMMIT", "OUTBOX", "DATABASE", "MODULES")
 _QUEUES: dict[tuple[str, str], Queue] = {}
 
 
@@ -50,7 +52,8 @@ class QueueCoreBackend(BaseTaskBackend):
 
     ``CONNECTION``: an alias of ``QUEUECORE["CONNECTIONS"]``. ``PRIORITY``: False serves tasks in
     the order they came, which costs the server less. ``ENQUEUE_ON_COMMIT``: False enqueues at once
-    within a transaction. ``DATABASE``: the database whose transaction that is. ``MODULES``:
+    within a transaction. ``OUTBOX``: True writes a row of the outbox in the transaction instead, so
+    that no task is lost. ``DATABASE``: the database whose transaction that is. ``MODULES``:
     packages with tasks besides the project's apps.
 
     A thread has a backend of its own, and a module that declares tasks makes one when it is
@@ -68,6 +71,11 @@ class QueueCoreBackend(BaseTaskBackend):
         self.database = self.options.get("DATABASE", "default")
         modules = self.options.get("MODULES", ())
         self.modules = () if isinstance(modules, str) else tuple(modules)
+
+    @property
+    def has_outbox(self) -> bool:
+        """Whether tasks are written into the outbox."""
+        return bool(self.options.get("OUTBOX", False))
 
     @property
     def supports_priority(self) -> bool:  # type: ignore[override]
@@ -104,8 +112,10 @@ class QueueCoreBackend(BaseTaskBackend):
                 f"{task.name}.aenqueue(...)"
             )
         result = self._checked(task, args, kwargs)
-        if not self._waits(result):
-            self._enqueued(result, self._add(result))
+        if self.has_outbox:
+            self._write(result)
+        elif not self._waits(result):
+            self._enqueued(result, self._add(result).timestamp)
         return result
 
     async def aenqueue(
@@ -113,11 +123,14 @@ class QueueCoreBackend(BaseTaskBackend):
     ) -> TaskResult[Any, Any]:
         """See :meth:`enqueue`."""
         result = self._checked(task, args, kwargs)
+        if self.has_outbox:
+            await sync_to_async(self._write)(result)
+            return result
         if _has_thread() and await sync_to_async(self._waits)(result):
             return result
         queue, options = self._queue(task), self._job_options(result)
         job = await queue.aadd(task.module_path, _data(result), **options)
-        self._take(result, job)
+        _take(result, job.timestamp)
         await task_enqueued.asend_robust(type(self), task_result=result)
         return result
 
@@ -182,34 +195,41 @@ class QueueCoreBackend(BaseTaskBackend):
             result.task.module_path, _data(result), self._job_options(result)
         )
         transactions.on_commit(
-            lambda: self._enqueued(result, self._add(result)), using=self.database
+            lambda: self._enqueued(result, self._add(result).timestamp), using=self.database
         )
         return True
+
+    def _write(self, result: TaskResult[Any, Any]) -> None:
+        """Write *result* into the outbox, with the transaction that runs or one of its own."""
+        task = result.task
+        database = self.options.get("DATABASE") or transactions.outbox_databases()[0]
+        # To the millisecond, as the job will have it.
+        now = datetime.fromtimestamp(int(time.time() * 1000) / 1000, UTC)
+        options = {"timestamp": now} | self._job_options(result, now)
+        self._queue(task).add_in_transaction(
+            task.module_path, _data(result), using=database, **options
+        )
+        transactions.on_commit(lambda: self._enqueued(result, now), using=database)
 
     def _add(self, result: TaskResult[Any, Any]) -> Job:
         task = result.task
         return self._queue(task).add(task.module_path, _data(result), **self._job_options(result))
 
-    def _take(self, result: TaskResult[Any, Any], job: Job) -> None:
-        object.__setattr__(result, "enqueued_at", at(job.timestamp))
-
-    def _enqueued(self, result: TaskResult[Any, Any], job: Job) -> None:
-        self._take(result, job)
+    def _enqueued(self, result: TaskResult[Any, Any], when: datetime | None) -> None:
+        _take(result, when)
         # The job is there: what a receiver raises must not make the caller add another.
         task_enqueued.send_robust(type(self), task_result=result)
 
-    def _job_options(self, result: TaskResult[Any, Any]) -> Any:
-        task = result.task
+    def _job_options(self, result: TaskResult[Any, Any], now: datetime | None = None) -> Any:
+        task, now = result.task, now or datetime.now(UTC)
         options: dict[str, Any] = {"job_id": result.id.partition(":")[2]}
         if self.supports_priority:
             # All of them: BullMQ serves jobs without a priority before all others.
             options["priority"] = TASK_MAX_PRIORITY - int(task.priority)
         if task.run_after is not None:
-            due, now = task.run_after, timezone.now()
+            due = task.run_after
             if timezone.is_naive(due):
                 due = timezone.make_aware(due)
-            if timezone.is_naive(now):
-                now = timezone.make_aware(now)
             if due > now:
                 # With the time that it counts from, so that it is due then and not a commit later.
                 options |= {"timestamp": now, "delay": due - now}
@@ -273,7 +293,9 @@ class QueueCoreBackend(BaseTaskBackend):
         for name in self.options:
             if name not in _OPTIONS:
                 yield f"OPTIONS has no {name!r}{did_you_mean(name, _OPTIONS)}"
-        for name in ("PRIORITY", "ENQUEUE_ON_COMMIT"):
+        if self.has_outbox and "ENQUEUE_ON_COMMIT" in self.options:
+            yield "OPTIONS['OUTBOX'] writes with the transaction: leave out ENQUEUE_ON_COMMIT"
+        for name in ("PRIORITY", "ENQUEUE_ON_COMMIT", "OUTBOX"):
             if not isinstance(value := self.options.get(name, True), bool):
                 yield f"OPTIONS[{name!r}] must be True or False, not {value!r}"
         if isinstance(self.options.get("MODULES", ()), str):
@@ -297,6 +319,10 @@ def queue_of(connection: str, name: str) -> Queue:
     if found is None or found.connection is not get_connection(connection):
         found = _QUEUES[connection, name] = Queue(name, connection)
     return found
+
+
+def _take(result: TaskResult[Any, Any], enqueued: datetime | None) -> None:
+    object.__setattr__(result, "enqueued_at", at(enqueued))
 
 
 def _data(result: TaskResult[Any, Any]) -> dict[str, Any]:
