@@ -17,7 +17,16 @@ from django.core.checks import run_checks
 from django.db import transaction
 from django.test import override_settings
 
-from queuecore import Queue, RateLimitError, Worker, discovery, outbox, processor
+from queuecore import (
+    FlowJob,
+    FlowProducer,
+    Queue,
+    RateLimitError,
+    Worker,
+    discovery,
+    outbox,
+    processor,
+)
 from queuecore import processors as registered
 from queuecore.contrib.tasks import framework
 from queuecore.contrib.tasks.backend import queue_of
@@ -498,6 +507,24 @@ class TestServing:
         assert _read(result).status == SUCCESSFUL
         assert job_of(result).progress == 50
         assert job_of(result).get_logs() == (["half way"], 1)
+
+    def test_in_flows_and_schedules(self, tasks: Any) -> None:
+        path, data = tasks.add.module_path, {"args": [1], "kwargs": {"b": 2}}
+        queue = Queue("default")
+        flow = FlowProducer().add(
+            FlowJob(
+                path,
+                queue="default",
+                data=data,
+                children=[FlowJob(path, queue="default", data=data)],
+            )
+        )
+        run = queue.upsert_job_scheduler("each", every=3600, name=path, data=data)
+        queue.promote_jobs()
+        work()
+        for id in (flow.job.id, run.id):
+            result = task_backends["default"].get_result(f"default:{id}")
+            assert (result.status, result.return_value) == (SUCCESSFUL, 3)
 
     def test_a_receiver_that_fails_touches_no_task(self, tasks: Any) -> None:
         def fail(**_: Any) -> None:
