@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
-from django.core.management.color import no_style
+from django.core.management.color import Style, no_style
 from django.db import DatabaseError
 
 from queuecore.errors import QueueCoreError, ServerUnavailable
@@ -27,9 +27,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         subcommand = tree.find(options)
-        style = self.style
+        style: Style = self.style
+        shade: Any = self.stderr.style_func
         if os.environ.get("NO_COLOR") and not options.get("force_color"):
-            style = no_style()
+            style, shade = no_style(), None
         for stream in (self.stdout, self.stderr):
             _bear(stream)
         self.stderr.style_func = None  # progress and notes are no errors
@@ -51,7 +52,7 @@ class Command(BaseCommand):
             # Whoever read has had enough, such as `head`; nothing more can be written.
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         finally:
-            self.stderr.style_func = self.style.ERROR
+            self.stderr.style_func = shade
 
 
 def _bear(stream: OutputWrapper) -> None:

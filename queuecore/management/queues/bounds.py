@@ -16,26 +16,32 @@ from .words import counted, duration, number, read_duration, whole
 
 def add_bounds(parser: ArgumentParser) -> None:
     """The options of a probe."""
-    group = parser.add_argument_group("for probes: exit with 1 if")
+    group = parser.add_argument_group("for probes")
     group.add_argument(
         "--max-waiting",
         type=whole(),
         metavar="N",
-        help="more than N jobs of a queue wait, prioritized ones among them",
+        help="exit with 1 if more than N jobs of a queue wait, prioritized ones among them",
     )
     group.add_argument(
         "--max-age",
         type=read_duration,
         metavar="DURATION",
-        help="the oldest job that waits was added longer ago, such as 90s, 15m, 2h",
+        help="exit with 1 if the oldest job that waits was added longer ago, such as 90s, 15m, 2h",
     )
     group.add_argument(
-        "--max-failed", type=whole(), metavar="N", help="a queue keeps more than N failed jobs"
+        "--max-failed",
+        type=whole(),
+        metavar="N",
+        help="exit with 1 if a queue keeps more than N failed jobs",
     )
     group.add_argument(
-        "--min-workers", type=whole(), metavar="N", help="fewer than N workers take its jobs"
+        "--min-workers",
+        type=whole(),
+        metavar="N",
+        help="exit with 1 if fewer than N workers take its jobs",
     )
-    group.add_argument("--not-paused", action="store_true", help="a queue is paused")
+    group.add_argument("--not-paused", action="store_true", help="exit with 1 if a queue is paused")
 
 
 def over(

@@ -64,14 +64,16 @@ def _facts() -> Iterator[tuple[str, str]]:
 def _known(path: str, parser: ArgumentParser, below: tuple[str, ...]) -> str:
     shown = [action for action in parser._actions if action.option_strings]
     options = [flag for action in shown if _offered(action) for flag in action.option_strings[-1:]]
-    valued = [flag for action in shown if action.nargs != 0 for flag in action.option_strings]
+    valued = [
+        flag for action in shown if action.nargs not in (0, "?") for flag in action.option_strings
+    ]
     takes = ""
     for action in parser._actions:
         if not action.option_strings and action.metavar == "QUEUE":
             takes = "one" if action.nargs is None else "many"
     facts = {
         "below": " ".join(below),
-        "options": " ".join(sorted(set(options))),
+        "flags": " ".join(sorted(set(options))),
         "valued": " ".join(valued),
         "takes": takes,
     }

@@ -61,7 +61,11 @@ class List(Subcommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         add_queues(parser, "a pattern such as 'mail-*'")
         parser.add_argument(
-            "--sort", choices=_SORTS, default="name", help="which come first (default: name)"
+            "--sort",
+            choices=_SORTS,
+            default="name",
+            metavar="ORDER",
+            help=f"which come first: {', '.join(_SORTS)} (default: name)",
         )
         parser.add_argument(
             "--watch",

@@ -52,7 +52,7 @@ class Names(Subcommand):
         def look() -> None:
             # Whatever is wrong, a word that is being typed is no place to say it.
             with contextlib.suppress(Exception):
-                found.extend(_KINDS[options["what"]](options["connection"]))
+                found.extend(_KINDS[options["what"]](options["connection"], options["complete"]))
 
         # A server that accepts and says nothing must not hold the shell up.
         thread = threading.Thread(target=look, daemon=True)
@@ -64,29 +64,25 @@ class Names(Subcommand):
                 terminal.say(name)
 
 
-def _queues(connection: str | None) -> Iterable[str]:
+def _queues(connection: str | None, text: str) -> Iterable[str]:
     for alias in [checked(connection)] if connection else aliases():
         embeds = conf.get_settings().connections[alias].url is None
         if embeds and not embedded.is_running(conf.project_dir()):
             continue  # to ask it would start it
         for name in Inspector(alias).discover(scan=False):
-            yield name if connection else _written(Place(alias, name))
+            # Without the alias where that means the same, unless it was typed.
+            plain = connection or split(name) == Place(alias, name)
+            typed = not connection and text.startswith(f"{alias}:")
+            yield name if plain and not typed else f"{alias}:{name}"
 
 
-def _written(place: Place) -> str:
-    """As it is named on a command line."""
-    if split(place.name) == place:
-        return place.name
-    return f"{place.alias}:{place.name}"
-
-
-def _processors(connection: str | None) -> Iterable[str]:
+def _processors(connection: str | None, text: str) -> Iterable[str]:
     for alias, name in discovery.discover().queues:
         yield name if alias == "default" else f"{alias}:{name}"
 
 
-_KINDS: dict[str, Callable[[str | None], Iterable[str]]] = {
+_KINDS: dict[str, Callable[[str | None, str], Iterable[str]]] = {
     "queues": _queues,
-    "connections": lambda connection: aliases(),
+    "connections": lambda connection, text: aliases(),
     "processors": _processors,
 }

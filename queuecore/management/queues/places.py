@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -89,6 +89,25 @@ def some(
     return {alias: list(names) for alias, names in found.items()}
 
 
+def meant(texts: Sequence[str], connection: str | None = None) -> Callable[[str, str], bool]:
+    """Whether *texts* name a queue, by alias and name, whether it is there or not; none means all.
+
+    Raises:
+        CommandError: there is no such connection.
+    """
+    only = checked(connection) if connection is not None else None
+    wanted = [split(text, connection) for text in texts]
+
+    def fits(alias: str, name: str) -> bool:
+        if not wanted:
+            return only in (None, alias)
+        return any(
+            one.alias == alias and (one.name == name or _fits(name, one.name)) for one in wanted
+        )
+
+    return fits
+
+
 def listed(by_alias: dict[str, list[str] | None]) -> list[Place]:
     """The same as places, all of them looked up."""
     return [
@@ -107,10 +126,13 @@ def _exists(place: Place) -> bool:
 
 
 def _like(place: Place) -> list[str]:
-    # A bracket is a bracket, as in scopes, so that any name can be written as it is.
-    pattern = place.name.replace("[", "[[]")
     names = Inspector(place.alias).discover(scan=True)
-    return [name for name in names if fnmatchcase(name, pattern)]
+    return [name for name in names if _fits(name, place.name)]
+
+
+def _fits(name: str, pattern: str) -> bool:
+    # A bracket is a bracket, as in scopes, so that any name can be written as it is.
+    return fnmatchcase(name, pattern.replace("[", "[[]"))
 
 
 def _unknown(place: Place) -> CommandError:

@@ -58,12 +58,13 @@ def epilog(one: Subcommand) -> str:
     return "\n".join(["examples:", *lines])
 
 
-def add_connection(parser: ArgumentParser) -> None:
+def add_connection(parser: ArgumentParser, usual: str = "default") -> None:
     """``--connection``."""
     parser.add_argument(
         "--connection",
         metavar="ALIAS",
-        help="the connection of queues that are named without one (default: default)",
+        help=f"the queues' connection, which then need not stand before their names "
+        f"(default: {usual})",
     )
 
 
@@ -78,7 +79,7 @@ def add_queues(parser: ArgumentParser, patterns: str = "") -> None:
     parser.add_argument(
         "queues", nargs="*", metavar="QUEUE", help=f"NAME, or ALIAS:NAME{also} (default: all)"
     )
-    add_connection(parser)
+    add_connection(parser, "all")
 
 
 def add_queue(parser: ArgumentParser) -> None:

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 NOTHING = "–"
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-_DURATION = re.compile(r"(?:\d{1,9}[smhdw])+")
+_DURATION = re.compile(r"(?:[0-9]{1,9}[smhdw])+")
 
 
 def number(value: float | None) -> str:
@@ -74,7 +74,7 @@ def iso_ms(ms: int | None) -> str | None:
 
 def read_duration(text: str) -> timedelta:
     """Read ``90s``, ``15m``, ``1h30m``, ``7d``, ``4w``, or seconds, for an option."""
-    if re.fullmatch(r"\d{1,9}(\.\d+)?", text):
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", text):
         seconds = float(text)
     elif _DURATION.fullmatch(text):
         seconds = sum(int(one) * _UNITS[unit] for one, unit in re.findall(r"(\d+)([smhdw])", text))

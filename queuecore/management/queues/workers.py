@@ -16,7 +16,7 @@ from queuecore.visible import one_line
 
 from . import shapes
 from .codes import FOUND
-from .places import Place, checked, some
+from .places import Place, meant
 from .subcommand import Subcommand, add_json, add_queues, add_reason, add_yes, author
 from .tables import Cell, Column
 from .terminal import Terminal
@@ -46,18 +46,18 @@ class ListWorkers(Subcommand):
         add_json(parser)
 
     def run(self, terminal: Terminal, **options: Any) -> None:
-        wanted = some(options["queues"], options["connection"])
+        wanted = meant(options["queues"], options["connection"])
         rows: list[list[Cell | str]] = []
         told = []
-        for alias, names in wanted.items():
+        for alias in _aliases(options["connection"]):
             fleet = Fleet(alias)
             for process in fleet.processes():
                 for one in process.workers:
-                    if names is None or one.queue in names:
+                    if wanted(alias, one.queue):
                         told.append(shapes.worker(alias, process, one))
                         rows.append(_row(terminal, alias, process, one))
             for peer in fleet.peers() or ():
-                if names is None or peer.queue in names:
+                if wanted(alias, peer.queue):
                     told.append(shapes.peer(alias, peer))
                     where = Place(alias, peer.queue).label
                     library = peer.library or "another library"
@@ -187,28 +187,27 @@ def _chosen(options: Mapping[str, Any]) -> dict[tuple[str, str], list[Member]]:
     ids: Sequence[str] = options["ids"]
     if not (ids or options["queue"] or options["host"] or options["pid"] or options["all"]):
         raise CommandError("say which workers: ids, --queue, --host, --pid or --all")
-    connection, queue = options["connection"], options["queue"]
-    names: dict[str, list[str] | None] = dict.fromkeys(
-        [checked(connection)] if connection else aliases()
-    )
-    if queue:
-        names = some([queue], connection, patterns=False)
+    wanted = meant([options["queue"]] if options["queue"] else [], options["connection"])
     members = [
         (alias, process, worker)
-        for alias, own in names.items()
+        for alias in _aliases(options["connection"])
         for process in Fleet(alias).processes()
         for worker in process.workers
-        if (own is None or worker.queue in own)
+        if wanted(alias, worker.queue)
         and options["host"] in (None, process.host)
         and options["pid"] in (None, process.pid)
     ]
     if ids:
-        wanted = {_whole(one, [worker.id for _, _, worker in members]) for one in ids}
-        members = [one for one in members if one[2].id in wanted]
+        whole = {_whole(one, [worker.id for _, _, worker in members]) for one in ids}
+        members = [one for one in members if one[2].id in whole]
     found: dict[tuple[str, str], list[Member]] = {}
     for alias, process, worker in members:
         found.setdefault((alias, worker.queue), []).append((process, worker))
     return found
+
+
+def _aliases(connection: str | None) -> list[str]:
+    return aliases() if connection is None else [connection]
 
 
 def _whole(text: str, known: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 # What is known of a command or subcommand: what stands below it, its options, those of them that
 # take a value, and whether it takes one queue or many.
 _queuecore_known() {
-    below='' options='' valued='' takes=''
+    below='' flags='' valued='' takes=''
     case "$1" in
     # KNOWN
     esac
@@ -34,8 +34,8 @@ _queuecore_ask() {
 # Fails where they are none of our commands.
 _queuecore_answer() {
     [ -z "$ZSH_VERSION" ] || emulate -L sh
-    local current="$1" script=0 at=0 word='' before='' option='' path='' places=0 text=''
-    local below='' options='' valued='' takes='' values='' connection='' settings='' pythonpath=''
+    local current="$1" script=0 at=0 word='' before='' option='' trail='' places=0 text=''
+    local below='' flags='' valued='' takes='' values='' connection='' settings='' pythonpath=''
     _queuecore_found=''
     shift
     for word in "$@"; do
@@ -58,11 +58,11 @@ _queuecore_answer() {
             -*) case " $valued " in *" $word "*) before="$word" ;; esac ;;
             *)
                 case " $below " in
-                *" $word "*) path="$path $word" && _queuecore_known "$path" ;;
+                *" $word "*) trail="$trail $word" && _queuecore_known "$trail" ;;
                 *)
-                    if [ -z "$path" ]; then
-                        path="$word" && _queuecore_known "$path"
-                        [ -n "$options" ] || return 1
+                    if [ -z "$trail" ]; then
+                        trail="$word" && _queuecore_known "$trail"
+                        [ -n "$flags" ] || return 1
                     else
                         places=$((places + 1))
                     fi
@@ -77,20 +77,20 @@ _queuecore_answer() {
         --pythonpath) pythonpath="$text" ;;
         esac
     done
-    [ -n "$path" ] || return 1
+    [ -n "$trail" ] || return 1
     text="$current"
     if [ -n "$before" ]; then
-        _queuecore_values "$path $before"
+        _queuecore_values "$trail $before"
     else
         case "$current" in
-        --*=*) option="${current%%=*}" text="${current#*=}" && _queuecore_values "$path $option" ;;
-        -*) values="$options" ;;
+        --*=*) option="${current%%=*}" text="${current#*=}" && _queuecore_values "$trail $option" ;;
+        -*) values="$flags" ;;
         *)
             option=''
             if [ -n "$below" ]; then
                 values="$below"
             elif [ "$takes" = many ] || [ "$places" -eq 0 ]; then
-                _queuecore_values "$path argument"
+                _queuecore_values "$trail argument"
             fi
             ;;
         esac
@@ -99,7 +99,7 @@ _queuecore_answer() {
     @*)
         word="${values#@}"
         [ "$word" != connections ] || connection=''
-        if [ "$path" = queueworker ] || [ "$path" = runworker ]; then connection=''; fi
+        if [ "$trail" = queueworker ] || [ "$trail" = runworker ]; then connection=''; fi
         _queuecore_ask "$word" "$text" "${@:1:$script}" queues names \
             ${settings:+"--settings=$settings"} ${pythonpath:+"--pythonpath=$pythonpath"} \
             ${connection:+"--connection=$connection"}
