@@ -13,7 +13,9 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from queuecore.errors import QueueCoreError
 from queuecore.jsontext import MASK, is_secret
+from queuecore.processors import payload_of
 
 from .draw.values import visible
 
@@ -87,6 +89,19 @@ def _restored(value: Any, old: Any, secret: bool) -> Any:
             )
         return old
     return value
+
+
+def check(value: Any, alias: str, queue: str, name: str) -> None:
+    """Hold *value* against the type that the processor of these jobs declares, if it is known here.
+
+    Raises:
+        WrongPayload: it is not of that type; the text names the fields.
+    """
+    if (declared := payload_of(alias, queue, name)) is not None:
+        try:
+            declared.check(value, name, queue)
+        except QueueCoreError as error:
+            raise WrongPayload(visible(error)) from None
 
 
 def _write(value: Any) -> str:

@@ -43,6 +43,14 @@ class Payload:
     def __repr__(self) -> str:
         return f"<Payload {self.name}>"
 
+    def check(self, data: Any, job: str, queue: str) -> None:
+        """Refuse *data* that is not of the type, before it is sent.
+
+        Raises:
+            InvalidPayload, NotSerializable
+        """
+        self.read(codec.dumps(data), job, queue)
+
     def read(self, text: bytes, job: str, queue: str) -> Any:
         """The data of a job of this name, as the type has it.
 

@@ -111,6 +111,7 @@ def data(request: HttpRequest, queue: str, job: str, alias: str = links.DEFAULT)
         return plans.data_plan(request, alias, queue, job, words)
     try:
         value = payload_form.read(request.POST.get("data", ""), text)
+        payload_form.check(value, alias, queue, found.name)
     except payload_form.WrongPayload as error:
         return plans.data_plan(request, alias, queue, job, str(error), token.facts)
 
@@ -170,8 +171,10 @@ def duplicate(
     if found is None or text is None:
         return plans.duplicate_plan(request, alias, queue, job, why)
     typed = request.POST
+    name = typed.get("name", "").strip()[:1_000]
     try:
         value = payload_form.read(typed.get("data", ""), text)
+        payload_form.check(value, alias, queue, name)
         options: dict[str, Any] = {
             **options_of(found.opts),
             "delay": plans.seconds(typed.get("delay", "")),
@@ -184,7 +187,6 @@ def duplicate(
         }
     except (payload_form.WrongPayload, plans.WrongValue) as error:
         return plans.duplicate_plan(request, alias, queue, job, str(error))
-    name = typed.get("name", "").strip()[:1_000]
     if not name:
         return plans.duplicate_plan(request, alias, queue, job, _("The job needs a name."))
     made: list[str] = []

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboard import payload_form
-from queuecore import FlowJob, FlowProducer, Queue, audit_log
+from queuecore import FlowJob, FlowProducer, Queue, audit_log, processors
 from tests.dashboard.conftest import state_of
 from tests.dashboard.hostile import CORPUS, PageReader
 
@@ -160,6 +160,23 @@ def test_data_that_is_no_json_may_be_replaced(
     assert "replaces all of it" in admin.get(f"{AT}failed-1/confirm/data/").content.decode()
     assert send(admin, "failed-1", "data", data="[1]").status_code == 302
     assert emails.get_job("failed-1").data == [1]
+
+
+def test_data_is_held_against_the_type_that_the_processor_declares(
+    admin: Client, emails: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processors, "registry", processors.Registry())
+    processors.processor("emails", payload=dict[str, int])(lambda job: None)
+    before = emails.get_job("failed-1").data
+    for kind in ("data", "duplicate"):
+        answer = send(admin, "failed-1", kind, data='{"a": 1, "b <i>": "x"}')
+        assert answer.status_code == 200
+        text = html.unescape(answer.content.decode())
+        assert "['b <i>'] must be int, not str; correct it where the job is added" in text
+        assert '{"a": 1, "b <i>": "x"}' in text  # what was typed is still there
+    assert emails.get_job("failed-1").data == before
+    assert send(admin, "failed-1", "data", data='{"a": 1}').status_code == 302
+    assert emails.get_job("failed-1").data == {"a": 1}
 
 
 def test_a_duplicate_with_changes(admin: Client, emails: Queue) -> None:
