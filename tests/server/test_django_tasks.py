@@ -1,5 +1,6 @@
 """Our backend of Django's task framework: tasks as jobs, workers that run them, their results."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 import redis
-from asgiref.sync import async_to_sync
+from asgiref.sync import async_to_sync, sync_to_async
 from django.core.checks import run_checks
 from django.db import transaction
 from django.test import override_settings
@@ -224,11 +225,23 @@ class TestTransactions:
         work()
         assert _read(later).return_value == 3
 
-    async def test_no_thread_is_asked_where_none_can_have_one(
-        self, tasks: Any, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(task_backends["default"], "_waits", None)  # calling it would fail
-        assert (await tasks.add.aenqueue(1)).enqueued_at is not None
+    async def test_the_thread_that_all_tasks_share_is_not_waited_for(self, tasks: Any) -> None:
+        begun, free = threading.Event(), threading.Event()
+
+        def block() -> None:
+            begun.set()
+            free.wait()
+
+        blocked = asyncio.ensure_future(sync_to_async(block)())  # in the thread that all share
+        try:
+            while not begun.is_set():  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+            result = await asyncio.create_task(tasks.add.aenqueue(1))
+            assert result.enqueued_at is not None
+            assert await tasks.add.aget_result(result.id) == result
+        finally:
+            free.set()
+            await blocked
 
     def test_its_time_to_run_is_no_later_for_the_wait(self, tasks: Any) -> None:
         due = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
@@ -713,6 +726,29 @@ with override_settings(TASKS={"default": {"BACKEND": "queuecore.tasks.QueueCoreB
     except discovery.ConfigurationError as error:
         print(error)
 """
+
+
+EARLY = """
+from django.apps import apps
+from django.conf import settings
+settings.TASKS = {"default": {"BACKEND": "queuecore.tasks.QueueCoreBackend"}}
+settings.QUEUECORE = {"CONNECTIONS": {"default": {"URL": "redis://127.0.0.1:1/0"}}}
+from tests.contract import tasks
+assert not apps.ready
+print(tasks.add.max_attempts, tasks.add.get_backend().check())
+"""
+
+
+def test_tasks_are_declared_before_there_are_apps_or_a_server() -> None:
+    answer = subprocess.run(
+        [sys.executable, "-c", EARLY],
+        cwd=ROOT,
+        env=os.environ | {"DJANGO_SETTINGS_MODULE": "tests.settings"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (answer.stdout, answer.stderr) == ("None []\n", "")
 
 
 def test_other_frameworks_may_import_it_where_there_is_none() -> None:

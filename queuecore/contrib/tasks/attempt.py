@@ -31,6 +31,7 @@ from .framework import (
     Task,
     TaskResult,
     TaskResultStatus,
+    is_heard,
     normalize_json,
     task_finished,
     task_started,
@@ -145,7 +146,10 @@ class Attempt:
 
         Not by ``asend_robust``, which loses the error that is being handled on Django 5.2.
         """
-        await sync_to_async(self.tell)(signal)
+        if is_heard(signal) or self.result.status == TaskResultStatus.FAILED:
+            await sync_to_async(self.tell)(signal)
+        else:  # a line of the log; that of a failure may be a mail
+            self.tell(signal)
 
     def succeeded(self, value: Any) -> Any:
         """Note what the task has returned, and give it as JSON knows it.

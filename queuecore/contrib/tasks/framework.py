@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
+from weakref import ReferenceType
+
+from django.dispatch import Signal
 
 IS_DJANGOS = find_spec("django.tasks") is not None
 IS_THERE = IS_DJANGOS or find_spec("django_tasks") is not None
@@ -46,6 +49,17 @@ elif IS_THERE:
         getattr(exceptions, "InvalidTaskBackend", None) or exceptions.InvalidTaskBackendError
     )
 
+
+def is_heard(signal: Signal) -> bool:
+    """Whether *signal* has receivers besides the framework's own, which write to the log."""
+    for _, held, *_ in signal.receivers:
+        receiver = held() if isinstance(held, ReferenceType) else held
+        module = getattr(receiver, "__module__", "")
+        if receiver is not None and module not in ("django.tasks.signals", "django_tasks.signals"):
+            return True
+    return False
+
+
 __all__ = [
     "IS_DJANGOS",
     "IS_THERE",
@@ -61,6 +75,7 @@ __all__ = [
     "TaskResultDoesNotExist",
     "TaskResultStatus",
     "check",
+    "is_heard",
     "normalize_json",
     "task_backends",
     "task_enqueued",
