@@ -469,6 +469,16 @@ class TestServing:
         assert [job.returnvalue for job in jobs] == ["welcome", "all", "all"]
         assert _read(result).return_value == 1
 
+    def test_how_many_run_at_a_time(self, tasks: Any, configure: Callable[..., Any]) -> None:
+        configure(CONCURRENCY=4)
+        assert [worker().concurrency, worker("other").concurrency] == [4, 4]
+
+        @processor("default", name="welcome", concurrency=3)
+        def welcome(job: Any) -> None: ...
+
+        with pytest.raises(ConfigurationError, match=r"=3 at .* and concurrency=4 at TASKS"):
+            worker()
+
     def test_two_backends_and_a_connection(self, tasks: Any, settings: Any) -> None:
         url = settings.QUEUECORE["CONNECTIONS"]["default"]["URL"]
         settings.QUEUECORE = settings.QUEUECORE | {
@@ -645,6 +655,7 @@ class TestChecks:
             ({"ENQUEUE_ON_COMMIT": "no"}, [], r"OPTIONS\['ENQUEUE_ON_COMMIT'\] must be True or"),
             ({"DATABASE": "second"}, [], r"names 'second', and DATABASES has none"),
             ({"OUTBOX": True, "ENQUEUE_ON_COMMIT": True}, [], r"leave out ENQUEUE_ON_COMMIT"),
+            ({"CONCURRENCY": 0}, [], r"OPTIONS\['CONCURRENCY'\] must be a whole number"),
             ({"MODULES": "shop"}, [], r"must be a list"),
             ({}, ["a:b"], r"QUEUES: .*':'"),
             ({}, ["q" * 39], r"QUEUES: .* too long"),
@@ -726,6 +737,23 @@ with override_settings(TASKS={"default": {"BACKEND": "queuecore.tasks.QueueCoreB
     except discovery.ConfigurationError as error:
         print(error)
 """
+
+
+if framework.IS_DJANGOS:
+
+    def test_those_of_the_backport_are_djangos_where_both_are_installed(
+        tasks: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from django_tasks import task
+
+        def act() -> int:
+            return 7
+
+        monkeypatch.setattr(tasks, "act", task(_named(act, tasks)), raising=False)
+        assert isinstance(tasks.act, framework.Task)
+        result = tasks.act.enqueue()
+        work()
+        assert _read(result).return_value == 7
 
 
 EARLY = """

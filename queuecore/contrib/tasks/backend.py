@@ -42,7 +42,15 @@ BACKOFF = "django.tasks"
 _ID_BYTES = 12
 _LONGEST_QUEUE = 63 - 1 - 2 * _ID_BYTES
 
-_OPTIONS = ("CONNECTION", "PRIORITY", "ENQUEUE_ON_COMMIT", "OUTBOX", "DATABASE", "MODULES")
+_OPTIONS = (
+    "CONNECTION",
+    "PRIORITY",
+    "ENQUEUE_ON_COMMIT",
+    "OUTBOX",
+    "DATABASE",
+    "CONCURRENCY",
+    "MODULES",
+)
 _QUEUES: dict[tuple[str, str], Queue] = {}
 
 
@@ -54,8 +62,9 @@ class QueueCoreBackend(BaseTaskBackend):
     ``CONNECTION``: an alias of ``QUEUECORE["CONNECTIONS"]``. ``PRIORITY``: False serves tasks in
     the order they came, which costs the server less. ``ENQUEUE_ON_COMMIT``: False enqueues at once
     within a transaction. ``OUTBOX``: True writes a row of the outbox in the transaction instead, so
-    that no task is lost. ``DATABASE``: the database whose transaction that is. ``MODULES``:
-    packages with tasks besides the project's apps.
+    that no task is lost. ``DATABASE``: the database whose transaction that is.
+    ``CONCURRENCY``: tasks of a queue that a worker process runs at a time. ``MODULES``: packages
+    with tasks besides the project's apps.
 
     A thread has a backend of its own, and a module that declares tasks makes one when it is
     imported: so it holds nothing, and asks nobody.
@@ -302,6 +311,9 @@ class QueueCoreBackend(BaseTaskBackend):
         for name in ("PRIORITY", "ENQUEUE_ON_COMMIT", "OUTBOX"):
             if not isinstance(value := self.options.get(name, True), bool):
                 yield f"OPTIONS[{name!r}] must be True or False, not {value!r}"
+        most = self.options.get("CONCURRENCY", 1)
+        if isinstance(most, bool) or not isinstance(most, int) or most < 1:
+            yield f"OPTIONS['CONCURRENCY'] must be a whole number of at least 1, not {most!r}"
         if isinstance(self.options.get("MODULES", ()), str):
             yield "OPTIONS['MODULES'] must be a list of names of packages"
         if self.database not in connections:

@@ -104,6 +104,8 @@ def serve(registry: Registry, named: Iterable[str]) -> Registry:
             if key not in served:
                 served[key] = _beside(registry.queues.get(key) or QueueProcessors(*key))
             served[key].backends.append(backend)
+            most = backend.options.get("CONCURRENCY")
+            served[key].settle("concurrency", most, f"TASKS[{backend.alias!r}]")
     both = Registry()
     both.queues = {**registry.queues, **served}
     return both
@@ -127,4 +129,5 @@ def backends() -> list[QueueCoreBackend]:
 
 
 def _beside(there: QueueProcessors) -> TaskProcessors:
-    return TaskProcessors(**{one.name: getattr(there, one.name) for one in fields(there)})
+    values = {one.name: getattr(there, one.name) for one in fields(there)}
+    return TaskProcessors(**values | {"said_at": dict(there.said_at)})
