@@ -14,9 +14,12 @@ class DashboardConfig(AppConfig):
     verbose_name = _("QueueCore dashboard")
 
     def ready(self) -> None:
-        """Register the check; collect history from the first request of any kind on."""
-        from .checks import check_settings
+        """Register the checks; collect history from the first request of any kind on."""
+        from queuecore.checks import linked
+
+        from .checks import CHECKS
         from .live.asgi import collect
 
-        register(check_settings)
+        for check in CHECKS:
+            register(linked(check))
         request_started.connect(collect, dispatch_uid="queuecore_dashboard.collect")

@@ -2,29 +2,50 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.apps import AppConfig, apps
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.management import find_commands
 
-from . import access, audit, conf, discovery, repeat
+from . import access, audit, conf, discovery, repeat, server_checks
 from .backoff import load_strategy
 from .dotted import load_function
-from .errors import ConfigurationError, InvalidOption
+from .errors import ConfigurationError, InvalidOption, did_you_mean
 from .options import wire_options
 from .wire.connections import get_connection
 
 
 def register_all() -> None:
     """Register every check; called by the app's ``ready``."""
-    register(check_settings)
-    register(check_processors)
-    register(check_runworker)
-    register(Tags.security, deploy=True)(audit.check_audit_keys)
-    register(Tags.security, deploy=True)(check_retention)
+    for plain in (check_settings, check_processors, check_connections, check_runworker):
+        register(linked(plain))
+    deploy = register(Tags.security, deploy=True)
+    of_settings = (audit.check_audit_keys, check_retention, check_password, check_cleartext)
+    for one in (*of_settings, check_embedded, *server_checks.CHECKS):
+        deploy(linked(one))
+
+
+Check = Callable[..., list[CheckMessage]]
+
+
+def linked(check: Check) -> Check:
+    """Let every hint of *check* end with the place that says more."""
+
+    @functools.wraps(check)
+    def with_links(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+        messages = check(app_configs, **kwargs)
+        for one in messages:
+            anchor = str(one.id).lower().replace(".", "")
+            one.hint = f"{one.hint or ''} See docs/reference/checks.md#{anchor}".strip()
+        return messages
+
+    return with_links
 
 
 def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
@@ -52,7 +73,10 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
                 id="queuecore.E001",
             )
         ]
-    if settings.connections["default"].url is None and not conf.debug():
+    # Django's test runners turn DEBUG off; tests have a private server.
+    state = getattr(sys.modules.get("django.test.utils"), "_TestState", None)
+    testing = hasattr(state, "saved_data")
+    if settings.connections["default"].url is None and not conf.debug() and not testing:
         return [
             Error(
                 "No Redis is configured.",
@@ -77,6 +101,26 @@ def check_processors(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
             )
         ]
     return []
+
+
+def check_connections(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """E005: a processor names a connection that is none."""
+    try:
+        settings, queues = conf.get_settings(), discovery.discover().queues
+    except ConfigurationError:
+        return []  # E001 or E003 says so
+    return [
+        Error(
+            f"The processor of queue {found.queue!r} at "
+            f"{', '.join(one.where for one in found.entries()) or 'TASKS'} names the connection "
+            f"{found.alias!r}, which QUEUECORE['CONNECTIONS'] has not"
+            f"{did_you_mean(found.alias, settings.connections)}.",
+            hint="Nothing serves this queue before the connection has a URL there.",
+            id="queuecore.E005",
+        )
+        for found in queues.values()
+        if found.alias not in settings.connections
+    ]
 
 
 def check_runworker(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
@@ -114,3 +158,70 @@ def check_retention(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> l
             id="queuecore.W011",
         )
     ]
+
+
+def check_password(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """W102: a server of another machine is asked without a password."""
+    return [
+        Warning(
+            f"The URL of connection {alias!r} has no password, and its server is on another "
+            "machine.",
+            hint="Whoever reaches the server can read, change and add jobs: give it a password "
+            "(requirepass, or a user) and the URL, too: redis://user:password@host:6379/0.",
+            id="queuecore.W102",
+        )
+        for alias, url in _far()
+        if not urlsplit(url).password and "password=" not in urlsplit(url).query
+    ]
+
+
+def check_cleartext(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """W103: a server of another machine is spoken to in clear text."""
+    return [
+        Warning(
+            f"Connection {alias!r} speaks to another machine without TLS.",
+            hint="Whoever is between them can read jobs and the password. Use rediss://, or "
+            "silence this where the network is yours alone.",
+            id="queuecore.W103",
+        )
+        for alias, url in _far()
+        if urlsplit(url).scheme == "redis"
+    ]
+
+
+def check_embedded(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """W104: jobs are kept in the embedded server."""
+    try:
+        settings = conf.get_settings()
+    except ConfigurationError:
+        return []  # E001 says so
+    if settings.connections["default"].url is not None or not conf.debug():
+        return []  # E002 says so
+    return [
+        Warning(
+            "Jobs are kept in the embedded server, which is for development: it lives in the "
+            "project's folder and ends with its last user.",
+            hint="Set QUEUECORE['CONNECTIONS']['default']['URL'] or QUEUECORE_URL, and DEBUG to "
+            "False.",
+            id="queuecore.W104",
+        )
+    ]
+
+
+def _far() -> list[tuple[str, str]]:
+    """The connections whose server is on another machine, with their URLs."""
+    try:
+        connections = conf.get_settings().connections
+    except ConfigurationError:
+        return []  # E001 says so
+    found = []
+    for alias, one in connections.items():
+        if one.url is None or not one.url.startswith(("redis://", "rediss://")):
+            continue
+        try:
+            host = urlsplit(one.url).hostname or "localhost"
+        except ValueError:
+            continue  # E001 says so
+        if host != "localhost" and not host.startswith("127.") and host != "::1":
+            found.append((alias, one.url))
+    return found

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from importlib import import_module
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -21,7 +20,7 @@ from ..wire.calls.base import Command
 from ..worker import Worker
 from .caller import Caller, stop, work
 from .fake_clock import clock
-from .server import in_use
+from .server import in_use, relay
 
 # One job that adds itself would run for ever.
 MOST_RUNS = 10_000
@@ -125,7 +124,7 @@ class _Drain:
         self, *, delayed: bool = False, retries: bool = False, end: int | None = None
     ) -> Drained:
         while True:
-            _relay()
+            relay()
             before = self._drained.runs
             for one in list(self._wanted.values()):
                 if not self._ended() and _may_have_work(one):
@@ -221,12 +220,6 @@ def _wanted(queues: Iterable[str | Queue], connection: str) -> list[QueueProcess
             )
         found.append(known[place])
     return found or list(known.values())
-
-
-def _relay() -> None:
-    """Move what `add_in_transaction` has written, in this thread, which sees the rows."""
-    with suppress(ImportError):
-        import_module("queuecore.outbox").relay_now()
 
 
 def _may_have_work(processors: QueueProcessors) -> bool:

@@ -16,7 +16,7 @@ from ..queue import Queue
 from ..wire import codec
 from ..wire.calls.base import Command, text
 from ..wire.connections import aliases, get_connection
-from .server import in_use
+from .server import in_use, relay
 
 _STATES = ("active", "waiting", "prioritized", "delayed", "waiting-children")
 _UNSAID: Any = object()
@@ -97,9 +97,7 @@ def _check() -> None:
             "no private server is in use: use QueueCoreTestMixin, the fixture queues, or "
             "queuecore.testing.private_server()"
         )
-    from .draining import _relay
-
-    _relay()
+    relay()
 
 
 def _queues(queue: str | Queue | None, connection: str) -> list[Queue]:

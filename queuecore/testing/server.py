@@ -15,8 +15,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import astuple
 from pathlib import Path
+from typing import Any
 
-from .. import conf
+from .. import conf, transactions
 from ..conf import ConnectionSettings
 from ..errors import ConfigurationError
 from ..wire import clock as wire_clock
@@ -33,6 +34,8 @@ _uses = 0
 _folder: Path | None = None
 _owner = 0
 _databases: dict[str, int] = {}
+_write_rows = transactions.write_rows
+_written: list[bool] = []
 
 
 @contextmanager
@@ -51,6 +54,7 @@ def begin() -> None:
     if _uses == 0 or _owner != os.getpid():
         _prepare()
         conf.stand_in, wire_clock.make = _stand_in, lambda: clock
+        transactions.write_rows = _noting
         _follow()
     _uses += 1
 
@@ -62,12 +66,14 @@ def end() -> None:
     if _uses == 0:
         clock.reset()
         conf.stand_in, wire_clock.make = None, wire_clock.Clock
+        transactions.write_rows = _write_rows
         _follow()
 
 
 def flush() -> None:
     """Empty the private server and let the clock show the time of now again."""
     clock.reset()
+    _written.clear()
     if not _uses:
         raise ConfigurationError(
             "no private server is in use, and another one is not emptied: use "
@@ -80,6 +86,22 @@ def flush() -> None:
 def in_use() -> bool:
     """Whether the connections lead to the private server now."""
     return _uses > 0
+
+
+def relay() -> None:
+    """Move what the test has written by ``add_in_transaction``, whose transaction may be open.
+
+    The database is asked only by those who wrote to it: not every test may.
+    """
+    from .. import outbox  # models: only where Django is set up
+
+    if _written:
+        outbox.relay_now()
+
+
+def _noting(rows: Any, using: str | None = None) -> None:
+    _write_rows(rows, using)
+    _written.append(True)
 
 
 def _follow() -> None:

@@ -31,6 +31,7 @@ PAGES = [
     "docs/howto/production.md",
     "docs/howto/schedulers.md",
     "docs/howto/telemetry.md",
+    "docs/howto/testing.md",
     "docs/howto/with-node-bullmq.md",
     "docs/howto/dead-letters.md",
     "docs/howto/django-tasks.md",
@@ -142,8 +143,6 @@ def test_flows(shop: Site) -> None:
 def test_workers(shop: Site) -> None:
     shop.append("shop/services.py", "def is_open() -> bool:\n    return True")
     play(shop, "docs/howto/workers.md")
-    tested = shop.manage("test")
-    assert "Ran 3 tests" in tested.stderr
     shop.shell(
         "from queuecore import Backoff, Queue\n"
         "from django.contrib.auth.models import User\n"
@@ -229,6 +228,13 @@ def test_signals(shop: Site) -> None:
     shop.manage("runworker", "--burst")
     said = (shop.folder / "failures.txt").read_text()
     assert said == "['broken: x 1 failed for good: no']"
+
+
+def test_testing(shop: Site) -> None:
+    shop.environment["QUEUECORE_URL"] = "redis://127.0.0.1:1/0"  # tests must not ask for it
+    play(shop, "docs/howto/testing.md")
+    # Each process has a server of its own, and leaves none behind.
+    assert "Ran 11 tests" in shop.manage("test", "--parallel", "2", "shop.tests").stderr
 
 
 def test_dashboard(shop: Site) -> None:

@@ -11,6 +11,7 @@ import pytest
 from django.apps import apps
 from django.core.checks import CheckMessage, registry, run_checks
 from django.test import override_settings
+from django.test.utils import _TestState
 
 from dashboard.checks import check_settings as check_dashboard
 from dashboard.conf import get_settings as dashboard_settings
@@ -232,7 +233,10 @@ def test_settings_that_are_right(queuecore: dict[str, Any]) -> None:
     assert found(checks.check_settings, **queuecore) == []
 
 
-def test_no_server_is_named() -> None:
+def test_no_server_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Tests have a private server, and Django runs them with DEBUG off.
+    assert found(checks.check_settings, CONNECTIONS={}) == []
+    monkeypatch.delattr(_TestState, "saved_data")
     (message,) = found(checks.check_settings, CONNECTIONS={})
     assert message.id == "queuecore.E002"
     with override_settings(DEBUG=True):  # then the embedded one starts
@@ -378,3 +382,59 @@ def test_completed_jobs_with_a_rule(queuecore: dict[str, Any]) -> None:
 def test_the_project_passes_its_own_checks() -> None:
     ids = [message.id for message in run_checks() if str(message.id).startswith("queuecore")]
     assert ids == []
+
+
+def test_a_connection_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = Registry()
+    monkeypatch.setattr(processors, "registry", registry)
+    processors.processor("emails", connection="reprots")(print_job)
+    monkeypatch.setattr(checks.discovery, "discover", lambda: registry)
+    (message,) = found(checks.check_connections, CONNECTIONS={"reports": {"URL": "redis://x"}})
+    assert message.id == "queuecore.E005"
+    assert "'reprots'" in message.msg
+    assert "did you mean 'reports'" in message.msg
+    assert "test_checks.py:" in message.msg
+
+
+def print_job(job: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("url", "ids"),
+    [
+        ("redis://localhost", []),
+        ("redis://127.0.0.1:6380/1", []),
+        ("redis://[::1]", []),
+        ("unix:///run/redis.sock", []),
+        ("rediss://:secret@redis.example.org", []),
+        ("rediss://redis.example.org?password=secret", []),
+        ("rediss://redis.example.org", ["queuecore.W102"]),
+        ("redis://:secret@redis.example.org", ["queuecore.W103"]),
+        ("redis://redis.example.org", ["queuecore.W102", "queuecore.W103"]),
+    ],
+)
+def test_a_server_of_another_machine(url: str, ids: list[str]) -> None:
+    both = found(checks.check_password, **at(url)) + found(checks.check_cleartext, **at(url))
+    assert [one.id for one in both] == ids
+    assert "secret" not in "".join(one.msg + one.hint for one in both)
+
+
+def test_the_embedded_server_in_production() -> None:
+    assert found(checks.check_embedded) == []
+    assert found(checks.check_embedded, CONNECTIONS={}) == []
+    with override_settings(DEBUG=True):
+        (message,) = found(checks.check_embedded, CONNECTIONS={})
+    assert message.id == "queuecore.W104"
+
+
+def test_every_hint_names_its_place_in_the_reference() -> None:
+    with override_settings(QUEUECORE=at("redis://there")):
+        (message,) = checks.linked(checks.check_password)(None)
+    assert message.hint.endswith(" See docs/reference/checks.md#queuecorew102")
+    ours = [
+        one
+        for one in [*registry.registry.registered_checks, *registry.registry.deployment_checks]
+        if one.__module__.startswith(("queuecore", "dashboard"))
+    ]
+    assert len(ours) >= 18
+    assert all(hasattr(one, "__wrapped__") for one in ours), ours

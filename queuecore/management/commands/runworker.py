@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.autoreload import get_child_arguments
 
-from ... import __version__, conf, discovery, operations, outbox
+from ... import __version__, conf, discovery, operations, outbox, server_checks
 from ...errors import ConfigurationError, QueueCoreError, did_you_mean
 from ...history import Collector
 from ...processors import QueueProcessors
@@ -115,6 +115,7 @@ class Command(BaseCommand):
             for work in (Collector(alias).run(), operations.beside(alias))
         ]
         beside.append(outbox.beside())
+        beside.append(server_checks.tell_at_start(sorted({one.alias for one in chosen})))
         if supervised is not None:
             presence.place = supervised.place
             supervised.begin(

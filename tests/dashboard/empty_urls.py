@@ -1,0 +1,3 @@
+"""The addresses of a host that has forgotten the dashboard."""
+
+urlpatterns: list[object] = []
