@@ -2,11 +2,14 @@
 
 import json
 import re
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from django.core.management import call_command
 
+from queuecore import Queue
 from queuecore.contrib.tasks.framework import IS_DJANGOS
 from tests.examples.markdown import blocks, rows
 from tests.examples.site import Site, until
@@ -27,6 +30,7 @@ PAGES = [
     "docs/howto/limits.md",
     "docs/howto/metrics.md",
     "docs/howto/processors.md",
+    "docs/howto/operate-from-the-shell.md",
     "docs/howto/producers.md",
     "docs/howto/production.md",
     "docs/howto/schedulers.md",
@@ -134,6 +138,16 @@ def test_limits(shop: Site) -> None:
         "assert (starts[5] - starts[0]).total_seconds() > 0.9\n"
         "assert (starts[10] - starts[5]).total_seconds() > 0.9\n"
     )
+
+
+@pytest.mark.django_db(transaction=True)
+def test_operating_from_the_shell(server: Server) -> None:
+    """In this process: ten times the start of ``manage.py`` would say nothing more."""
+    Queue("orders").add("x")
+    for block in blocks(ROOT / "docs/howto/operate-from-the-shell.md"):
+        if block.mark == "commands":
+            for line in block.text.splitlines():
+                call_command(*shlex.split(line, comments=True)[2:])
 
 
 def test_flows(shop: Site) -> None:

@@ -121,12 +121,19 @@ class TestSeeing:
 
     def test_one_job(self, queue: Queue, redis_client: redis.Redis) -> None:
         trace = json.dumps(["Error: boom\n  at \x1b[2J"])
-        fail(redis_client, 1, stacktrace=trace, data='{"a":1}')
+        fail(redis_client, 1, stacktrace=trace, data='{"a":1,"token":"x7"}')
+        redis_client.rpush("bull:q:f0000:logs", "password=x7")
         redis_client.rpush("bull:q:f0000:logs", *(f"line {n}" for n in range(30)))
         said = run("job", "q", "f0000", "--logs", "2")
         for part in ("tries     3 of 3", "\nboom\n", "  at ␛[2J", '"a": 1', "line 29"):
             assert part in said
         assert "line 27" not in said
+        for secret in (
+            run("job", "q", "f0000", "--logs", "99"),
+            run("job", "q", "f0000", "--json"),
+        ):
+            assert "x7" not in secret
+        assert "x7" not in run("jobs", "q", "--state", "failed")
         assert run("job", "q", "nope").error == "there is no job 'nope' in q"
 
     def test_jobs_by_filter_and_page(self, queue: Queue, redis_client: redis.Redis) -> None:

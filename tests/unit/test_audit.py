@@ -15,6 +15,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection, connections, models, transaction
 
 from queuecore import audit, audit_log
+from queuecore.management.queues.subcommand import actor
 from queuecore.models import AppendOnly, AuditEntry, AuditHead
 
 pytestmark = pytest.mark.django_db
@@ -362,7 +363,7 @@ def test_the_command_exports_anchors_and_compares_with_them(tmp_path, capsys):
     assert [line.split(":")[0] for line in file.read_text().splitlines()] == ["2", "6"]
     assert "intact: 6 entries, last 6:" in capsys.readouterr().out
     last = audit_log.last_verification()
-    assert (last.actor, last.number) == ("command line", 7)
+    assert (last.actor, last.number) == (actor(), 7)
     assert last.result == {
         "intact": True,
         "entries": 6,

@@ -12,6 +12,8 @@ from django.db import DatabaseError
 from queuecore import audit
 from queuecore.audit_log import VERIFY
 
+from ..queues.subcommand import actor
+
 SHOWN = 20
 
 
@@ -60,7 +62,7 @@ class Command(BaseCommand):
     def _record(self, found: audit.Verification) -> None:
         """Write down that the record was verified, behind what was looked at."""
         try:
-            with audit.record(actor="command line", action=VERIFY) as entry:
+            with audit.record(actor=actor(), action=VERIFY) as entry:
                 entry.result(**audit.facts_of(found))
         except DatabaseError as error:
             # Such as on a replica that may only be read.

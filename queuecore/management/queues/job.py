@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from django.core.management.base import CommandError
 
 from queuecore.inspect import STATES, Inspector, JobDetail, LogPage, Wants
+from queuecore.jsontext import covered, masked
 from queuecore.visible import visible
 
 from . import shapes
@@ -25,7 +26,7 @@ class JobCommand(Subcommand):
     help = "show one job: data, error, trace, the end of its log"
     description = (
         "Show one job: how it stands, its data and result, why it failed, and the last lines of "
-        "its log. What is longer than 64 KB is cut."
+        "its log. What is longer than 64 KB is cut; secrets are masked as on the dashboard."
     )
     examples: ClassVar = (
         ("job emails 4711", "with the last 20 lines of its log"),
@@ -68,7 +69,7 @@ class JobCommand(Subcommand):
             shown = f"log, the last {number(len(logs.lines))} of {counted(logs.total, 'line')}"
             terminal.say(terminal.style.MIGRATE_LABEL(shown))
             for line in logs.lines:
-                terminal.say(visible(line))
+                terminal.say(visible(covered(line)))
 
 
 def _facts(terminal: Terminal, found: JobDetail) -> Iterator[tuple[str, Cell | str]]:
@@ -106,9 +107,9 @@ def _facts(terminal: Terminal, found: JobDetail) -> Iterator[tuple[str, Cell | s
 
 def _texts(found: JobDetail) -> Iterator[tuple[str, str]]:
     if found.failed_reason:
-        yield "error", found.failed_reason
+        yield "error", covered(found.failed_reason)
     if found.stacktrace:
-        yield "trace of the last try", found.stacktrace[-1]
+        yield "trace of the last try", covered(found.stacktrace[-1])
     for title, text, size in (
         ("data", found.data, found.data_size),
         ("result", found.returnvalue, found.returnvalue_size),
@@ -124,6 +125,6 @@ def _texts(found: JobDetail) -> Iterator[tuple[str, str]]:
 
 def _pretty(text: str) -> str:
     try:
-        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+        return json.dumps(json.loads(masked(text)), indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):
-        return text
+        return masked(text)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from queuecore import matching
 from queuecore.inspect import STATES, Inspector, JobRow
+from queuecore.jsontext import covered, masked
 
 from . import shapes
 from .filters import add_filter, filter_of
@@ -118,7 +119,7 @@ _FIRST = (Column("ID", least=10), Column("NAME", least=10))
 
 def _waiting(terminal: Terminal, row: JobRow, now: datetime) -> list[Cell | str]:
     priority = number(row.priority) if row.priority else ""
-    return [since(row.timestamp, now), priority, _attempts(row), row.data_preview]
+    return [since(row.timestamp, now), priority, _attempts(row), _data(row)]
 
 
 def _active(terminal: Terminal, row: JobRow, now: datetime) -> list[Cell | str]:
@@ -127,20 +128,24 @@ def _active(terminal: Terminal, row: JobRow, now: datetime) -> list[Cell | str]:
 
 
 def _delayed(terminal: Terminal, row: JobRow, now: datetime) -> list[Cell | str]:
-    return [until(row.due, now), _attempts(row), row.scheduler_id or row.data_preview]
+    return [until(row.due, now), _attempts(row), row.scheduler_id or _data(row)]
 
 
 def _children(terminal: Terminal, row: JobRow, now: datetime) -> list[Cell | str]:
-    return [since(row.timestamp, now), row.group, row.data_preview]
+    return [since(row.timestamp, now), row.group, _data(row)]
 
 
 def _completed(terminal: Terminal, row: JobRow, now: datetime) -> list[Cell | str]:
-    return [since(row.finished_on, now), _took(row), _attempts(row), row.data_preview]
+    return [since(row.finished_on, now), _took(row), _attempts(row), _data(row)]
 
 
 def _failed(terminal: Terminal, row: JobRow, now: datetime) -> list[Cell | str]:
-    error = Cell(row.failed_reason, terminal.style.ERROR)
+    error = Cell(covered(row.failed_reason), terminal.style.ERROR)
     return [since(row.finished_on, now), _took(row), _attempts(row), error]
+
+
+def _data(row: JobRow) -> str:
+    return masked(row.data_preview)
 
 
 def _attempts(row: JobRow) -> str:

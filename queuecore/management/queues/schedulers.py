@@ -11,6 +11,7 @@ from django.core.management.base import CommandError
 
 from queuecore import audit, recorded
 from queuecore.errors import did_you_mean
+from queuecore.jsontext import covered
 from queuecore.queue import Queue
 from queuecore.runs import Timing
 from queuecore.timetable import Timetable
@@ -215,5 +216,5 @@ def _row(terminal: Terminal, alias: str, timing: Timing) -> list[Cell | str]:
         runs,
         due,
         NOTHING if began is None else duration((timing.now - began) / 1000),
-        Cell(f"{ended}: {last.error}" if last and last.error else ended, shade),
+        Cell(f"{ended}: {covered(last.error)}" if last and last.error else ended, shade),
     ]

@@ -1,4 +1,7 @@
-"""Shapes: what ``--json`` prints of queues, jobs, schedulers and workers; documented, and kept."""
+"""Shapes: what ``--json`` prints of queues, jobs, schedulers and workers; documented, and kept.
+
+Secrets are masked as on the pages: what a terminal has shown stands in its history, and in logs.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 
 from queuecore.fleet import FleetProcess, FleetWorker
 from queuecore.inspect import JobDetail, JobRow, LogPage, QueueSnapshot, WorkerInfo
+from queuecore.jsontext import covered, masked
 from queuecore.models import Operation
 from queuecore.runs import Timing
 
@@ -70,7 +74,7 @@ def job(row: JobRow) -> Shape:
         "max_attempts": row.max_attempts,
         "stalled": row.stalled_count,
         "progress": parsed(row.progress),
-        "failed_reason": row.failed_reason,
+        "failed_reason": covered(row.failed_reason),
         "processed_by": row.processed_by,
         "parent": row.parent_key,
         "scheduler": row.scheduler_id,
@@ -81,17 +85,22 @@ def job(row: JobRow) -> Shape:
 
 def job_detail(found: JobDetail, logs: LogPage) -> Shape:
     """A job with all that is stored of it; texts that are no JSON, or cut, stay texts."""
+    lines = [covered(line) for line in logs.lines]
     return job(found.row) | {
-        "failed_reason": found.failed_reason,
+        "failed_reason": covered(found.failed_reason),
         "data": parsed(found.data),
         "data_size": found.data_size,
         "opts": parsed(found.opts),
         "opts_size": found.opts_size,
         "returnvalue": parsed(found.returnvalue),
         "returnvalue_size": found.returnvalue_size,
-        "stacktrace": list(found.stacktrace),
+        "stacktrace": [covered(one) for one in found.stacktrace],
         "locked_for_s": None if found.lock_ttl_ms is None else found.lock_ttl_ms / 1000,
-        "logs": {"total": logs.total, "start": logs.start, "lines": list(logs.lines)},
+        "logs": {
+            "total": logs.total,
+            "start": logs.start,
+            "lines": lines,
+        },
     }
 
 
@@ -123,7 +132,7 @@ def scheduler(alias: str, timing: Timing) -> Shape:
             "due": iso_ms(last.due),
             "started": iso_ms(last.began),
             "finished": iso_ms(last.ended),
-            "error": last.error,
+            "error": covered(last.error),
         },
     }
 
@@ -187,10 +196,10 @@ def operation(found: Operation) -> Shape:
 
 
 def parsed(text: str) -> Any:
-    """The value of a JSON text; the text where it is none, None where it is empty."""
+    """The value of a JSON text, masked; the text where it is none, None where it is empty."""
     if not text:
         return None
     try:
-        return json.loads(text)
+        return json.loads(masked(text))
     except (ValueError, RecursionError):
-        return text
+        return masked(text)
