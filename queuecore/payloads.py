@@ -7,6 +7,7 @@ A field that the type does not have is wrong in all of them, unless a pydantic m
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -153,15 +154,25 @@ def strangers(found: Any, value: Any, path: Path) -> Iterator[Wrong]:
             yield from strangers(inner, one, (*path, index))
     if not isinstance(value, dict):
         return
+    kind = type(found)
+    names: Iterable[tuple[str, str]]
+    known: set[Any] | None = None
     if isinstance(found, dict):
-        names: Iterable[tuple[str, str]] = [(key, key) for key in value if key in found]
-        known = None
-    elif hasattr(found, "__struct_fields__"):
+        names = [(key, key) for key in value if key in found]
+    elif getattr(kind, "__pydantic_root_model__", False):
+        yield from strangers(found.root, value, path)
+        return
+    elif hasattr(kind, "__pydantic_fields__"):
+        names = list(_of_pydantic(kind))
+        if not _config(kind).get("extra"):
+            # What is computed is written with an instance, and made anew by it.
+            known = {key for key, _ in names} | _computed(kind)
+    elif hasattr(kind, "__struct_fields__"):
         names = list(zip(found.__struct_encode_fields__, found.__struct_fields__, strict=True))
         known = {key for key, _ in names} | {found.__struct_config__.tag_field}
-    elif hasattr(type(found), "model_fields"):
-        names = list(_of_model(type(found)))
-        known = None if type(found).model_config.get("extra") else {key for key, _ in names}
+    elif dataclasses.is_dataclass(kind):
+        names = [(one.name, one.name) for one in dataclasses.fields(kind)]
+        known = {key for key, _ in names}
     else:
         return
     for key in value:
@@ -173,12 +184,20 @@ def strangers(found: Any, value: Any, path: Path) -> Iterator[Wrong]:
             yield from strangers(inner, value[key], (*path, key))
 
 
-def _of_model(model: Any) -> Iterator[tuple[str, str]]:
-    """The keys that a pydantic model reads, each with the name of its field."""
-    by_name = model.model_config.get("populate_by_name") or model.model_config.get(
-        "validate_by_name"
-    )
-    for name, field in model.model_fields.items():
+def _config(kind: Any) -> Any:
+    return getattr(kind, "model_config", None) or getattr(kind, "__pydantic_config__", None) or {}
+
+
+def _computed(kind: Any) -> set[str]:
+    computed = kind.__pydantic_decorators__.computed_fields.items()
+    return {name for name, _ in computed} | {one.info.alias for _, one in computed}
+
+
+def _of_pydantic(kind: Any) -> Iterator[tuple[str, str]]:
+    """The keys that a pydantic class reads, each with the name of its field."""
+    config = _config(kind)
+    by_name = config.get("populate_by_name") or config.get("validate_by_name")
+    for name, field in kind.__pydantic_fields__.items():
         alias = field.validation_alias or field.alias
         choices = getattr(alias, "choices", None) or ([alias] if alias else [])
         for one in choices:

@@ -31,6 +31,7 @@ from .options import (
 from .payloads import Payload
 
 F = TypeVar("F", bound=Callable[..., Any] | type["Processor"])
+M = TypeVar("M", bound=Callable[..., Any])
 
 
 class Processor:
@@ -112,9 +113,7 @@ class _Named:
 _MARK = "_queuecore_named"
 
 
-def named(
-    name: str, *, timeout: Seconds | None = None, payload: Any = None
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def named(name: str, *, timeout: Seconds | None = None, payload: Any = None) -> Callable[[M], M]:
     """Let a method of a :class:`Processor` class work the jobs of this name.
 
     Args:
@@ -128,7 +127,7 @@ def named(
         raise ConfigurationError(f'@named takes the name of jobs: @named("welcome"), not {name!r}')
     said = _Named(checked_job_name(name), checked_timeout(timeout), payload)
 
-    def mark(method: Callable[..., Any]) -> Callable[..., Any]:
+    def mark(method: M) -> M:
         if inspect.isclass(method) or not callable(method):
             raise ConfigurationError(f"@named({name!r}) is for methods of a Processor: {method!r}")
         setattr(method, _MARK, (*getattr(method, _MARK, ()), said))

@@ -1,6 +1,7 @@
 """Services: what a class processor is given when it is made, and what a test gives it instead.
 
-``provide(factory)`` as the default of a parameter says who makes its value. A service is made once
+``provide(factory)`` as the default of a parameter, or as an attribute of a class, says who makes
+its value. A service is made once
 a process, when the first that needs it is; a factory may need services itself, said the same way.
 """
 
@@ -25,12 +26,29 @@ _making = threading.RLock()
 
 
 class Provided:
-    """Stands for a service that its factory makes when it is needed."""
+    """Stands for a service that its factory makes when it is needed.
 
-    __slots__ = ("_factory",)
+    As an attribute of a class it is that service in its instances, from their first look at it on.
+    """
 
     def __init__(self, factory: Factory | str) -> None:
         self._factory = factory
+        self._name = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        if instance is None:
+            return self
+        if self._name not in vars(instance):
+            vars(instance)[self._name] = service(self.factory)
+        return vars(instance)[self._name]
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        # The default of a dataclass' parameter is given as it is.
+        given = service(value.factory) if isinstance(value, Provided) else value
+        vars(instance)[self._name] = given
 
     @property
     def factory(self) -> Factory:
@@ -46,7 +64,7 @@ class Provided:
 
 
 def provide(factory: Callable[..., S] | str) -> S:
-    """The default of a parameter that *factory* makes: ``mailer: Mailer = provide(Mailer)``.
+    """What *factory* makes, for a parameter or a class: ``mailer: Mailer = provide(Mailer)``.
 
     Args:
         factory: a function or class, or its dotted path, called without arguments but for services

@@ -67,12 +67,12 @@ def _plain(value: Any) -> Any:
         return value.value
     if isinstance(value, tuple):
         return list(value)
+    if (pydantic := getattr(type(value), "__pydantic_serializer__", None)) is not None:
+        return pydantic.to_python(value, mode="json", by_alias=True)
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in fields(value)}
     if hasattr(type(value), "__struct_fields__") and (msgspec := sys.modules.get("msgspec")):
         return msgspec.to_builtins(value)
-    if hasattr(type(value), "__pydantic_serializer__"):
-        return value.model_dump(mode="json", by_alias=True)
     raise TypeError(type(value).__name__)
 
 

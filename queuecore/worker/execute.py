@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, Protocol
 
-from ..errors import UnrecoverableError
+from ..errors import InvalidPayload, UnrecoverableError
 from ..job import Job
 from ..processors import Entry
 from ..telemetry import Processing
@@ -251,7 +251,11 @@ def _given(run: Run) -> Any:
     if run.batch is not None:
         return [one.job for one in run.batch]  # read before, each on its own
     if run.entry is not None and run.entry.payload is not None:
-        run.job._expect(run.entry.payload)
+        try:
+            run.job._expect(run.entry.payload)
+        except InvalidPayload as error:
+            # Where that was found says nothing; the text says all.
+            raise error.with_traceback(None) from None
     return run.job
 
 

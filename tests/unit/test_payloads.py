@@ -13,6 +13,7 @@ import msgspec
 import pydantic
 import pytest
 from django.contrib.auth.models import User
+from pydantic.alias_generators import to_camel
 from typing_extensions import TypeAliasType
 
 from queuecore.errors import ConfigurationError, InvalidPayload, NotSerializable
@@ -289,6 +290,41 @@ class Tagged(msgspec.Struct, tag="one", rename="camel"):
 class Both:
     n: int
     inner: Lax
+
+
+class Computed(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(alias_generator=to_camel)
+    user_id: int
+
+    @pydantic.computed_field
+    @property
+    def twice_it(self) -> int:
+        return 2 * self.user_id
+
+
+class Rows(pydantic.RootModel[dict[str, Computed]]):
+    pass
+
+
+@pydantic.dataclasses.dataclass
+class Renamed:
+    user: int = pydantic.Field(alias="userId")
+    plain: Item | None = None
+
+
+@pytest.mark.parametrize(
+    "instance",
+    [Computed(userId=3), Rows({"a": Computed(userId=3)}), Renamed(userId=4)],
+    ids=lambda one: type(one).__name__,
+)
+def test_what_is_written_by_another_name_or_computed_comes_back(instance: Any) -> None:
+    assert read(type(instance), instance) == instance
+
+
+def test_strangers_are_found_in_all_of_them() -> None:
+    assert wrong(Rows, {"a": {"userId": 1, "b": 2}}).startswith("a.b is no field")
+    assert wrong(Renamed, {"userId": 1, "user": 1}).startswith("user is no field")
+    assert wrong(Renamed, {"userId": 1, "plain": {"price": "1", "s": 1}}) == "plain.s is no field"
 
 
 def test_pydantic_and_msgspec_keep_their_own_rules() -> None:

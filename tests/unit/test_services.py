@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 
@@ -72,6 +73,33 @@ def test_a_test_swaps_them() -> None:
 
     assert within() is fake
     assert Newsletters().mailer is before.mailer
+
+
+class Attributes(Processor):
+    mailer = provide(Mailer)
+    other = provide(Mailer)
+
+    def process(self, job: Job) -> None: ...
+
+
+@dataclass
+class Fields(Processor):
+    mailer: Mailer = provide(Mailer)
+
+    def process(self, job: Job) -> None: ...
+
+
+def test_attributes_of_a_class_and_fields_of_a_dataclass_are_services_too() -> None:
+    assert type(Attributes().mailer) is Mailer
+    assert Attributes().mailer is Attributes().other is Fields().mailer
+    fake = Mailer()
+    mine = Attributes()
+    mine.mailer = fake
+    assert (mine.mailer, mine.other) == (fake, Fields().mailer)
+    assert Fields(fake).mailer is fake
+    with override(Mailer, fake):
+        assert Attributes().mailer is Fields().mailer is fake
+    assert Attributes().mailer is not fake
 
 
 def sender(mailer: Mailer = provide(Mailer), *, clock: Clock = provide(make_clock)) -> tuple:
