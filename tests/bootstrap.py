@@ -173,6 +173,20 @@ def lua():
         )
 
 
+def postgres():
+    """A Postgres server's programs, for the long tests."""
+    from tests import machine
+
+    if machine.find_postgres():
+        return
+    apt("postgresql")
+    if not machine.find_postgres():
+        raise Unavailable(
+            "The long tests need Postgres: install it (Debian, Ubuntu: apt-get install "
+            "postgresql) or name the folder with its programs in QUEUECORE_TEST_POSTGRES."
+        )
+
+
 # --- browser, Node and the peers ------------------------------------------------------------------
 
 
@@ -272,7 +286,10 @@ def peers():
     install(os.path.join(TOOLS, "bullmq-python"), "tests/peers/bullmq-python/requirements.txt")
 
 
-THINGS = {thing.__name__: thing for thing in (project, tools, lua, browser, node, demo_node, peers)}
+THINGS = {
+    thing.__name__: thing
+    for thing in (project, tools, lua, postgres, browser, node, demo_node, peers)
+}
 
 
 def main():

@@ -34,6 +34,16 @@ def find_server() -> Path | None:
     return Path(found) if found else None
 
 
+def find_postgres() -> Path | None:
+    """The folder with Postgres' programs: QUEUECORE_TEST_POSTGRES, on PATH, or Debian's newest."""
+    if chosen := os.environ.get("QUEUECORE_TEST_POSTGRES"):
+        return Path(chosen)
+    if (found := shutil.which("initdb")) and shutil.which("postgres"):
+        return Path(found).resolve().parent
+    folders = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
+    return max(folders, key=lambda one: int(one.parent.name.split(".")[0]), default=None)
+
+
 def find_browser() -> Path | None:
     """A Chromium that starts: QUEUECORE_TEST_BROWSER's, the machine's, or Playwright's download."""
     if chosen := os.environ.get("QUEUECORE_TEST_BROWSER"):

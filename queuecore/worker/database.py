@@ -23,13 +23,19 @@ def run_clean(function: Callable[[Any], Any], job: Any) -> Any:
     try:
         return function(job)
     finally:
-        close_old_connections()
-        reset_queries()
+        clean()
 
 
 def clean() -> None:
-    """Close what is broken or too old of this thread's connections, and forget its queries."""
+    """Close what is broken or too old of this thread's connections, and forget its queries.
+
+    What stays open is tried before it is used again, with the first query of the next job, as
+    ``CONN_HEALTH_CHECKS`` does in requests: a thread does not hear that its connection is gone, and
+    a job must not fail of that.
+    """
     close_old_connections()
+    for one in connections.all(initialized_only=True):
+        one.health_check_enabled = True  # type: ignore[attr-defined]
     reset_queries()
 
 

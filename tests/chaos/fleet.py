@@ -16,9 +16,19 @@ from tests.machine import ROOT
 
 
 class Fleet:
-    """One ``manage.py runworker`` at a time, with all processes that it starts."""
+    """One ``manage.py runworker`` at a time, with all processes that it starts.
 
-    def __init__(self, environment: dict[str, str], ledger: Ledger, log: Path) -> None:
+    ``command``: another one of ``manage.py``.
+    """
+
+    def __init__(
+        self,
+        environment: dict[str, str],
+        ledger: Ledger,
+        log: Path,
+        command: str = "runworker",
+    ) -> None:
+        self._command = command
         self._environment = environment | {
             "DJANGO_SETTINGS_MODULE": "tests.chaos.settings",
             VARIABLE: str(ledger.path),
@@ -37,7 +47,7 @@ class Fleet:
             environment["QUEUECORE_TEST_URL"] = url
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, str(ROOT / "manage.py"), "runworker", *arguments],
+                [sys.executable, str(ROOT / "manage.py"), self._command, *arguments],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -119,6 +129,12 @@ class Fleet:
     def close(self) -> None:
         if self._process is not None:
             self.kill()
+
+
+def migrate(environment: dict[str, str]) -> None:
+    """Make the tables of the database that processes with this environment have."""
+    command = [sys.executable, str(ROOT / "manage.py"), "migrate", "--verbosity", "0"]
+    subprocess.run(command, env=environment, check=True)
 
 
 def tree(pid: int) -> list[int]:

@@ -7,6 +7,9 @@ import signal
 import time
 from functools import cache
 
+from django.contrib.auth.models import Group
+from django.db import transaction
+
 from queuecore import GroupLimits, Job, processor
 from queuecore.worker import supervisor
 from tests.chaos.ledger import Ledger
@@ -93,3 +96,26 @@ async def crowd(job: Job) -> str:
     if job.data.get("fails") and job.attempts_made == 0:
         raise RuntimeError("the first attempt fails")
     return "ours"
+
+
+@processor("orm")
+def orm(job: Job) -> int:
+    """Several transactions of the database, in a thread."""
+    count = 0
+    for step in range(3):
+        with transaction.atomic():
+            Group.objects.update_or_create(name=f"{job.id}-{step}")
+            count += Group.objects.filter(name__startswith=f"{job.id}-").count()
+        time.sleep(random.random() * 0.02)
+    return count
+
+
+@processor("orm", name="async")
+async def async_orm(job: Job) -> int:
+    """The same in a coroutine."""
+    count = 0
+    for step in range(3):
+        await Group.objects.aupdate_or_create(name=f"{job.id}-{step}")
+        count += await Group.objects.filter(name__startswith=f"{job.id}-").acount()
+        await asyncio.sleep(random.random() * 0.02)
+    return count

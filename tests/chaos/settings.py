@@ -3,8 +3,9 @@
 import json
 import os
 
+from config import environment
 from tests.settings import *  # noqa: F403
-from tests.settings import QUEUECORE
+from tests.settings import DATABASES, QUEUECORE
 
 # Only what a worker needs: it is started again and again.
 INSTALLED_APPS = [
@@ -16,6 +17,11 @@ INSTALLED_APPS = [
 ROOT_URLCONF = "tests.chaos.settings"
 urlpatterns: list[object] = []
 
+if _postgres := os.environ.get("QUEUECORE_TEST_POSTGRES_URL"):
+    _keep = int(os.environ.get("QUEUECORE_TEST_KEEP", "0"))
+    # Django's own default: nobody but the worker tries a connection before it is used.
+    DATABASES = {"default": environment.database(_postgres, _keep) | {"CONN_HEALTH_CHECKS": False}}
+
 WORKER = {
     "CONCURRENCY": 20,
     "LOCK_DURATION": 1.5,
@@ -24,7 +30,8 @@ WORKER = {
     "DRAIN_DELAY": 1,
 }
 QUEUECORE = QUEUECORE | {
-    "WORKER": WORKER | json.loads(os.environ.get("QUEUECORE_TEST_WORKER", "{}"))
+    "WORKER": WORKER | json.loads(os.environ.get("QUEUECORE_TEST_WORKER", "{}")),
+    "OUTBOX": json.loads(os.environ.get("QUEUECORE_TEST_OUTBOX", "{}")),
 }
 
 LOGGING = {

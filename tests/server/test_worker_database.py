@@ -175,6 +175,36 @@ async def test_a_broken_connection_is_replaced(
 
 
 @KINDS
+async def test_a_connection_that_was_lost_between_two_jobs_is_replaced(
+    queue: Queue, opened: Opened, kept_open: None, kind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No job fails of it, though the project does not ask for health checks."""
+
+    def is_usable(wrapper: BaseDatabaseWrapper) -> bool:
+        try:
+            wrapper.connection.execute("SELECT 1")
+        except Exception:
+            return False
+        return True
+
+    monkeypatch.setattr(DatabaseWrapper, "is_usable", is_usable)
+    used = []
+
+    def act(job: Job) -> None:
+        Group.objects.count()
+        used.append(connection.connection)
+
+    await queue.aadd("x")
+    async with working(kind(act), concurrency=1):
+        await finished(queue, 1)
+        used[0].close()  # as a database that restarts
+        await queue.aadd("x")
+        counts = await finished(queue, 2)
+    assert counts["completed"] == 2
+    assert len(set(map(id, used))) == 2
+
+
+@KINDS
 async def test_a_transaction_that_was_left_open_does_not_reach_the_next_job(
     queue: Queue, kept_open: None, kind: Any
 ) -> None:
