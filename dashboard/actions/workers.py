@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from queuecore import access, audit
+from queuecore import access, audit, recorded
 from queuecore.errors import QueueCoreError, ServerUnavailable
-from queuecore.fleet import Fleet, Sent
+from queuecore.fleet import Sent
 
 from .. import crew
 from ..confirmations import Confirmation, Figure, ask, confirmed
@@ -29,11 +29,7 @@ from .base import answer, explain, place, reason_of
 #: The most that are ordered at once: all rows of a page, or a whole fleet.
 TICKED = 500
 
-VERBS: dict[str, Callable[..., Sent]] = {
-    "pause": Fleet.pause,
-    "resume": Fleet.resume,
-    "drain": Fleet.drain,
-}
+VERBS = tuple(recorded.ORDERS)
 
 
 @guarded("GET")
@@ -88,27 +84,10 @@ def _give(
     once: str,
 ) -> Sent:
     """Order the workers of one queue; on record as one action, since rights go by the queue."""
-    ids = [one.worker.id for one in found]
-    with audit.record(
-        actor=request.user,
-        ip=audit.client_ip(request),
-        action=f"{verb}_worker",
-        alias=alias,
-        queue=queue,
-        target=ids[0] if len(ids) == 1 else "",
-        params={
-            "workers": [
-                {"id": one.worker.id, "host": one.process.host, "pid": one.process.pid}
-                for one in found
-            ]
-        },
-        reason=reason_of(request),
-        once=f"{once}:{place(alias, queue)}",
-    ) as entry:
-        access.require(request.user, "manage_workers", alias, queue)
-        sent = VERBS[verb](Fleet(alias), *ids)
-        entry.result(count=len(sent.workers), missing=list(sent.missing))
-    return sent
+    ip, key = audit.client_ip(request), f"{once}:{place(alias, queue)}"
+    by = recorded.By(request.user, reason_of(request), ip, key)
+    members = [(one.process, one.worker) for one in found]
+    return recorded.order(verb, alias, queue, members, by)
 
 
 def _refuse(request: HttpRequest, verb: str, ids: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ import re
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from io import StringIO
 from typing import Any
 
@@ -16,6 +17,7 @@ from queuecore import FlowJob, FlowProducer, Queue, audit_log, operations
 from queuecore.access import Scope
 from queuecore.management.queues import bulk
 from queuecore.management.queues.subcommand import actor
+from queuecore.matching import Tally
 from queuecore.models import AuditEntry, Operation
 from tests.server.processes import Start
 from tests.server.test_matching import put
@@ -327,6 +329,20 @@ class TestManyJobs:
         assert run("promote", "q").code == 0
         queue.add("x", delay=3600)
         assert run("promote", "q") == "promoted 1 job of q\n"
+
+    def test_none_among_those_counted_is_not_none_at_all(
+        self, queue: Queue, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        fail(redis_client, 3)
+        plan = operations.plan
+
+        def hasty(*args: Any, **options: Any) -> operations.Plan:
+            return replace(plan(*args, **options), tally=Tally(0, 1, 3))
+
+        monkeypatch.setattr(operations, "plan", hasty)
+        dry = run("retry", "q", "--name", "send", "--dry-run")
+        assert dry == "retry of q would be done to about 0 failed jobs; 3 would stay\n"
+        assert run("retry", "q", "--name", "send") == "retried 3 jobs of q\n"
 
     def test_an_order_may_be_left_to_others(self, queue: Queue, redis_client: redis.Redis) -> None:
         fail(redis_client, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import threading
 import time
@@ -24,11 +25,13 @@ from . import shapes
 from .codes import AWAY, FOUND, INTERRUPTED
 from .places import Place
 from .subcommand import actor, add_json, add_reason, add_yes
+from .tables import cut
 from .terminal import Terminal
 from .words import counted, duration, number, whole
 
-#: How long jobs are counted before; then the number is an estimate.
-SECONDS = 3.0
+#: How long jobs are counted before, and where nothing but the number is wanted; then it is an
+#: estimate.
+SECONDS, DRY_SECONDS = 3.0, 60.0
 #: How often progress is drawn, and others that carry it out are asked how far they are.
 _TICK = 0.2
 _SHOWN = 5
@@ -90,12 +93,14 @@ def carry_out(terminal: Terminal, order: Order, options: Mapping[str, Any]) -> N
     if options.get("limit"):
         params["maximum"] = options["limit"]
     place = order.place
-    plan = operations.plan(place.queue, order.action, order.filter, params, seconds=SECONDS)
+    seconds = DRY_SECONDS if options["dry_run"] else SECONDS
+    plan = operations.plan(place.queue, order.action, order.filter, params, seconds=seconds)
     count = min(plan.tally.estimate, options.get("limit") or plan.tally.estimate)
     if options["dry_run"]:
         _tell_plan(terminal, order, plan, count, options["json"])
         return
-    if count or order.action == "obliterate":
+    # None among those that were looked at says nothing of the others.
+    if count or not plan.tally.complete or order.action == "obliterate":
         if order.question:
             question = order.question % {"jobs": _jobs(order, count, plan.tally.complete)}
             terminal.confirm(question, yes=options["yes"], typed=order.typed)
@@ -235,7 +240,8 @@ class _Progress:
 
     def tell(self, text: str) -> None:
         if self._terminal.moves:
-            self._terminal.err.write(f"\r\x1b[2K{one_line(text)}", ending="")
+            line = cut(one_line(text), shutil.get_terminal_size().columns - 1)
+            self._terminal.err.write(f"\r\x1b[2K{line}", ending="")
             self._terminal.err.flush()
             self._drawn = True
 
