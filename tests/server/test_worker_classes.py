@@ -220,3 +220,22 @@ async def test_slow_hooks_end_before_teardown(queue: Queue) -> None:
     async with working(Slow):
         await finished(queue, 3)
     assert calls == ["completed"] * 3 + ["teardown"]
+
+
+async def test_a_class_hears_of_errors(queue: Queue, redis_client: Any) -> None:
+    told: list[str] = []
+
+    class Listening(Processor):
+        async def process(self, job: Job) -> int:
+            return 1
+
+        def on_error(self, error: Exception) -> None:
+            told.append(str(error))
+
+    redis_client.set("bull:q:wait", "somebody wrote to it")
+    async with working(Listening):
+        await until(lambda: told)
+        redis_client.delete("bull:q:wait")
+        job = await queue.aadd("x")
+        assert await job.aresult(20) == 1
+    assert "WRONGTYPE" in told[0]
