@@ -24,7 +24,7 @@ from django.db.models import Count, Min, Q, QuerySet
 from django.utils import timezone
 
 from . import conf, entries, signals, transactions
-from .errors import InvalidOption, OutboxTaken, ServerUnavailable
+from .errors import InvalidOption, OutboxTaken, QueueCoreError, ServerUnavailable
 from .models import OutboxEntry, OutboxSource
 from .queue import Queue
 from .wire.calls.adding import BATCH, NewJob
@@ -84,6 +84,16 @@ def relay_now(using: str | None = None) -> int:
         while relay.look(database):
             pass
     return relay.moved
+
+
+def relay_first() -> None:
+    """Move what waits before a burst, which would end before a relay had looked."""
+    if conf.get_settings().outbox.poll is None:
+        return
+    try:
+        relay_now()
+    except (QueueCoreError, DatabaseFault) as error:
+        logger.warning("the outbox is not moved before the burst: %s", error)
 
 
 def retry(ids: Iterable[int] | None = None, using: str | None = None) -> int:

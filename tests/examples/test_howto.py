@@ -36,6 +36,7 @@ PAGES = [
     "docs/howto/schedulers.md",
     "docs/howto/telemetry.md",
     "docs/howto/testing.md",
+    "docs/howto/transactions.md",
     "docs/howto/with-node-bullmq.md",
     "docs/howto/dead-letters.md",
     "docs/howto/django-tasks.md",
@@ -249,6 +250,25 @@ def test_testing(shop: Site) -> None:
     play(shop, "docs/howto/testing.md")
     # Each process has a server of its own, and leaves none behind.
     assert "Ran 11 tests" in shop.manage("test", "--parallel", "2", "shop.tests").stderr
+
+
+def test_transactions(shop: Site) -> None:
+    play(shop, "docs/howto/transactions.md")
+    assert "default: 1 wait" in shop.manage("outbox").stdout
+    shop.append(
+        "shop/processors.py",
+        "from queuecore import processor\n\n\n"
+        "@processor('emails')\n"
+        "def send(job):\n"
+        "    return job.data\n",
+    )
+    shop.manage("runworker", "--burst")
+    shop.shell(
+        "job = emails.get_job(job_id)\n"
+        "assert job.returnvalue == {'user_id': user.pk}, job.get_state()\n"
+        "assert emails.get_completed_count() == 5\n"
+    )
+    assert "default: 0 wait" in shop.manage("outbox").stdout
 
 
 def test_dashboard(shop: Site) -> None:

@@ -114,6 +114,8 @@ class Command(BaseCommand):
             for alias in sorted({one.alias for one in chosen})
             for work in (Collector(alias).run(), operations.beside(alias))
         ]
+        if options["burst"]:
+            outbox.relay_first()
         beside.append(outbox.beside())
         beside.append(server_checks.tell_at_start(sorted({one.alias for one in chosen})))
         if supervised is not None:
