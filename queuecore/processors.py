@@ -459,6 +459,8 @@ def entries_for(
         return {None: _entry(target, 1, where(target), timeout, batch, payload)}
     instance = target if isinstance(target, Processor) else None
     owner = type(target) if isinstance(target, Processor) else target
+    if instance is None:
+        _check_constructor(owner)
     found: dict[str | None, Entry] = {}
 
     def take(name: str | None, method: str, place: str, said: _Named | None = None) -> None:
@@ -526,6 +528,17 @@ def _entry(
     except ConfigurationError as error:
         raise ConfigurationError(f"{place}: the payload's type {error}") from error
     return Entry(function, is_async, place, timeout=timeout, batch=batch, payload=checked)
+
+
+def _check_constructor(owner: type[Processor]) -> None:
+    signature = inspect.signature(owner)
+    try:
+        signature.bind()
+    except TypeError as error:
+        raise ConfigurationError(
+            f"{where(owner)}: {owner.__name__} is made without arguments, but its constructor is "
+            f"{signature} ({error}); say who makes them: mailer: Mailer = provide(Mailer)"
+        ) from None
 
 
 def _check_signature(function: Callable[..., Any], arguments: int, place: str) -> None:

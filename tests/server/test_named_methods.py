@@ -168,6 +168,15 @@ def test_methods_that_cannot_be_called_are_named() -> None:
         assert "a processor is called with the job and nothing else" in said
         assert f"{__file__}:" in said
 
+    class Needy(Processor):
+        def __init__(self, mailer: Mailer) -> None: ...
+
+        def process(self, job: Job) -> None: ...
+
+    said = refused(lambda: processor("q")(Needy))
+    assert "missing a required argument: 'mailer'); say who makes them" in said
+    assert entries_for(Needy(Mailer()))  # made by hand
+
     class Empty(Processor):
         pass
 
