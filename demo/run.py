@@ -88,7 +88,8 @@ def run(options: argparse.Namespace, children: list[Child | EmbeddedServer]) -> 
     )
     until_it_answers(web, port)
     # Its own patience is WORKER["SHUTDOWN_TIMEOUT"]; ours must not be shorter.
-    start("worker", [python, "manage.py", "runworker", "--processes", "2"], patience=40)
+    command = [python, "manage.py", "runworker", "--processes", "2", "--no-reload"]
+    start("worker", command, patience=40)
     if node is not None:
         service = str(ROOT / "demo" / "node" / "service.mjs")
         start("node", [node, service], patience=15, QUEUECORE_URL=url)

@@ -10,13 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import signal
 import socket
-import subprocess
-import threading
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -31,35 +28,38 @@ from ..wire.calls.base import Operation
 from ..wire.calls.working import recover_worker
 from ..wire.codec import dumps
 from ..wire.connections import Connection, get_connection
+from .changes import Changes
+from .child import Child
 from .demand import LANES
 from .stalled import report
-from .tasks import call_in, stop_signals
+from .tasks import stop_signals
 
 logger = logging.getLogger("queuecore.worker")
 
-#: Tells a child that it is one: the socket's number and its place in the fleet, as JSON.
-ENVIRONMENT = "QUEUECORE_SUPERVISED"
 # Seconds between two starts of a child that dies; and how long one lives that is taken for well.
 _FIRST_PAUSE, _LONGEST_PAUSE, _WELL = 0.5, 30.0, 30.0
 # How often the jobs of a dead child are tried to be given back while the server is away, seconds.
 _TRIES, _BETWEEN = 20, 0.5
 # What the farewell gets when the fleet ends.
 _FAREWELL = 1.5
-# What a process that was told to stop gets beyond its shutdown timeout, before it is killed.
-_UNWIND = 20.0
+# When its code has changed: what running jobs get to finish, and what handing them back may take.
+_GRACE, _HANDING_BACK = 2.0, 5.0
 
 
 class Supervisor:
     """Keeps *size* processes of *command* running, until it is told to stop or all have ended.
 
     A child that ends with code 0 and did not ask for another has done its work, or was drained: it
-    is not replaced.
+    is not replaced. With *changes* all are replaced when a file changes, the jobs they run being
+    handed back; one that dies soon after its start is then started again with the next change.
 
     Args:
         max_stalled: ``MAX_STALLED_COUNT`` of the workers.
         shutdown_timeout: seconds that their running jobs get after a signal.
         queues: what they work, each with its connection's alias.
         every: seconds between two heartbeats; None tells nobody of the fleet.
+        changes: the files whose change ends every child, for another with the new code.
+        unchanged: further arguments of a child whose code is the one that this process has.
     """
 
     def __init__(
@@ -71,8 +71,14 @@ class Supervisor:
         shutdown_timeout: float,
         queues: Sequence[tuple[str, str]] = (),
         every: float | None = None,
+        changes: Changes | None = None,
+        unchanged: Sequence[str] = (),
     ) -> None:
+        self._unchanged = unchanged
         self._queues = queues
+        self._changes = changes
+        self._generation = 0
+        self._renewed = asyncio.Event()
         self._every = every
         self._seats = [_Seat(number) for number in range(1, size + 1)]
         self._changed = asyncio.Event()
@@ -82,7 +88,7 @@ class Supervisor:
         self._shutdown_timeout = shutdown_timeout
         self._fleet = uuid4().hex
         self._restarts = self._recycles = 0
-        self._children: set[_Child] = set()
+        self._children: set[Child] = set()
         self._endings: set[asyncio.Task[None]] = set()
         self._connections: set[Connection] = set()
         self._failed = False
@@ -100,6 +106,8 @@ class Supervisor:
             loop.add_signal_handler(number, self._on_signal, number)
         telling = [loop.create_task(self._tell(alias)) for alias in self._aliases()]
         telling.append(loop.create_task(self._lose_patience()))
+        if self._changes is not None:
+            telling.append(loop.create_task(self._renew(self._changes)))
         try:
             await asyncio.gather(*map(self._keep, self._seats))
             while self._endings:
@@ -113,7 +121,7 @@ class Supervisor:
         return int(self._failed)
 
     def _on_signal(self, number: int) -> None:
-        given = _UNWIND if self._stop.is_set() else self._shutdown_timeout + _UNWIND
+        given = Child.UNWIND if self._stop.is_set() else self._shutdown_timeout + Child.UNWIND
         self._deadline = time.monotonic() + given
         self._stop.set()
         logger.info("%s: passed on to %d processes", _name(number), len(self._children))
@@ -155,12 +163,19 @@ class Supervisor:
                     child = await self._replace(seat, child)
                 pause = 0.0
                 continue
-            if (code := child.ended.result()) == 0 or self._stop.is_set():
+            code, outdated = child.ended.result(), child.generation != self._generation
+            if (code == 0 and not outdated) or self._stop.is_set():
                 break
-            pause = self._died(seat, child, code, pause)
+            if outdated:
+                pause = 0.0
+            elif self._changes is not None and not _was_well(child):
+                await self._until_a_change(seat, child, code)
+                pause = 0.0
+            else:
+                pause = self._died(seat, child, code, pause)
             child = None
 
-    async def _replace(self, seat: _Seat, worn: _Child) -> _Child:
+    async def _replace(self, seat: _Seat, worn: Child) -> Child:
         """Start another in place of one that is worn, which works on until the other is ready.
 
         The worn one itself is given back if it has ended meanwhile, or all are to stop.
@@ -179,7 +194,7 @@ class Supervisor:
                 worn.retire()
                 return child
             self._recycles -= 1
-            if self._stop.is_set():
+            if self._stop.is_set() or child.generation != self._generation:
                 break
             pause = self._died(seat, child, child.ended.result(), pause)
         return worn
@@ -190,16 +205,16 @@ class Supervisor:
                 await asyncio.wait_for(self._stop.wait(), seconds)
         return self._stop.is_set()
 
-    def _seat(self, seat: _Seat, child: _Child) -> None:
+    def _seat(self, seat: _Seat, child: Child) -> None:
         seat.state, seat.pid, seat.begun = "running", child.pid, child.begun
         self._wake()
 
-    def _died(self, seat: _Seat, child: _Child, code: int, pause: float) -> float:
+    def _died(self, seat: _Seat, child: Child, code: int, pause: float) -> float:
         """Remember that it has died; how long to wait until the next start, given the last time."""
         self._restarts += 1
         seat.restarts += 1
         seat.end(_end(code))
-        well = time.monotonic() - child.begun >= _WELL
+        well = _was_well(child)
         seat.failures = 1 if well else seat.failures + 1
         pause = _FIRST_PAUSE if well or not pause else min(2 * pause, _LONGEST_PAUSE)
         logger.error(
@@ -207,6 +222,36 @@ class Supervisor:
             seat.number, self._size, child.pid, _end(code), pause,
         )  # fmt: skip
         return pause
+
+    # New code
+
+    async def _renew(self, changes: Changes) -> None:
+        """End every process when a file changes; where they were, others are started."""
+        while True:
+            file = await changes.next()
+            self._generation += 1
+            logger.info("%s has changed: running jobs are handed back, and it starts again", file)
+            renewed, self._renewed = self._renewed, asyncio.Event()
+            renewed.set()
+            await asyncio.gather(*map(_send_home, tuple(self._children)))
+
+    async def _until_a_change(self, seat: _Seat, child: Child, code: int) -> None:
+        """What has just been started does not work: wait until somebody has mended it."""
+        assert self._changes is not None
+        seat.end(_end(code))
+        logger.error("the worker %s; it starts again when a file changes", _end(code))
+        with self._changes.needed():
+            while child.generation == self._generation and not self._stop.is_set():
+                either = [asyncio.ensure_future(one.wait()) for one in (self._renewed, self._stop)]
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+                for one in either:
+                    one.cancel()
+
+    def _hear(self, child: Child, said: dict[str, Any]) -> None:
+        if self._changes is not None:
+            self._changes.add(said.get("files", ()))
+            if "changed" in said:
+                self._changes.tell(said["changed"])
 
     # What is told of it
 
@@ -258,18 +303,19 @@ class Supervisor:
         }
         return dumps(value, "the fleet")
 
-    def _start(self, seat: _Seat) -> _Child:
+    def _start(self, seat: _Seat) -> Child:
         place = FleetPlace(
             self._fleet, os.getpid(), seat.number, self._size, self._restarts, self._recycles
         )
-        child = _Child(self._command, place)
+        command = self._command if self._generation else [*self._command, *self._unchanged]
+        child = Child(command, place, self._hear, self._generation)
         self._children.add(child)
         ending = asyncio.create_task(self._until_end(child))
         self._endings.add(ending)
         ending.add_done_callback(self._endings.discard)
         return child
 
-    async def _until_end(self, child: _Child) -> None:
+    async def _until_end(self, child: Child) -> None:
         code = await child.ended
         self._children.discard(child)
         if code != 0:
@@ -279,7 +325,7 @@ class Supervisor:
             await asyncio.gather(*(self._recover(child, *one) for one in child.workers))
             await self._forget(child)
 
-    async def _forget(self, child: _Child) -> None:
+    async def _forget(self, child: Child) -> None:
         """Take away what a child that died has told of itself: it says nothing more."""
         for alias in {alias for alias, _name, _worker in child.workers}:
             connection = get_connection(alias)
@@ -292,7 +338,7 @@ class Supervisor:
             if one.pid == pid and one.place is not None and one.place.fleet == self._fleet:
                 yield from attending.leave(prefix, one.id)
 
-    async def _recover(self, child: _Child, alias: str, name: str, worker: str) -> None:
+    async def _recover(self, child: Child, alias: str, name: str, worker: str) -> None:
         """Let the jobs of a worker that died run again."""
         queue = Queue.existing(name, alias)
         self._connections.add(queue.connection)
@@ -345,125 +391,21 @@ class _Seat:
         return value
 
 
-class _Child:
-    """One process. ``ready`` is set when it begins to work, ``worn`` when it wants to be replaced,
-    ``ended`` with its exit code."""
-
-    def __init__(self, command: Sequence[str], place: FleetPlace) -> None:
-        self._loop = asyncio.get_running_loop()
-        self.workers: list[tuple[str, str, str]] = []
-        self.begun = time.monotonic()
-        self.ready: asyncio.Future[None] = self._loop.create_future()
-        self.worn: asyncio.Future[str] = self._loop.create_future()
-        self.ended: asyncio.Future[int] = self._loop.create_future()
-        self._heard = b""
-        self._socket, theirs = socket.socketpair()
-        self._socket.setblocking(False)
-        values = [getattr(place, one) for one in _PLACE]
-        told = json.dumps({"socket": theirs.fileno(), "place": values})
-        with theirs:
-            # A group of its own: a Ctrl-C of the terminal reaches the supervisor, which passes it
-            # on once.
-            self._process = subprocess.Popen(
-                list(command),
-                pass_fds=(theirs.fileno(),),
-                start_new_session=True,
-                env={**os.environ, ENVIRONMENT: told},
-            )
-        self.pid = self._process.pid
-        self._loop.add_reader(self._socket, self._read)
-        threading.Thread(target=self._wait, name=f"queuecore-{self.pid}", daemon=True).start()
-
-    def tell(self, number: int) -> None:
-        """Send it a signal, if it lives."""
-        with contextlib.suppress(OSError):
-            self._process.send_signal(number)
-
-    def retire(self) -> None:
-        """Let it claim nothing more and end with what it runs."""
-        with contextlib.suppress(OSError):
-            self._socket.send(_RETIRE)
-
-    def _read(self) -> None:
-        try:
-            chunk = self._socket.recv(65536)
-        except BlockingIOError:
-            return
-        except OSError:
-            chunk = b""
-        if not chunk:
-            self._loop.remove_reader(self._socket)
-            return
-        *lines, self._heard = (self._heard + chunk).split(b"\n")
-        for line in lines:
-            said: dict[str, Any] = json.loads(line)
-            if "workers" in said:
-                self.workers = [tuple(one) for one in said["workers"]]
-                self.ready.set_result(None)
-            elif not self.worn.done():
-                logger.info("process %d is replaced: %s", self.pid, said["worn"])
-                self.worn.set_result(str(said["worn"]))
-
-    def _wait(self) -> None:
-        call_in(self._loop, self._end, self._process.wait())
-
-    def _end(self, code: int) -> None:
-        self._read()  # what it has said last
-        self._loop.remove_reader(self._socket)
-        self._socket.close()
-        self.ended.set_result(code)
+async def _send_home(child: Child) -> None:
+    """Let a process end with what is soon done, and hand back the rest."""
+    for number, patience in (
+        (signal.SIGTERM, _GRACE),
+        (signal.SIGTERM, _HANDING_BACK),
+        (signal.SIGKILL, None),
+    ):
+        child.tell(number)
+        done, _ = await asyncio.wait([child.ended], timeout=patience)
+        if done:
+            break
 
 
-_RETIRE = b"retire\n"
-_PLACE = tuple(FleetPlace.__dataclass_fields__)
-
-
-class Supervised:
-    """What a child knows of its supervisor: its ``place``, and the socket to it."""
-
-    def __init__(self, sock: socket.socket, place: FleetPlace) -> None:
-        self.place = place
-        self._socket = sock
-        self._socket.set_inheritable(False)  # not for what the jobs start
-        self._retired = threading.Event()
-
-    @classmethod
-    def here(cls) -> Supervised | None:
-        """This process's, None if it has no supervisor. What it starts is no child of it."""
-        told = os.environ.pop(ENVIRONMENT, None)
-        if told is None:
-            return None
-        value = json.loads(told)
-        return cls(socket.socket(fileno=value["socket"]), FleetPlace(*value["place"]))
-
-    def begin(self, workers: Sequence[tuple[str, str, str]], *, shutdown_timeout: float) -> None:
-        """Say which workers this process has: (alias, queue, id); end when the supervisor does."""
-        self._say({"workers": list(workers)})
-        threading.Thread(
-            target=self._hear,
-            args=(shutdown_timeout + _UNWIND,),
-            name="queuecore-supervised",
-            daemon=True,
-        ).start()
-
-    async def worn(self, why: str) -> None:
-        """Ask to be replaced; returns when another works, or the supervisor is gone."""
-        self._say({"worn": why})
-        while not self._retired.is_set():  # noqa: ASYNC110 (of a thread)
-            await asyncio.sleep(0.05)
-
-    def _say(self, value: dict[str, Any]) -> None:
-        with contextlib.suppress(OSError):  # it has gone, and this process is about to
-            self._socket.sendall(json.dumps(value).encode() + b"\n")
-
-    def _hear(self, patience: float) -> None:
-        with contextlib.suppress(OSError):
-            while self._socket.recv(1024):
-                self._retired.set()
-        logger.error("the supervisor has ended: this process ends, too")
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(patience)
-        os._exit(1)  # an event loop that is blocked hears no signal
+def _was_well(child: Child) -> bool:
+    return time.monotonic() - child.begun >= _WELL
 
 
 def _end(code: int) -> str:

@@ -9,7 +9,7 @@ import configparser
 import inspect
 import os
 import re
-from argparse import ArgumentParser, _SubParsersAction
+from argparse import SUPPRESS, ArgumentParser, _SubParsersAction
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -215,7 +215,7 @@ def options(parser: ArgumentParser) -> dict[str, str]:
     }
     found = {}
     for action in parser._actions:
-        if theirs.intersection(action.option_strings):
+        if theirs.intersection(action.option_strings) or action.help == SUPPRESS:
             continue
         value = "" if action.nargs == 0 else str(action.metavar or action.dest.upper())
         # The short form is an alias; the long one is documented.

@@ -24,7 +24,7 @@ def test_the_help_says_what_it_does(start: Start) -> None:
     worker = start("--help")
     assert worker.ends() == 0
     said = re.sub(r"\s+", " ", worker.said)
-    assert "Work jobs: of the named queues, or of every queue that has a processor." in said
+    assert "Work jobs: of the named queues, or of every queue that has a processor" in said
     assert "a second signal hands them back at once" in said
     assert "[QUEUE ...]" in said
     assert "queues to work: NAME, or ALIAS:NAME on another connection (default: all)" in said

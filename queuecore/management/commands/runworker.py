@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
+from argparse import SUPPRESS
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -13,9 +15,13 @@ from ... import __version__, conf, discovery, operations, outbox, server_checks
 from ...errors import ConfigurationError, QueueCoreError, did_you_mean
 from ...history import Collector
 from ...processors import QueueProcessors
+from ...wire.connections import get_connection
 from ...worker import Worker, presence, wear
+from ...worker.changes import Changes
+from ...worker.child import Supervised
 from ...worker.process import run
-from ...worker.supervisor import Supervised, Supervisor
+from ...worker.supervisor import Supervisor
+from ..reloader import Reloader, loaded_files
 
 logger = logging.getLogger("queuecore")
 
@@ -35,17 +41,15 @@ class Command(BaseCommand):
             metavar="QUEUE",
             help="queues to work: NAME, or ALIAS:NAME on another connection (default: all)",
         )
-        parser.add_argument(
+        work = parser.add_argument_group("how much at a time")
+        work.add_argument(
             "--concurrency",
             type=int,
             metavar="N",
             help="jobs of a queue that run at a time (default: the processor's, else "
             "QUEUECORE['WORKER']['CONCURRENCY'], else 10)",
         )
-        parser.add_argument(
-            "--burst", action="store_true", help="end once nothing is left to run now"
-        )
-        parser.add_argument(
+        work.add_argument(
             "--processes",
             type=int,
             metavar="N",
@@ -53,26 +57,51 @@ class Command(BaseCommand):
             "concurrency on its own (default: QUEUECORE['WORKER']['PROCESSES'], else 1, without a "
             "supervisor)",
         )
-        parser.add_argument(
-            "--max-jobs",
-            type=int,
-            metavar="N",
-            help="end a process after so many jobs, when those it runs are done; a supervisor "
-            "starts the next one meanwhile",
+        ends = parser.add_argument_group("when it ends")
+        ends.add_argument(
+            "--burst", action="store_true", help="end once nothing is left to run now"
         )
-        parser.add_argument(
-            "--max-memory",
-            type=int,
-            metavar="MB",
-            help="the same once a process takes so many MB of memory",
-        )
-        parser.add_argument(
+        ends.add_argument(
             "--shutdown-timeout",
             type=float,
             metavar="S",
             help="seconds running jobs get to finish when told to stop (default: "
             "QUEUECORE['WORKER']['SHUTDOWN_TIMEOUT'], else 25)",
         )
+        ends.add_argument(
+            "--max-jobs",
+            type=int,
+            metavar="N",
+            help="end a process after so many jobs, when those it runs are done; a supervisor "
+            "starts the next one meanwhile",
+        )
+        ends.add_argument(
+            "--max-memory",
+            type=int,
+            metavar="MB",
+            help="the same once a process takes so many MB of memory",
+        )
+        development = parser.add_argument_group("in development")
+        development.add_argument(
+            "--reload",
+            action="store_true",
+            default=None,
+            help="start again when the project's code changes; jobs that run are handed back "
+            "after two seconds, without counting the try (default: with DEBUG, unless the worker "
+            "is to end by itself)",
+        )
+        development.add_argument(
+            "--no-reload",
+            dest="reload",
+            action="store_false",
+            default=None,
+            help="work in this process, as debuggers need it",
+        )
+        # As runserver calls it.
+        development.add_argument(
+            "--noreload", dest="reload", action="store_false", default=None, help=SUPPRESS
+        )
+        _last(parser, "Django's own")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -88,23 +117,14 @@ class Command(BaseCommand):
                     raise ConfigurationError(f"--{name.replace('_', '-')} must be at least 1")
             if (options["processes"] or 1) > conf.MOST_PROCESSES:
                 raise ConfigurationError(f"--processes must be at most {conf.MOST_PROCESSES}")
+            reload = self._reloads(options)
         except QueueCoreError as error:
             raise CommandError(str(error)) from error
         _show_log()
         supervised = Supervised.here()
         processes = options["processes"] or conf.get_settings().worker.processes
-        if supervised is None and processes > 1:
-            logger.info("QueueCore %s starts %d processes", __version__, processes)
-            settings = conf.get_settings().worker
-            supervisor = Supervisor(
-                get_child_arguments(),
-                processes,
-                max_stalled=settings.max_stalled_count,
-                shutdown_timeout=timeout,
-                queues=[(one.alias, one.queue) for one in chosen],
-                every=settings.heartbeat,
-            )
-            sys.exit(supervisor.run())
+        if supervised is None and (processes > 1 or reload):
+            sys.exit(_supervisor(processes, reload, chosen, timeout).run())
         logger.info(
             "QueueCore %s works %s (queue and jobs at a time)",
             __version__, ", ".join(f"{one.queue.name} {one.concurrency}" for one in workers),
@@ -119,11 +139,14 @@ class Command(BaseCommand):
         beside.append(outbox.beside())
         beside.append(server_checks.tell_at_start(sorted({one.alias for one in chosen})))
         if supervised is not None:
-            presence.place = supervised.place
+            if processes > 1:
+                presence.place = supervised.place
             supervised.begin(
                 [(one.queue.alias, one.queue.name, one.id) for one in workers],
                 shutdown_timeout=timeout,
             )
+            if reload:
+                Reloader(supervised.say).start()
         if options["max_jobs"] or options["max_memory"]:
             memory = options["max_memory"]
             beside.append(
@@ -135,6 +158,54 @@ class Command(BaseCommand):
                 )
             )
         run(workers, shutdown_timeout=timeout, beside=beside, leave=True)
+
+    def _reloads(self, options: dict[str, Any]) -> bool:
+        """Whether it starts again when the code changes.
+
+        Raises:
+            ConfigurationError: it is told to, and to end by itself as well.
+        """
+        if options["reload"] and options["burst"]:
+            raise ConfigurationError("--burst ends by itself: leave out --reload")
+        if options["reload"] is not None:
+            return bool(options["reload"])
+        ends = any(options[name] for name in ("burst", "max_jobs", "max_memory"))
+        # By call_command the command line, which a child would repeat, is somebody else's.
+        return conf.debug() and not ends and getattr(self, "_called_from_command_line", False)
+
+
+def _last(parser: CommandParser, title: str) -> None:
+    """Show the options that every command has behind its own."""
+    parser._optionals.title = title
+    parser._action_groups.sort(key=lambda group: group is parser._optionals)
+
+
+def _supervisor(
+    processes: int, reload: bool, chosen: list[QueueProcessors], timeout: float
+) -> Supervisor:
+    settings = conf.get_settings().worker
+    changes = Changes(loaded_files()) if reload else None
+    if processes > 1:
+        logger.info("QueueCore %s starts %d processes", __version__, processes)
+    if changes is not None:
+        logger.info(
+            "it starts again when one of %d files changes; --no-reload switches that off",
+            len(changes),
+        )
+        for alias in {one.alias for one in chosen}:
+            with contextlib.suppress(QueueCoreError):
+                # The embedded server is to live on while no worker uses it; else this is a text.
+                get_connection(alias).url()
+    return Supervisor(
+        get_child_arguments(),
+        processes,
+        max_stalled=settings.max_stalled_count,
+        shutdown_timeout=timeout,
+        queues=[(one.alias, one.queue) for one in chosen],
+        every=settings.heartbeat if processes > 1 else None,
+        changes=changes,
+        unchanged=["--skip-checks"],  # they were made here
+    )
 
 
 def _show_log() -> None:

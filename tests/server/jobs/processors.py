@@ -9,12 +9,12 @@ import time
 from asgiref.sync import sync_to_async
 
 from queuecore import Batch, Job, Processor, processor
-from queuecore.worker import supervisor
+from queuecore.worker.child import Child
 
 if os.path.exists(os.environ.get("QUEUECORE_TEST_BROKEN", "")):
     raise ImportError("broken since it was started")
 if patience := os.environ.get("QUEUECORE_TEST_UNWIND"):
-    supervisor._UNWIND = float(patience)
+    Child.UNWIND = float(patience)
 
 
 @processor("quick")
