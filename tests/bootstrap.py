@@ -187,6 +187,20 @@ def postgres():
         )
 
 
+def host():
+    """What the tests of the page about deploying check a host's files with."""
+    places = os.environ.get("PATH", "") + os.pathsep + "/usr/sbin"
+    wanted = {"nginx": "nginx-light", "systemd-analyze": "systemd", "openssl": "openssl"}
+    missing = [
+        package for program, package in wanted.items() if not shutil.which(program, path=places)
+    ]
+    if missing and not apt(*missing):
+        raise Unavailable(
+            "The tests of docs/howto/deploy.md need nginx, systemd-analyze and openssl: install "
+            f"them (Debian, Ubuntu: apt-get install {' '.join(missing)})."
+        )
+
+
 # --- browser, Node and the peers ------------------------------------------------------------------
 
 
@@ -288,7 +302,7 @@ def peers():
 
 THINGS = {
     thing.__name__: thing
-    for thing in (project, tools, lua, postgres, browser, node, demo_node, peers)
+    for thing in (project, tools, lua, postgres, host, browser, node, demo_node, peers)
 }
 
 
