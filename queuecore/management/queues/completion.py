@@ -8,16 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
-from django.core.management import load_command_class
+from django.core.management import find_commands, load_command_class
 
 from .subcommand import Subcommand
 from .terminal import Terminal
 
 SHELLS = ("bash", "zsh")
 _FOLDER = Path(__file__).with_name("shells")
-_COMMANDS = ("queues", "runworker", "queueworker")
 #: What the values of options and arguments are, by their names in the help.
-_VALUES = {"ALIAS": "@connections", "QUEUE": "@queues"}
+_VALUES = {"QUEUE": "@queues", "FILE": "@files"}
 
 
 class Completion(Subcommand):
@@ -25,8 +24,8 @@ class Completion(Subcommand):
     help = "print a script that completes words, for bash or zsh"
     description = (
         "Print a script with which the shell completes subcommands, options, queues and "
-        "connections of queues, runworker and queueworker, called as ./manage.py, python "
-        "manage.py or django-admin. Names are asked of Redis; while it is away none are offered. "
+        "connections of QueueCore's commands, called as ./manage.py, python manage.py or "
+        "django-admin. Names are asked of Redis; while it is away none are offered. "
         "What completed the words of other commands before goes on doing so."
     )
     examples: ClassVar = (
@@ -55,7 +54,7 @@ def _facts() -> Iterator[tuple[str, str]]:
     """The arms of both cases for each command and subcommand."""
     from . import tree
 
-    for name in _COMMANDS:
+    for name in find_commands(str(Path(__file__).parents[1])):
         parser = load_command_class("queuecore", name).create_parser("manage.py", name)
         for path, one, below in tree.branches(parser, (name,)):
             yield _known(path, one, below), _told(path, one)
@@ -99,6 +98,8 @@ def _values(action: Action, path: str) -> str:
         return " ".join(map(str, action.choices)) if action.metavar != "COMMAND" else ""
     if action.metavar == "QUEUE" and not path.startswith("queues"):
         return "@processors"
+    if "--connection" in action.option_strings:
+        return "@connections"
     return _VALUES.get(str(action.metavar), "")
 
 

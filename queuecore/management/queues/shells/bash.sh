@@ -28,11 +28,17 @@ _queuecore_bash() {
     current="${words[last]}"
     unset "words[last]"
     COMPREPLY=()
-    if ! _queuecore_answer "$current" "${words[@]}"; then
+    _queuecore_answer "$current" "${words[@]}"
+    case $? in
+    1)
         word="_queuecore_before_${1//[^a-zA-Z0-9]/_}"
         [ -z "${!word}" ] || "${!word}" "$@"
         return
-    fi
+        ;;
+    2) return ;;
+    esac
+    # No file is a queue.
+    compopt +o default +o bashdefault 2>/dev/null
     # What stands before the last : or = is a word of its own to bash, and stays.
     for ((at = ${#current} - 1; at >= 0; at--)); do
         word="${current:at:1}"

@@ -31,7 +31,7 @@ _queuecore_ask() {
 }
 
 # What the word $1 could become behind the words that follow, in _queuecore_found, one a line.
-# Fails where they are none of our commands.
+# Fails where they are none of our commands, with 2 where it is a file.
 _queuecore_answer() {
     [ -z "$ZSH_VERSION" ] || emulate -L sh
     local current="$1" script=0 at=0 word='' before='' option='' trail='' places=0 text=''
@@ -96,6 +96,7 @@ _queuecore_answer() {
         esac
     fi
     case "$values" in
+    @files) return 2 ;;
     @*)
         word="${values#@}"
         [ "$word" != connections ] || connection=''

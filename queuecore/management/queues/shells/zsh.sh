@@ -3,14 +3,18 @@ _queuecore_zsh() {
     local at command=${words[1]:t}
     before=("${(@Q)words[1,CURRENT-1]}")
     for at in {1..$#before}; do before[at]="${before[at]/#\~\//$HOME/}"; done
-    if ! _queuecore_answer "${(Q)PREFIX}" "${before[@]}"; then
+    _queuecore_answer "${(Q)PREFIX}" "${before[@]}"
+    case $? in
+    1)
         if [[ -n "${_queuecore_before[$command]}" ]]; then
             "${_queuecore_before[$command]}"
         else
             _default
         fi
         return
-    fi
+        ;;
+    2) _files && return ;;
+    esac
     found=("${(@f)_queuecore_found}")
     found=("${(@)found:#}")
     (( $#found )) && compadd -- "${found[@]}"
