@@ -3,6 +3,7 @@
 These are the public names; everything else may change.
 """
 
+from .callables import Processor, named
 from .errors import (
     DelayedError,
     GroupMaxSizeExceeded,
@@ -20,7 +21,7 @@ from .flow import FlowJob, FlowProducer
 from .job import Job
 from .limits import Limit
 from .options import Backoff, Batch, Deduplication, Group, GroupLimits, JobSpec, Keep, RateLimit
-from .processors import Processor, named, processor
+from .processors import processor
 from .queue import Queue
 from .services import provide
 from .worker import Worker

@@ -168,7 +168,8 @@ def _found(alias: str, queue: str, target: str | None) -> QueueProcessors:
 
     django.setup()
     from . import discovery
-    from .processors import QueueProcessors, entries_for
+    from .callables import entries_for
+    from .processors import QueueProcessors
 
     if target is None:
         return discovery.discover().queues[alias, queue].bound()

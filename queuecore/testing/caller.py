@@ -21,8 +21,9 @@ from typing import Any
 from asgiref.sync import async_to_sync
 from django.db import connections
 
+from ..callables import Entry
 from ..options import Batch
-from ..processors import Entry, QueueProcessors
+from ..processors import QueueProcessors
 from ..worker import Worker
 from ..worker.execute import Executor, Run
 from ..worker.hooks import Hooks

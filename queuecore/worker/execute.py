@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, Protocol
 
+from ..callables import Entry
 from ..errors import InvalidPayload, UnrecoverableError
 from ..job import Job
-from ..processors import Entry
 from ..telemetry import Processing
 from . import database
 

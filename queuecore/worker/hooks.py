@@ -14,8 +14,9 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from .. import signals
+from ..callables import Processor, where
 from ..job import Job
-from ..processors import Processor, QueueProcessors, where
+from ..processors import QueueProcessors
 from ..signals import JobSignal
 from ..wire.calls.working import Outcome
 from . import database

@@ -12,6 +12,7 @@ from typing import Any
 
 from .. import conf
 from ..backoff import Strategy
+from ..callables import Entry
 from ..errors import (
     DelayedError,
     JobCancelled,
@@ -27,7 +28,7 @@ from ..errors import (
     WaitingError,
 )
 from ..job import Job
-from ..processors import Entry, QueueProcessors
+from ..processors import QueueProcessors
 from ..queue import Queue
 from ..telemetry import get_telemetry
 from ..wire.calls.working import Claim, Claimed, Outcome, count_unknown

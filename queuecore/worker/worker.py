@@ -19,19 +19,16 @@ from uuid import uuid4
 
 from .. import conf
 from ..backoff import load_strategy
+from ..callables import Entry, checked_timeout, entries_for, importable
 from ..errors import ConfigurationError, QueueCoreError, did_you_mean
 from ..limits import declare
 from ..options import Batch, GroupLimits, RateLimit, Seconds, milliseconds
 from ..processors import (
-    Entry,
     QueueProcessors,
     checked_batch,
     checked_dead_letter,
     checked_group,
     checked_limits,
-    checked_timeout,
-    entries_for,
-    importable,
 )
 from ..queue import Queue
 from ..wire.calls.working import ClaimOptions

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from queuecore import Job, JobSpec, Processor, Queue, Worker, named, processor, processors, provide
+from queuecore.callables import entries_for
 from queuecore.errors import ConfigurationError
-from queuecore.processors import Registry, entries_for
+from queuecore.processors import Registry
 from queuecore.services import override
 from tests.server.working import finished, until, working
 

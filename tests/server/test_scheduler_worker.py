@@ -92,7 +92,8 @@ async def test_whatever_becomes_of_the_run(
 
 
 async def test_a_name_that_nobody_knows(queue: Queue, redis_client: redis.Redis) -> None:
-    from queuecore.processors import QueueProcessors, entries_for
+    from queuecore.callables import entries_for
+    from queuecore.processors import QueueProcessors
 
     known = QueueProcessors("default", "q", named={"known": entries_for(noop)[None]})
     await queue.aupsert_job_scheduler("s", every=3600, name="unknown")

@@ -111,7 +111,8 @@ async def test_no_thread_is_left_when_the_worker_has_ended(queue: Queue) -> None
 
 
 async def test_both_kinds_in_one_worker(queue: Queue) -> None:
-    from queuecore.processors import QueueProcessors, entries_for
+    from queuecore.callables import entries_for
+    from queuecore.processors import QueueProcessors
 
     async def awaiting(job: Job) -> str:
         await asyncio.sleep(0.001)

@@ -6,7 +6,8 @@ import pytest
 import redis
 
 from queuecore import Job, Queue
-from queuecore.processors import QueueProcessors, entries_for
+from queuecore.callables import entries_for
+from queuecore.processors import QueueProcessors
 from tests import invariants
 from tests.server.working import fields, finished, until, working
 

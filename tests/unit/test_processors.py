@@ -9,8 +9,9 @@ import pytest
 
 from queuecore import Job, Processor, RateLimit, Worker, processor
 from queuecore import processors as module
+from queuecore.callables import entries_for
 from queuecore.errors import ConfigurationError, InvalidOption, QueueCoreError
-from queuecore.processors import Registry, entries_for
+from queuecore.processors import Registry
 
 
 @pytest.fixture(autouse=True)

@@ -13,6 +13,7 @@ from asgiref.sync import sync_to_async
 from django.dispatch import Signal
 from django.utils import timezone
 
+from ...callables import Entry, where
 from ...errors import (
     DelayedError,
     JobCancelled,
@@ -23,7 +24,6 @@ from ...errors import (
     WaitingError,
 )
 from ...job import Job
-from ...processors import Entry, where
 from ...wire.calls.base import Operation
 from ...wire.calls.tries import add_try, get_tries
 from ...worker.finish import is_rate_limit, trace

@@ -10,9 +10,10 @@ from typing import Any, ClassVar
 from django.conf import settings
 
 from ...backoff import Strategy, UnknownBackoff
+from ...callables import Entry
 from ...errors import ConfigurationError
 from ...job import Job
-from ...processors import Entry, QueueProcessors, Registry
+from ...processors import QueueProcessors, Registry
 from .attempt import entry_of, refusing, said
 from .backend import BACKOFF, QueueCoreBackend
 from .framework import InvalidTaskBackend, task_backends
