@@ -1,13 +1,19 @@
 """The outbox: jobs that commit with a transaction of the database, and their way to Redis."""
 
+import json
+import signal
+import subprocess
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 from django.contrib.auth.models import Group as Account
-from django.db import DatabaseError, connection, transaction
+from django.core.management import CommandError, call_command
+from django.db import DatabaseError, connection, connections, transaction
 
 from queuecore import Deduplication, Group, JobSpec, Keep, Queue, outbox
 from queuecore.errors import (
@@ -20,6 +26,8 @@ from queuecore.errors import (
 )
 from queuecore.models import OutboxEntry, OutboxSource
 from queuecore.outbox import Relay, relay_now
+from tests.machine import ROOT
+from tests.server.processes import Start
 from tests.servers import Server
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -157,6 +165,108 @@ def test_what_is_wrong_is_told_at_once(queue: Queue) -> None:
 def test_a_database_that_nobody_looks_into_is_refused(queue: Queue) -> None:
     with pytest.raises(ConfigurationError, match=r"\['OUTBOX'\]\['DATABASES'\]"):
         queue.add_in_transaction("x", using="orders")
+
+
+@pytest.fixture
+def orders(settings: Any, tmp_path: Path) -> Iterator[str]:
+    """The alias of a second database with an outbox."""
+    own = connections["default"].settings_dict | {"NAME": str(tmp_path / "orders.sqlite3")}
+    # Open before it is known: Django's tests let nobody open one that they do not name.
+    connections["orders"] = type(connections["default"])(own, "orders")
+    connections["orders"].ensure_connection()
+    settings.DATABASES["orders"] = own
+    with connections["orders"].schema_editor() as editor:
+        editor.create_model(OutboxEntry)
+        editor.create_model(OutboxSource)
+    settings.QUEUECORE = settings.QUEUECORE | {"OUTBOX": {"DATABASES": ["default", "orders"]}}
+    yield "orders"
+    connections["orders"].close()
+    del settings.DATABASES["orders"], connections["orders"]
+
+
+def test_several_databases(queue: Queue, orders: str) -> None:
+    with transaction.atomic(using=orders):
+        with pytest.raises(InvalidOption, match="using='orders'"):
+            queue.add_in_transaction("x")
+        mine = queue.add_in_transaction("x", using=orders)
+        other = queue.add_in_transaction("y", using="default")
+        transaction.set_rollback(True, using=orders)
+    assert mine
+    assert relay_now() == 1
+    assert ids(queue) == [other]
+    last = queue.add_in_transaction("z", using=orders)
+    assert [(one.database, one.waiting) for one in outbox.backlog()] == [
+        ("default", 0),
+        (orders, 1),
+    ]
+    assert relay_now() == 1
+    assert ids(queue) == [other, last]
+    names = {OutboxSource.objects.using(one).get().name for one in ("default", orders)}
+    assert len(names) == 2
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"DATABASES": "default"}, "must be a list"),
+        ({"DATABASES": ["defualt"]}, "did you mean 'default'"),
+        ({"POLL": 0}, r"\['POLL'\] must be at least"),
+        ({"PAUSE": 1}, "unknown key 'PAUSE'"),
+    ],
+)
+def test_what_is_wrong_in_the_settings_is_named(
+    queue: Queue, settings: Any, wrong: dict[str, Any], told: str
+) -> None:
+    settings.QUEUECORE = settings.QUEUECORE | {"OUTBOX": wrong}
+    with pytest.raises(ConfigurationError, match=told):
+        relay_now()
+
+
+def test_runworker_moves_jobs_and_works_them(queue: Queue, start: Start) -> None:
+    worker = start("quick")
+    id = Queue("quick").add_in_transaction("x")
+    worker.until(lambda: (job := Queue("quick").get_job(id)) and job.get_state() == "completed")
+    worker.tell(signal.SIGTERM)
+    assert worker.ends() == 0
+
+
+def test_the_command_moves_jobs_until_it_is_told_to_stop(
+    queue: Queue, child_environment: dict[str, str]
+) -> None:
+    command = [sys.executable, str(ROOT / "manage.py"), "outbox", "--relay"]
+    relay = subprocess.Popen(command, env=child_environment, stderr=subprocess.PIPE, text=True)
+    try:
+        queue.add_in_transaction("x")
+        wait_until(lambda: queue.count() == 1)
+        relay.terminate()
+        _, said = relay.communicate(timeout=30)
+    finally:
+        relay.kill()
+    assert relay.returncode == 0, said
+    assert "the outbox of 'default' is moved to Redis" in said
+
+
+def test_the_command_shows_and_mends(queue: Queue, capsys: pytest.CaptureFixture[str]) -> None:
+    queue.add_in_transaction("bad", job_id="job-1")
+    OutboxEntry.objects.update(options="no JSON")
+    relay_now()
+    queue.add_in_transaction("good")
+    row = OutboxEntry.objects.exclude(failed_at=None).get()
+    call_command("outbox")
+    said = capsys.readouterr().out
+    assert "default: 1 wait, the oldest for" in said
+    assert "1 are set aside" in said
+    assert f"{row.pk}  q  'bad'  'job-1'  'InvalidOption: " in said
+    call_command("outbox", "--json")
+    (told,) = json.loads(capsys.readouterr().out)
+    assert (told["waiting"], told["aside"], told["rows"][0]["pk"]) == (1, 1, row.pk)
+    call_command("outbox", "--retry", str(row.pk))
+    assert "1 rows are tried again" in capsys.readouterr().out
+    relay_now()
+    call_command("outbox", "--discard", str(row.pk))
+    assert not OutboxEntry.objects.exists()
+    with pytest.raises(CommandError, match="no relay looks into"):
+        call_command("outbox", "--database", "orders")
 
 
 async def test_coroutines_are_told_what_to_do(queue: Queue) -> None:

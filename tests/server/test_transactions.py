@@ -3,7 +3,7 @@
 import pytest
 from django.db import transaction
 
-from queuecore import Queue
+from queuecore import JobSpec, Queue
 from queuecore.errors import InvalidOption, NotSerializable
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -43,3 +43,12 @@ def test_the_payload_is_as_it_was_when_it_was_given(queue: Queue) -> None:
         data["n"] = 2
     (job,) = queue.get_jobs()
     assert job.data == {"n": 1}
+
+
+def test_many_at_once(queue: Queue) -> None:
+    with transaction.atomic():
+        queue.add_bulk_on_commit(JobSpec("x", {"n": n}) for n in range(3))
+        with pytest.raises(InvalidOption, match="job 1"):
+            queue.add_bulk_on_commit([JobSpec("x"), JobSpec("x", delay=-1)])
+        assert queue.count() == 0
+    assert [job.data["n"] for job in queue.get_jobs(["waiting"], asc=True)] == [0, 1, 2]
