@@ -50,14 +50,14 @@ lint: ## Check style, types, layers, Lua and templates
 	@$(RUN) -m mypy
 	@$(VENV)/bin/lint-imports --no-logo
 	@$(RUN) -m tests.lua
-	@git ls-files -co --exclude-standard -z 'templates/*.html' 'demo/*.html' \
+	@git ls-files -co --exclude-standard -z 'templates/*.html' 'queuecore/templates/*.html' 'demo/*.html' \
 		| xargs -0 -r $(VENV)/bin/djade --check --target-version 5.2
 
 format: ## Write code and templates in the project's style
 	$(SETUP) tools
 	@$(RUN) -m ruff check --quiet --fix
 	@$(RUN) -m ruff format --quiet
-	@git ls-files -co --exclude-standard -z 'templates/*.html' 'demo/*.html' \
+	@git ls-files -co --exclude-standard -z 'templates/*.html' 'queuecore/templates/*.html' 'demo/*.html' \
 		| xargs -0 -r $(VENV)/bin/djade --target-version 5.2
 
 messages: ## Bring the translations' catalogues in line with the sources, and compile them

@@ -1,9 +1,10 @@
 """The tables of queuecore: who may see which queues, the record of what was done, operations.
 
 ``Queue`` has no table; it carries the permissions, so that they stand in Django's own user and
-group forms. ``QueueScope`` narrows a group to some queues. ``AuditEntry`` and ``AuditHead`` are
-written by :mod:`queuecore.audit` alone, ``Operation`` by :mod:`queuecore.operations`, the outbox
-by ``Queue.add_in_transaction`` and :mod:`queuecore.outbox`.
+group forms. ``Job`` has none either: both are what the admin lists. ``QueueScope`` narrows a group
+to some queues. ``AuditEntry`` and ``AuditHead`` are written by :mod:`queuecore.audit` alone,
+``Operation`` by :mod:`queuecore.operations`, the outbox by ``Queue.add_in_transaction`` and
+:mod:`queuecore.outbox`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from django.contrib.auth.models import Group
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
+
+from .visible import visible
 
 #: Codename and name of each permission, in the order in which people meet them. The names stand in
 #: the database in English; pages translate them.
@@ -54,7 +57,26 @@ class Queue(models.Model):
         verbose_name_plural = _("queues")
 
     def __str__(self) -> str:
-        return f"{self.connection}/{self.name}"
+        return visible(f"{self.connection}/{self.name}")
+
+
+class Job(models.Model):
+    """A job as the admin shows it; jobs themselves live in Redis, and there is no table of them."""
+
+    key = models.TextField(primary_key=True)
+    connection = models.CharField(_("connection"), max_length=200)
+    queue = models.CharField(_("queue"), max_length=500)
+    job_id = models.TextField(_("job id"))
+    name = models.TextField(_("name"))
+
+    class Meta:
+        managed = False
+        default_permissions = ()
+        verbose_name = _("job")
+        verbose_name_plural = _("jobs")
+
+    def __str__(self) -> str:
+        return visible(f"{self.connection}/{self.queue}/{self.job_id}")
 
 
 class QueueScope(models.Model):

@@ -15,6 +15,7 @@ from typing import Any
 
 from . import access, audit
 from .errors import JobNotFound, QueueCoreError, ServerUnavailable
+from .family import queues_below
 from .fleet import Fleet, FleetProcess, FleetWorker, Sent
 from .job import Job
 from .queue import Queue
@@ -65,6 +66,36 @@ class By:
         """How the actor is called, for notes that are kept with a queue."""
         named = isinstance(self.actor, str)
         return str(self.actor if named else self.actor.get_username())[:200]
+
+
+class ChildrenOutOfReach(QueueCoreError):
+    """Children would go with a job, from queues in which its remover may remove nothing."""
+
+
+def may_remove_below(actor: Any, alias: str, queue: str, job_id: str) -> bool:
+    """Whether all queues in which a job has children, and these theirs, allow removing.
+
+    Not where there are more children than are looked through, unless all queues are allowed.
+    """
+    if isinstance(actor, str):
+        return True
+    if access.scope(actor).patterns is None:
+        return access.can(actor, "remove")
+    below = queues_below(alias, queue, job_id)
+    return below is not None and all(
+        access.can(actor, "remove", where, name) for where, name in below
+    )
+
+
+def removing(actor: Any) -> Act:
+    """Remove a job with its children, unless those are out of *actor*'s reach."""
+
+    def act(job: Job) -> None:
+        if not may_remove_below(actor, job.queue.alias, job.queue.name, job.id):
+            raise ChildrenOutOfReach("children, which go with it, stand in queues out of reach")
+        job.remove()
+
+    return act
 
 
 @dataclass(slots=True)
@@ -137,7 +168,7 @@ def jobs(
         PermissionDenied: recorded as denied; of several jobs, ``bulk`` is asked for as well.
         ServerUnavailable: recorded with what was done until then.
     """
-    act = act or ACTS[action]
+    act = act or (removing(by.actor) if action == "remove" else ACTS[action])
     ids = list(dict.fromkeys(ids))
     one = len(ids) == 1
     outcome = Outcome()

@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from queuecore import Job
-from queuecore.errors import QueueCoreError
+from queuecore.recorded import ChildrenOutOfReach
 
 from .. import links
 from ..confirmations import confirmed
@@ -77,7 +77,3 @@ def require_below(request: HttpRequest, alias: str, queue: str, job_id: str) -> 
         raise ChildrenOutOfReach(
             _("Children of the job, which go with it, stand in queues in which you remove nothing.")
         )
-
-
-class ChildrenOutOfReach(QueueCoreError):
-    """Children would go with a job, from queues that are none of the remover's."""

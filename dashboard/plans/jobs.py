@@ -8,8 +8,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from queuecore import access
-from queuecore.family import family_of, queues_below
+from queuecore import access, recorded
+from queuecore.family import family_of
 from queuecore.inspect import Inspector
 
 from .. import links
@@ -66,12 +66,7 @@ def may_remove_below(request: HttpRequest, alias: str, queue: str, job_id: str) 
 
     Not where there are more children than are looked through, unless all queues are allowed.
     """
-    if access.scope(request.user).patterns is None:
-        return access.can(request.user, "remove")
-    below = queues_below(alias, queue, job_id)
-    return below is not None and all(
-        access.can(request.user, "remove", where, name) for where, name in below
-    )
+    return recorded.may_remove_below(request.user, alias, queue, job_id)
 
 
 def many_plan(
