@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django import Settings
 
-from queuecore import jsontext
 from dashboard.draw import job_cells, job_panels, logs, payload
 from dashboard.pages import job_parts
+from queuecore import jsontext
 from tests.dashboard.hostile import CORPUS, assert_harmless
 
 VALUES = st.recursive(
