@@ -41,11 +41,14 @@ class Mails(Processor):
         job.update_progress(50)
         return self.mailer.send(job.name)
 
-    @named("bye", timeout=0.05)
+    @named("bye")
     @named("farewell")
     async def bye(self, job: Job) -> int:
-        await asyncio.sleep(job.data or 0)
         return self.mailer.send(job.name)
+
+    @named("endless", timeout=0.05)
+    async def endless(self, job: Job) -> None:
+        await asyncio.Event().wait()
 
     async def process(self, job: Job) -> str:
         raise LookupError(job.name)
@@ -83,7 +86,7 @@ async def test_each_name_has_its_method_and_all_one_instance(
         await queue.aadd_bulk(jobs)
         async with working(registry.queues["default", "q"]):
             await finished(queue, 4)
-            late = await queue.aadd("bye", 60)
+            late = await queue.aadd("endless")
             await until(late.ais_failed)
             await until(lambda: len(Mails.made[0].told) >= 12)
     (mails,) = Mails.made
@@ -95,7 +98,7 @@ async def test_each_name_has_its_method_and_all_one_instance(
         ("active", "welcome"),
         ("progress", "welcome", 50),
         ("failed", "other", "other"),
-        ("failed", "bye", "the job ran longer than its timeout of 0.05 s"),
+        ("failed", "endless", "the job ran longer than its timeout of 0.05 s"),
     } <= set(mails.told)
     assert {one[1] for one in mails.told if one[0] == "completed"} == set(fake.sent)
 
