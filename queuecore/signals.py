@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from asgiref.sync import iscoroutinefunction
 from django.dispatch import Signal
 
 if TYPE_CHECKING:
@@ -26,6 +27,13 @@ class JobSignal(Signal):
     def __init__(self, name: str) -> None:
         super().__init__(use_caching=True)
         self.name = name
+        # Whether a coroutine function was ever connected; else one call sends it.
+        self.awaits = False
+
+    def connect(self, receiver: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        """See :meth:`django.dispatch.Signal.connect`."""
+        self.awaits = self.awaits or iscoroutinefunction(receiver)
+        super().connect(receiver, *args, **kwargs)
 
     @property
     def heard(self) -> bool:

@@ -11,6 +11,7 @@ import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .. import signals
@@ -182,6 +183,9 @@ class Hooks:
 
     async def _send(self, signal: JobSignal, sender: type, **named: Any) -> None:
         # In the thread of the hooks, and in its order.
+        if not signal.awaits:
+            await self._call(partial(signal.send_robust, sender, **named))
+            return
         self._tidy()
         with database.within(self._thread):
             await signal.asend_robust(sender, **named)
