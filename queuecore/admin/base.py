@@ -138,6 +138,10 @@ class RedisAdmin(_Admin):
         """Whether all permissions that an action needs are there."""
         return all(access.can(request.user, one) for one in self.needs[name])
 
+    def offered(self, request: HttpRequest) -> list[str]:
+        """The actions of ours that somebody may carry out: the buttons of a page of one object."""
+        return [name for name in self.needs if self.holds(request, name)]
+
     def _refuse(self, request: HttpRequest) -> None:
         """Put on record that somebody sent an action which the page does not offer to them.
 

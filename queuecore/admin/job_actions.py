@@ -23,6 +23,12 @@ from .queue_actions import jobs_words, operation_link, say_started
 from .rows import JobRows
 
 NEEDS = {"retry": ("retry",), "promote": ("promote",), "remove": ("remove",)}
+#: What the buttons on a job's own page are called.
+LABELS = {
+    "retry": gettext_lazy("Retry"),
+    "promote": gettext_lazy("Promote"),
+    "remove": gettext_lazy("Remove"),
+}
 _FITTING = {
     "retry": ("failed", "completed"),
     "promote": ("delayed",),
@@ -96,7 +102,7 @@ def _question(name: str, jobs: list[Any], form: Answer) -> Question:
         action=name,
         title=_title(name, able),
         text=_text(name),
-        verb=_verb(name),
+        verb=str(LABELS[name]),
         lines=lines,
         form=form,
         chosen=[job.key for job in jobs],
@@ -154,7 +160,7 @@ def _all(
                 action=name,
                 title=_title(name, count),
                 text=f"{_text(name)} {later}",
-                verb=_verb(name),
+                verb=str(LABELS[name]),
                 lines=[(words.state(rows.state), jobs_words(count))],
                 form=form,
                 chosen=chosen,
@@ -207,10 +213,6 @@ def _text(name: str) -> str:
         "promote": _("They may run as soon as a worker is free."),
         "remove": _("They go for good, with their data, results and logs, and their children."),
     }[name]
-
-
-def _verb(name: str) -> str:
-    return {"retry": _("Retry"), "promote": _("Promote"), "remove": _("Remove")}[name]
 
 
 def _done(name: str, count: int) -> str:

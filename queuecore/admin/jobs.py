@@ -277,7 +277,7 @@ class JobAdmin(RedisAdmin):
                 "has_view_permission": True,
                 "opts": self.opts,
                 "media": self.media,
-                "choices": self.get_action_choices(request)[1:],
+                "choices": [(one, job_actions.LABELS[one]) for one in self.offered(request)],
                 "checkbox": ACTION_CHECKBOX_NAME,
                 "may_see": payload,
                 "dashboard": dashboard_url("job", obj.connection, queue=obj.queue, job=obj.job_id),

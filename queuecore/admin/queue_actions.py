@@ -38,6 +38,16 @@ NEEDS = {
     "drain": ("bulk", "clean_queue"),
 }
 
+#: What the buttons on a queue's own page are called.
+LABELS = {
+    "pause": gettext_lazy("Pause"),
+    "resume": gettext_lazy("Resume"),
+    "retry_failed": gettext_lazy("Retry all failed"),
+    "promote_delayed": gettext_lazy("Promote all delayed"),
+    "clean": gettext_lazy("Clean"),
+    "drain": gettext_lazy("Drain"),
+}
+
 #: For how many seconds a queue is paused; 0: until somebody resumes it.
 _PAUSES = (
     ("0", gettext_lazy("when somebody resumes it")),

@@ -204,7 +204,7 @@ class QueueAdmin(RedisAdmin):
                     (words.state(state), words.number(count), jobs_url(self, obj.pk, state))
                     for state, count in (obj.snapshot.counts.items() if obj.snapshot else ())
                 ],
-                "choices": self.get_action_choices(request)[1:],
+                "choices": [(one, queue_actions.LABELS[one]) for one in self.offered(request)],
                 "checkbox": ACTION_CHECKBOX_NAME,
                 "dashboard": dashboard_url("queue", obj.connection, queue=obj.name),
                 **(extra_context or {}),

@@ -2,20 +2,26 @@
 
 import json
 import re
+import time
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import pytest
 import redis
+from django.contrib.admin import AdminSite
 from django.contrib.admin.models import CHANGE, DELETION, LogEntry
 from django.contrib.auth import get_user_model
 from django.test import Client
+from django.urls import path
+from django.utils import timezone
 from pytest_django import Settings
 
-from queuecore import JobSpec, Queue, access, audit, audit_log
+from queuecore import FlowJob, FlowProducer, JobSpec, Queue, access, audit, audit_log
+from queuecore.admin import register
 from queuecore.admin.rows import key_of, parts_of
 from queuecore.inspect import Inspector
-from queuecore.models import AuditEntry, Operation
+from queuecore.models import AuditEntry, Operation, OutboxEntry
 from queuecore.visible import visible
 from tests.dashboard.conftest import state_of
 from tests.servers import Server
@@ -76,7 +82,7 @@ def test_queues_are_listed_with_their_numbers(admin: Client, emails: Queue) -> N
     assert ">emails</a>" not in admin.get(f"{QUEUES}?paused=1").content.decode()
     assert admin.get(f"{QUEUES}?name=emails").status_code == 302  # nothing to filter by
     one = admin.get(f"{QUEUES}default_2Femails/change/").content.decode()
-    assert "Pause selected queues" in one
+    assert 'name="action" value="promote_delayed"' in one
     assert 'href="/queues/emails/"' in one  # the dashboard's page
     assert admin.get(f"{QUEUES}default_2Fnone/change/").status_code == 302
     assert admin.post(f"{QUEUES}default_2Femails/change/", {"name": "x"}).status_code == 403
@@ -372,3 +378,94 @@ def test_times_are_told_without_time_zones_too(
     settings.TIME_ZONE = "Asia/Tokyo"
     assert "failed-1" in admin.get(jobs("failed")).content.decode()
     assert admin.get(f"{JOBS}default_2Femails_2Ffailed-1/change/").status_code == 200
+
+
+def test_a_site_of_the_projects_own_has_it_too(
+    admin: Client, emails: Queue, settings: Settings
+) -> None:
+    site = AdminSite(name="ops")
+    register(site)
+    mounted = ModuleType("mounted")
+    mounted.urlpatterns = [path("ops/", site.urls)]  # type: ignore[attr-defined]
+    settings.ROOT_URLCONF = mounted
+    listed = admin.get("/ops/queuecore/queue/").content.decode()
+    assert 'href="/ops/queuecore/job/?queue=default%2Femails&amp;state=failed"' in listed
+    page = admin.get("/ops/queuecore/queue/default_2Femails/change/").content.decode()
+    assert "On the dashboard" not in page  # it is not mounted
+    key = key_of("default", "emails", "failed-1")
+    path_of = jobs("failed").replace("/admin/", "/ops/")
+    assert "Retried 1 job." in do(admin, path_of, "retry", key).content.decode()
+
+
+def test_children_out_of_reach_keep_their_parent(person: Person, server: Server) -> None:
+    child = FlowJob("c", queue="orders")
+    FlowProducer().add(FlowJob("n", queue="mail-eu", job_id="top", children=[child]))
+    client = staff(person("view", "remove", scope=("mail-*",)))
+    listed = jobs("waiting-children", "mail-eu")
+    page = do(client, listed, "remove", key_of("default", "mail-eu", "top")).content.decode()
+    assert "Children of the job, which go with it" in page
+    assert Queue("mail-eu").get_job("top") is not None
+
+
+def test_rows_of_the_outbox_are_shown_and_tried_again(
+    admin: Client, person: Person, emails: Queue
+) -> None:
+    row = OutboxEntry.objects.create(
+        connection="default", queue="emails", job_id="o-1", name="late", version=1, timestamp=1,
+        data='{"password": "hunter2", "to": "ada"}', options="{}", created_at=timezone.now(),
+        failed_at=timezone.now(), error="InvalidOption: no", tries=5,
+    )  # fmt: skip
+    at = "/admin/queuecore/outboxentry/"
+    assert "InvalidOption: no" in admin.get(f"{at}?aside=1").content.decode()
+    one = admin.get(f"{at}{row.pk}/change/").content.decode()
+    assert "ada" in one
+    assert "hunter2" not in one
+    reader = staff(person("view", scope=("orders",)))
+    assert "o-1" not in reader.get(at).content.decode()
+    assert "Done to 1 job." in do(admin, at, "retry", str(row.pk)).content.decode()
+    row.refresh_from_db()
+    assert (row.failed_at, row.tries) == (None, 0)
+    assert records()[0] == ("retry_outbox", "emails", '["o-1"]', "done")
+    assert ask(admin, at, "remove", str(row.pk)).status_code == 302  # it is not set aside
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_million_jobs_cost_as_much_as_ten(
+    admin: Client, server: Server, redis_client: redis.Redis
+) -> None:
+    """By what the server is asked: the same commands, and no range longer than a page."""
+    for name, count in (("short", 300), ("million", 1_000_000)):
+        keys = [f"bull:{name}:{kind}" for kind in ("wait", "failed")]
+        redis_client.hset(f"bull:{name}:meta", "version", "bullmq:6.7.0")
+        for start in range(0, count, 20_000):
+            ids = range(start, min(start + 20_000, count))
+            pipe = redis_client.pipeline(transaction=False)
+            pipe.lpush(keys[0], *ids)
+            pipe.zadd(keys[1], {f"f{one}": one for one in ids})
+            for one in ids:
+                pipe.hset(f"bull:{name}:{one}", mapping={"name": "n", "data": "{}"})
+                pipe.hset(f"bull:{name}:f{one}", mapping={"name": "n", "failedReason": "no"})
+            pipe.execute()
+    for state in ("waiting", "failed"):
+        asked = {}
+        for name, last in (("short", 3), ("million", 10_000)):
+            for page in (1, last):
+                admin.get(f"{jobs(state, name)}&p={page}")  # scripts and queues are known then
+                redis_client.config_resetstat()
+                begin = time.perf_counter()
+                shown = admin.get(f"{jobs(state, name)}&p={page}").content.decode()
+                print(state, name, page, f"{time.perf_counter() - begin:.3f} s")
+                assert shown.count('name="_selected_action"') == 100
+                stats = redis_client.info("commandstats")
+                asked[name, page] = {
+                    command: (value["calls"], value["usec"]) for command, value in stats.items()
+                }
+        calls = {
+            where: {name: one for name, (one, _usec) in found.items() if "config" not in name}
+            for where, found in asked.items()
+        }
+        assert calls["million", 1] == calls["short", 1]
+        assert calls["million", 10_000] == calls["short", 3]
+        assert not {"cmdstat_scan", "cmdstat_keys"} & calls["million", 1].keys()
+        print({where: sum(usec for _, usec in one.values()) for where, one in asked.items()})
