@@ -196,6 +196,7 @@ class Settings:
     dashboard: Mapping[str, Any] = field(default_factory=dict)
     audit_keys: Mapping[str, str] = field(default_factory=dict)
     telemetry: str | None = None
+    metrics_token: str | None = None
     repeat_strategy: str | None = None
     max_events: int | None = None
     limits: Mapping[str, LimitSettings] = field(default_factory=dict)
@@ -239,6 +240,7 @@ _TOP = (
     "MAX_EVENTS",
     "LIMITS",
     "OUTBOX",
+    "METRICS_TOKEN",
 )
 _CONNECTION = ("URL", "PREFIX")
 _LIMIT = ("CONCURRENCY", "MAX", "DURATION")
@@ -289,6 +291,7 @@ def get_settings() -> Settings:
         dashboard=dict(_dict(raw, "DASHBOARD")),
         audit_keys=dict(keys),
         telemetry=_path(raw, "TELEMETRY"),
+        metrics_token=_token(raw.get("METRICS_TOKEN")),
         repeat_strategy=_path(raw, "REPEAT_STRATEGY"),
         max_events=_max_events(raw.get("MAX_EVENTS")),
         limits={name: _limit(name, values) for name, values in _dict(raw, "LIMITS").items()},
@@ -428,6 +431,13 @@ def _max_events(value: Any) -> int | None:
             f"QUEUECORE['MAX_EVENTS'] must be a whole number of at least 0, not {value!r}"
         )
     return value
+
+
+def _token(value: Any) -> str | None:
+    """``QUEUECORE["METRICS_TOKEN"]``, which no message shows; empty is none."""
+    if value is not None and not _is_text(value):
+        raise ConfigurationError("QUEUECORE['METRICS_TOKEN'] must be a text")
+    return value or None
 
 
 def _path(raw: Mapping[str, Any], key: str) -> str | None:

@@ -34,6 +34,7 @@ class Child:
     ``ended`` with its exit code.
 
     *hear* is called with whatever else it says. ``generation``: of the code that it runs.
+    ``health``: what it has last told of its health, and when.
     """
 
     #: What one that was told to stop gets beyond its shutdown timeout, before it is killed.
@@ -47,6 +48,8 @@ class Child:
         generation: int = 0,
     ) -> None:
         self._hear = hear
+        self.number = place.number
+        self.health: tuple[float, dict[str, Any]] | None = None
         self.generation = generation
         self._loop = asyncio.get_running_loop()
         self.workers: list[tuple[str, str, str]] = []

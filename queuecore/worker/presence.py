@@ -65,7 +65,7 @@ class _Post:
     most: int = 0
 
 
-class _Lag:
+class Lag:
     """How long one event loop makes a call wait that comes from another thread."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -103,7 +103,7 @@ class Presence(threading.Thread):
         self._woken = threading.Event()
         self._began = 0
         self._load: deque[tuple[float, float]] = deque()
-        self._lags: dict[asyncio.AbstractEventLoop, _Lag] = {}
+        self._lags: dict[asyncio.AbstractEventLoop, Lag] = {}
         self._worst: deque[tuple[float, float]] = deque()
         self._seen: dict[str, None] = {}
         self._answers: dict[str, str] = {}
@@ -206,7 +206,7 @@ class Presence(threading.Thread):
 
     def _measure_lag(self) -> float:
         loops = {post.loop for post in list(self._posts.values())}
-        self._lags = {loop: self._lags.get(loop) or _Lag(loop) for loop in loops}
+        self._lags = {loop: self._lags.get(loop) or Lag(loop) for loop in loops}
         return max((one.measure() for one in self._lags.values()), default=0.0)
 
     def _cpu(self, clock: float) -> float:

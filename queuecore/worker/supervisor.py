@@ -28,6 +28,7 @@ from ..wire.calls.base import Operation
 from ..wire.calls.working import recover_worker
 from ..wire.codec import dumps
 from ..wire.connections import Connection, get_connection
+from . import health
 from .changes import Changes
 from .child import Child
 from .demand import LANES
@@ -60,6 +61,7 @@ class Supervisor:
         every: seconds between two heartbeats; None tells nobody of the fleet.
         changes: the files whose change ends every child, for another with the new code.
         unchanged: further arguments of a child whose code is the one that this process has.
+        tell: is given a report on the health of all processes every second.
     """
 
     def __init__(
@@ -73,7 +75,9 @@ class Supervisor:
         every: float | None = None,
         changes: Changes | None = None,
         unchanged: Sequence[str] = (),
+        tell: health.Tell | None = None,
     ) -> None:
+        self._tell_health = tell
         self._unchanged = unchanged
         self._queues = queues
         self._changes = changes
@@ -108,6 +112,8 @@ class Supervisor:
         telling.append(loop.create_task(self._lose_patience()))
         if self._changes is not None:
             telling.append(loop.create_task(self._renew(self._changes)))
+        if self._tell_health is not None:
+            telling.append(loop.create_task(self._report(self._tell_health)))
         try:
             await asyncio.gather(*map(self._keep, self._seats))
             while self._endings:
@@ -248,12 +254,25 @@ class Supervisor:
                     one.cancel()
 
     def _hear(self, child: Child, said: dict[str, Any]) -> None:
+        if "health" in said:
+            child.health = (time.monotonic(), said["health"])
         if self._changes is not None:
             self._changes.add(said.get("files", ()))
             if "changed" in said:
                 self._changes.tell(said["changed"])
 
     # What is told of it
+
+    async def _report(self, tell: health.Tell) -> None:
+        while True:
+            now = time.monotonic()
+            told = [
+                (one.number, now - one.health[0], one.health[1])
+                for one in sorted(self._children, key=lambda child: child.number)
+                if one.health is not None
+            ]
+            tell(health.together(told, self._size))
+            await asyncio.sleep(health.LOOK)
 
     def _aliases(self) -> list[str]:
         return sorted({alias for alias, _name in self._queues}) if self._every else []

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import sys
 from argparse import SUPPRESS
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -16,12 +17,13 @@ from ...errors import ConfigurationError, QueueCoreError, did_you_mean
 from ...history import Collector
 from ...processors import QueueProcessors
 from ...wire.connections import get_connection
-from ...worker import Worker, presence, wear
+from ...worker import Worker, health, presence, wear
 from ...worker.changes import Changes
 from ...worker.child import Supervised
 from ...worker.process import run
 from ...worker.supervisor import Supervisor
 from ..reloader import Reloader, loaded_files
+from ..signs import Signs
 
 logger = logging.getLogger("queuecore")
 
@@ -81,6 +83,27 @@ class Command(BaseCommand):
             metavar="MB",
             help="the same once a process takes so many MB of memory",
         )
+        seen = parser.add_argument_group("how it is seen")
+        seen.add_argument(
+            "--health-file",
+            type=Path,
+            metavar="PATH",
+            help="write this file anew every second while all is well: the event loop turns and "
+            "Redis answers; it is gone at the end (see queues health --file)",
+        )
+        seen.add_argument(
+            "--metrics-port",
+            type=int,
+            metavar="PORT",
+            help="serve /metrics for Prometheus, /healthz and /readyz, one port for all processes "
+            "(needs the extra prometheus)",
+        )
+        seen.add_argument(
+            "--metrics-host",
+            default="127.0.0.1",
+            metavar="HOST",
+            help="the address for that (default: 127.0.0.1, this machine alone)",
+        )
         development = parser.add_argument_group("in development")
         development.add_argument(
             "--reload",
@@ -123,8 +146,15 @@ class Command(BaseCommand):
         _show_log()
         supervised = Supervised.here()
         processes = options["processes"] or conf.get_settings().worker.processes
-        if supervised is None and (processes > 1 or reload):
-            sys.exit(_supervisor(processes, reload, chosen, timeout).run())
+        alone = supervised is None and processes == 1 and not reload
+        try:
+            signs = Signs(options, supervised, alone=alone)
+        except QueueCoreError as error:
+            raise CommandError(str(error)) from error
+        if supervised is None and not alone:
+            with signs:
+                code = _supervisor(processes, reload, chosen, timeout, signs.tell).run()
+            sys.exit(code)
         logger.info(
             "QueueCore %s works %s (queue and jobs at a time)",
             __version__, ", ".join(f"{one.queue.name} {one.concurrency}" for one in workers),
@@ -157,6 +187,8 @@ class Command(BaseCommand):
                     ask=supervised.worn if supervised is not None else None,
                 )
             )
+        if signs.tell is not None:
+            beside.append(signs.watch(workers))
         run(workers, shutdown_timeout=timeout, beside=beside, leave=True)
 
     def _reloads(self, options: dict[str, Any]) -> bool:
@@ -181,7 +213,11 @@ def _last(parser: CommandParser, title: str) -> None:
 
 
 def _supervisor(
-    processes: int, reload: bool, chosen: list[QueueProcessors], timeout: float
+    processes: int,
+    reload: bool,
+    chosen: list[QueueProcessors],
+    timeout: float,
+    tell: health.Tell | None,
 ) -> Supervisor:
     settings = conf.get_settings().worker
     changes = Changes(loaded_files()) if reload else None
@@ -205,6 +241,7 @@ def _supervisor(
         every=settings.heartbeat if processes > 1 else None,
         changes=changes,
         unchanged=["--skip-checks"],  # they were made here
+        tell=tell,
     )
 
 
