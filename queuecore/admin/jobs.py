@@ -177,7 +177,8 @@ class JobAdmin(RedisAdmin):
         for alias in aliases():
             inspector = Inspector(alias)
             try:
-                names = inspector.discover()
+                # The list of queues looks for new ones; here it would come on top of each page.
+                names = inspector.discover(scan=False if parts else None)
                 queues += [(alias, name) for name in names if scope.allows(alias, name)]
                 if parts is not None and parts[0] == alias and scope.allows(*parts):
                     shown.snapshot = inspector.snapshots([parts[1]])[parts[1]]

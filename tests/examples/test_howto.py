@@ -23,6 +23,7 @@ pytestmark = pytest.mark.timeout(300)
 PAGES = [
     "README.md",
     "docs/quickstart.md",
+    "docs/howto/admin.md",
     "docs/howto/dashboard.md",
     "docs/howto/deduplication.md",
     "docs/howto/events.md",
@@ -53,6 +54,10 @@ def play(site: Site, page: str) -> None:
     for block in blocks(ROOT / page):
         if block.mark:
             site.play(block)
+
+
+def test_admin(shop: Site) -> None:
+    play(shop, "docs/howto/admin.md")
 
 
 def test_producers(shop: Site) -> None:
