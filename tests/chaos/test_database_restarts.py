@@ -1,5 +1,7 @@
 """Postgres is restarted under jobs that use the ORM: what failed runs again, nothing is left."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,12 @@ from tests.servers import Server
 CONCURRENCY = 20
 # Each process has some of its own: the relay's and that of operations.
 OWN = 3
+ADD = """
+import django
+django.setup()
+from queuecore import Queue
+Queue("orm").add_in_transaction("sync")
+"""
 OTHERS = """
     SELECT count(*) FROM pg_stat_activity
     WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
@@ -79,6 +87,10 @@ def test_jobs_that_use_the_orm_outlive_restarts(
         fleet.until(lambda: queue.get_job_counts()["active"] + queue.count() == 0, 60)
         assert [job.failed_reason for job in queue.get_failed()] == []
         assert queue.get_completed_count() == 1000 + len(once)
+
+        # The relay of the outbox has found its database again, too.
+        subprocess.run([sys.executable, "-c", ADD], env=environment, check=True)
+        fleet.until(lambda: queue.get_completed_count() == 1000 + len(once) + 1, 60)
 
         most = OWN + (2 * CONCURRENCY if keep else 0)
         fleet.until(lambda: postgres.ask(OTHERS)[0][0] <= most, 30)

@@ -51,6 +51,21 @@ def database(
         postgres.close()
 
 
+class Relay(Fleet):
+    """A process that does nothing else."""
+
+    _told = 0
+
+    def begin(self, server: Server) -> None:
+        """Start it; it says when it is ready."""
+        self._told = len(self.log.read_text()) if self.log.exists() else 0
+        self.start("--relay", url=server.url)
+
+    def began(self) -> bool:
+        """Whether the present one is ready."""
+        return "is moved to Redis" in self.log.read_text()[self._told :]
+
+
 @pytest.mark.parametrize(
     ("count", "seconds", "kills", "outages"),
     [
@@ -82,16 +97,14 @@ def test_just_the_committed_jobs_run(
     worker = Fleet(
         environment | {"QUEUECORE_TEST_OUTBOX": '{"POLL": null}'}, ledger, tmp_path / "worker"
     )
-    relays = [
-        Fleet(environment, ledger, tmp_path / f"relay-{n}", command="outbox") for n in range(2)
-    ]
+    relays = [Relay(environment, ledger, tmp_path / f"relay-{n}", "outbox") for n in range(2)]
     committed = tmp_path / "committed"
     fleets = [worker, *relays]
     producer = None
     try:
         worker.start("short", url=server.url, LOCK_DURATION=8)
         for relay in relays:
-            relay.start("--relay", url=server.url)
+            relay.begin(server)
         producer = subprocess.Popen(
             [sys.executable, "-m", "tests.chaos.transactions", f"{count}", f"{seconds}", committed],
             env=environment,
@@ -100,9 +113,10 @@ def test_just_the_committed_jobs_run(
         cut_off = down = 0
         for number in range(kills):
             relay = relays[number % 2]
+            relay.until(relay.began, 60)
             moved = added(server)
-            # It has begun, or there is nothing left to begin with: killed then, it is killed, too.
-            deadline = time.monotonic() + 20
+            # There may be nothing left to move: killed then, it is killed, too.
+            deadline = time.monotonic() + 10
             while added(server) == moved and time.monotonic() < deadline:
                 time.sleep(0.01)
             time.sleep(rng.random() * 0.3)
@@ -116,11 +130,13 @@ def test_just_the_committed_jobs_run(
             with server.client() as client:
                 for key in client.keys("qc:*:outbox:*"):
                     cut_off += len(client.hkeys(key)) > 2
-            relay.start("--relay", url=server.url)
+            relay.begin(server)
         assert producer.wait(180) == 0
         worker.until(lambda: waiting() == 0, 120)
         with server.client() as client:
             worker.until(lambda: client.llen(f"{Q}wait") + client.llen(f"{Q}active") == 0, 60)
+        for relay in relays:
+            relay.until(relay.began, 60)  # before that it hears no signal
         for fleet in fleets:
             code, _ = fleet.terminate(15)
             assert code == 0, fleet.said()

@@ -127,10 +127,10 @@ def _relay(databases: tuple[str, ...]) -> None:
     _show_log()
     poll = conf.get_settings().outbox.poll
     relay = outbox.Relay(databases)
-    logging.getLogger("queuecore").info(
-        "the outbox of %s is moved to Redis", ", ".join(map(repr, databases))
-    )
     if threading.current_thread() is threading.main_thread():
         for number in stop_signals():
             signal.signal(number, lambda *_: relay.end())
+    logging.getLogger("queuecore").info(
+        "the outbox of %s is moved to Redis", ", ".join(map(repr, databases))
+    )
     relay.run(conf.OutboxSettings().poll or 1.0 if poll is None else poll)
