@@ -24,7 +24,7 @@ from queuecore.errors import (
     ServerUnavailable,
     SynchronousCall,
 )
-from queuecore.models import OutboxEntry, OutboxSource
+from queuecore.models import AuditEntry, OutboxEntry, OutboxSource
 from queuecore.outbox import Relay, relay_now
 from tests.machine import ROOT
 from tests.server.processes import Start
@@ -265,6 +265,11 @@ def test_the_command_shows_and_mends(queue: Queue, capsys: pytest.CaptureFixture
     relay_now()
     call_command("outbox", "--discard", str(row.pk))
     assert not OutboxEntry.objects.exists()
+    told = AuditEntry.objects.filter(phase="result").order_by("number")
+    assert [(one.action, one.queue, one.target) for one in told] == [
+        ("retry_outbox", "q", '["job-1"]'),
+        ("remove_outbox", "q", '["job-1"]'),
+    ]
     with pytest.raises(CommandError, match="no relay looks into"):
         call_command("outbox", "--database", "orders")
 

@@ -11,13 +11,18 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error as DatabaseFault
+from django.db.models import QuerySet
 
 from ... import conf, outbox, transactions
 from ...errors import QueueCoreError
 from ...models import OutboxEntry
+from ...recorded import By, recorded
 from ...worker.tasks import stop_signals
+from ..queues.subcommand import actor
 
 SHOWN = 50
+# So many job ids of one queue are put on record, and so many rows are changed at once.
+RECORDED, BATCH = 100, 500
 
 
 class Command(BaseCommand):
@@ -68,11 +73,10 @@ class Command(BaseCommand):
             if options["relay"]:
                 _relay(chosen)
             elif options["retry"] is not None:
-                ids = options["retry"] or None
-                again = sum(outbox.retry(ids, one) for one in chosen)
+                again = sum(_mend("retry", options["retry"], one) for one in chosen)
                 self.stdout.write(f"{again} rows are tried again")
             elif options["discard"]:
-                gone = sum(outbox.discard(options["discard"], one) for one in chosen)
+                gone = sum(_mend("remove", options["discard"], one) for one in chosen)
                 self.stdout.write(f"{gone} rows are deleted")
             else:
                 self._show([outbox.backlog(one)[0] for one in chosen], options["json"])
@@ -108,9 +112,34 @@ class Command(BaseCommand):
                 self.stdout.write(f"  and {one.aside - SHOWN} more")
 
 
+def _aside(database: str) -> QuerySet[OutboxEntry]:
+    return OutboxEntry._default_manager.using(database).filter(failed_at__isnull=False)
+
+
 def _set_aside(database: str) -> list[OutboxEntry]:
-    rows = OutboxEntry._default_manager.using(database).filter(failed_at__isnull=False)
-    return list(rows.defer("data").order_by("pk")[:SHOWN])
+    return list(_aside(database).defer("data").order_by("pk")[:SHOWN])
+
+
+def _mend(name: str, ids: list[int], database: str) -> int:
+    """Retry or remove rows that were set aside (all without *ids*), each queue's on record."""
+    rows = _aside(database)
+    if ids:
+        rows = rows.filter(pk__in=ids)
+    work = {"retry": outbox.retry, "remove": outbox.discard}[name]
+    done = 0
+    for alias, queue in rows.order_by().values_list("connection", "queue").distinct():
+        of_queue = rows.filter(connection=alias, queue=queue).order_by("pk")
+        found = list(of_queue.values_list("pk", "job_id"))
+        target = json.dumps([job_id for _, job_id in found[:RECORDED]], ensure_ascii=False)
+        by = By(actor())
+        with recorded(by, f"{name}_outbox", alias=alias, queue=queue, target=target) as entry:
+            count = sum(
+                work([pk for pk, _ in found[at : at + BATCH]], database)
+                for at in range(0, len(found), BATCH)
+            )
+            entry.result(count=count)
+        done += count
+    return done
 
 
 def _facts(row: OutboxEntry) -> dict[str, Any]:
