@@ -64,6 +64,8 @@ def word(action: str) -> str:
         "resume_operation": _("Resume operation"),
         "abort_operation": _("Abort operation"),
         "rate_operation": _("Set an operation's rate"),
+        "retry_outbox": _("Try jobs of the outbox again"),
+        "remove_outbox": _("Give up jobs of the outbox"),
         "presets": _("Make groups"),
         "give_permissions": _("Give permissions"),
         "take_permissions": _("Take permissions"),

@@ -9,7 +9,8 @@ left to an operation (:mod:`queuecore.operations`). Nothing here needs the dashb
 ``jobs``        the jobs of one queue and state by pages, and what is done to jobs
 ``job_page``    one job: data, options, attempts, stack trace, the end of its log
 ``outbox``      jobs that were added in transactions and are not in Redis yet
-``records``     the audit record, operations, and which queues a group sees
+``operations``  actions on many jobs: how far they are; paused, resumed, aborted
+``records``     the audit record, and which queues a group sees
 ``asking``      the page between an action and its work; ``base``, ``rows``, ``words``: shared parts
 ==============  ====================================================================================
 """
@@ -20,9 +21,10 @@ from django.contrib import admin
 
 from .. import models
 from .jobs import JobAdmin
+from .operations import OperationAdmin
 from .outbox import OutboxEntryAdmin
 from .queues import QueueAdmin
-from .records import AuditEntryAdmin, OperationAdmin, QueueScopeAdmin
+from .records import AuditEntryAdmin, QueueScopeAdmin
 
 __all__ = [
     "AuditEntryAdmin",

@@ -156,13 +156,17 @@ class RedisAdmin(_Admin):
             for alias, queue, target in self.aims(request) or [("", "", "")]:
                 try:
                     with recorded(
-                        by, name.partition("_")[0], self.needs[name],
+                        by, self.record_name(name), self.needs[name],
                         alias=alias, queue=queue, target=target,
                     ):  # fmt: skip
                         raise refusal
                 except PermissionDenied as error:
                     refusal = error
             raise refusal
+
+    def record_name(self, name: str) -> str:
+        """How the record calls an action: as the dashboard calls it."""
+        return name.partition("_")[0]
 
     def aims(self, request: HttpRequest) -> list[tuple[str, str, str]]:
         """What a form's ticks mean, for the record of its refusal: connection, queue, jobs."""

@@ -140,6 +140,10 @@ class OutboxEntryAdmin(RedisAdmin):
         """See :class:`RedisAdmin`."""
         return super().changelist_view(request, extra_context)
 
+    def record_name(self, name: str) -> str:
+        """Not as what is done to jobs in Redis."""
+        return f"{name}_outbox"
+
     def aims(self, request: HttpRequest) -> list[tuple[str, str, str]]:
         """The rows that were ticked."""
         keys = [key for key in request.POST.getlist("_selected_action")[:100] if key.isdigit()]

@@ -6,6 +6,7 @@ in the reader's scope, and nothing about it can be added, changed or deleted her
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
@@ -15,7 +16,7 @@ from django.utils.translation import gettext_lazy
 
 from .. import access
 from ..audit_log import inside
-from ..models import AuditEntry, Operation, QueueScope
+from ..models import AuditEntry, QueueScope
 from ..visible import one_line
 
 if TYPE_CHECKING:
@@ -53,25 +54,48 @@ class ReadOnlyAdmin(_ReadOnly):
         return False
 
 
+def _shown(name: str, label: Any) -> Callable[[Any, AuditEntry], str]:
+    """A column of text that is made visible."""
+
+    @admin.display(description=label, ordering=name)
+    def column(self: Any, obj: AuditEntry) -> str:
+        return one_line(getattr(obj, name))
+
+    return column
+
+
 class AuditEntryAdmin(ReadOnlyAdmin):
     """Everything that was done, the newest first."""
 
     list_display = (
         "number",
         "at",
-        "actor",
+        "shown_actor",
         "ip",
         "action",
         "connection",
-        "queue",
-        "target",
+        "shown_queue",
+        "shown_target",
         "phase",
         "outcome",
-        "reason",
+        "shown_reason",
     )
+    fields = (
+        "number", "at", "phase", "outcome", "action", "shown_actor", "actor_id", "ip", "connection",
+        "shown_queue", "shown_target", "shown_params", "shown_reason", "shown_result", "record",
+        "key_id", "previous", "mac",
+    )  # fmt: skip
     list_filter = ("phase", "outcome", "connection")
     search_fields = ("actor", "action", "queue", "record")
     ordering = ("-number",)
+
+    # Names and reasons are what somebody has typed, or what strangers call things.
+    shown_actor = _shown("actor", gettext_lazy("who"))
+    shown_queue = _shown("queue", gettext_lazy("queue"))
+    shown_target = _shown("target", gettext_lazy("target"))
+    shown_params = _shown("params", gettext_lazy("parameters"))
+    shown_reason = _shown("reason", gettext_lazy("reason"))
+    shown_result = _shown("result", gettext_lazy("result"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEntry]:
         """The entries of the queues that the reader may see."""
@@ -85,51 +109,3 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     def has_module_permission(self, request: HttpRequest) -> bool:
         """Whether the record is listed on the admin's first page."""
         return access.can(request.user, "view_audit")
-
-
-class OperationAdmin(ReadOnlyAdmin):
-    """Actions on many jobs, and how far they are; the dashboard pauses and aborts them."""
-
-    list_display = (
-        "id",
-        "action",
-        "connection",
-        "shown_queue",
-        "state",
-        "status",
-        "planned",
-        "done",
-        "skipped",
-        "failed",
-        "actor",
-        "created_at",
-        "ended_at",
-    )
-    list_filter = ("status", "action", "connection")
-    search_fields = ("queue", "actor")
-    ordering = ("-pk",)
-
-    @admin.display(description=gettext_lazy("queue"), ordering="queue")
-    def shown_queue(self, obj: Operation) -> str:
-        """Its queue."""
-        return one_line(obj.queue)
-
-    def get_fields(self, request: HttpRequest, obj: Operation | None = None) -> Any:
-        """All that says something, failures and filters where payloads may be seen."""
-        may = access.can(request.user, "view_payload")
-        inner = {"id", "record", "chunk", "stage", "place", "bound", "speed", "ran"}
-        inner |= set() if may else {"failures", "query", "error"}
-        return [one.name for one in self.opts.fields if one.name not in inner]
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Operation]:
-        """Those of the queues that the reader may see."""
-        return super().get_queryset(request).filter(inside(access.scope(request.user)))
-
-    def has_view_permission(self, request: HttpRequest, obj: Operation | None = None) -> bool:
-        """Whether operations may be seen, and this one."""
-        where = (obj.connection, obj.queue) if obj is not None else ()
-        return access.can(request.user, "view", *where)
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        """Whether they are listed on the admin's first page."""
-        return access.can(request.user, "view")

@@ -429,6 +429,24 @@ def test_rows_of_the_outbox_are_shown_and_tried_again(
     assert ask(admin, at, "remove", str(row.pk)).status_code == 302  # it is not set aside
 
 
+def test_operations_are_steered(admin: Client, person: Person, emails: Queue) -> None:
+    do(admin, QUEUES, "retry_failed", EMAILS)
+    made = Operation.objects.get()
+    at = "/admin/queuecore/operation/"
+    assert "Done to 1 operation." in do(admin, at, "pause_operation", str(made.pk)).content.decode()
+    made.refresh_from_db()
+    assert made.status == "paused"
+    assert records()[0] == ("pause_operation", "emails", str(made.pk), "done")
+    reader = staff(person("view"))
+    assert ask(reader, at, "abort_operation", str(made.pk)).status_code == 403
+    page = do(admin, at, "abort_operation", str(made.pk)).content.decode()
+    assert "Done to 1 operation." in page
+    again = do(admin, at, "resume_operation", str(made.pk)).content.decode()
+    assert "not in a state in which that can be done" in again
+    made.refresh_from_db()
+    assert made.status == "aborted"
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_million_jobs_cost_as_much_as_ten(
