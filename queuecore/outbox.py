@@ -27,6 +27,7 @@ from . import conf, entries, signals, transactions
 from .errors import InvalidOption, OutboxTaken, QueueCoreError, ServerUnavailable
 from .models import OutboxEntry, OutboxSource
 from .queue import Queue
+from .rests import Rests
 from .wire.calls.adding import BATCH, NewJob
 from .wire.calls.relaying import marks, settle_outbox, take_outbox
 from .wire.connections import aliases
@@ -126,7 +127,8 @@ class Relay:
         self._holder = uuid.uuid4().hex
         self._queues: dict[tuple[str, str], Queue] = {}
         self._sources: dict[str, str] = {}
-        self._rests = _Rests()
+        self._full: dict[str, list[tuple[str, str]]] = {}
+        self._rests = Rests(LONGEST_REST_S)
         self._later: dict[tuple[str, int], float] = {}
         self._strangers: dict[str, float] = {}
         self._stopping = threading.Event()
@@ -189,7 +191,12 @@ class Relay:
             ServerUnavailable, OutboxTaken, django.db.Error: unless it is *patient*.
         """
         rows = self._waiting(database)
-        found = dict.fromkeys(rows.order_by("pk").values_list("connection", "queue")[:PEEK])
+        # Those of which more is left than a turn takes: others come first, however far behind.
+        full = self._full.pop(database, [])
+        for alias, name in full:
+            rows = rows.exclude(connection=alias, queue=name)
+        peek = rows.order_by("pk").values_list("connection", "queue")[:PEEK]
+        found = dict.fromkeys([*peek, *full])
         if found:
             self._register(database)
         dealt = 0
@@ -267,6 +274,8 @@ class Relay:
                 break
             mean = sum(len(row["data"]) + len(row["options"]) for row in batch) // len(batch)
             size = min(max(BATCH_BYTES // (mean + 1), 1), BATCH)
+        else:
+            self._full.setdefault(database, []).append((alias, name))
         # Not where something has failed: it is taken again, by the same holder or after a while.
         run(settle_outbox(keys, source, self._holder, 0))
         return dealt
@@ -351,35 +360,6 @@ class Relay:
                 "connection %r (row %d, version %d): a process with other settings or a newer "
                 "version must run", database, row.queue, row.connection, row.pk, row.version,
             )  # fmt: skip
-
-
-class _Rests:
-    """What failed lately, and until when it is left alone: longer each time."""
-
-    def __init__(self) -> None:
-        self._until: dict[tuple[str, ...], tuple[float, float, float]] = {}
-
-    def begin(self, *what: str, longest: float = LONGEST_REST_S) -> bool:
-        """Leave it alone for a while; whether that is new."""
-        now = time.monotonic()
-        since, pause, _ = self._until.get(what, (now, 0.1, 0.0))
-        pause = min(pause * 2, longest)
-        known = what in self._until
-        self._until[what] = since, pause, now + pause
-        return not known
-
-    def end(self, *what: str) -> float | None:
-        """It works again: for how many seconds it did not, None if it always did."""
-        there = self._until.pop(what, None)
-        return None if there is None else time.monotonic() - there[0]
-
-    def holds(self, *what: str) -> bool:
-        """Whether it is left alone now."""
-        return what in self._until and self._until[what][2] > time.monotonic()
-
-    def held(self) -> list[tuple[str, ...]]:
-        """All that is left alone now."""
-        return [what for what in self._until if self.holds(*what)]
 
 
 def _clean(error: Exception) -> str:

@@ -375,6 +375,21 @@ def test_several_relays_at_once(queue: Queue) -> None:
     assert sum(one.moved for one in relays) == 80
 
 
+def test_a_long_queue_does_not_hold_up_another(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"FIRST": 2, "TURN": 1, "PEEK": 3}.items():
+        monkeypatch.setattr(outbox, name, value)
+    long = queue.add_bulk_in_transaction(JobSpec("x") for _ in range(6))
+    other = Queue("other")
+    other.add_in_transaction("x")
+    relay = Relay()
+    assert (relay.look("default"), other.count()) == (2, 0)
+    assert (relay.look("default"), other.count()) == (3, 1)
+    relay_now()
+    assert ids(queue) == long
+
+
 def test_a_commit_of_the_same_process_wakes_the_relay(queue: Queue) -> None:
     relay = Relay()
     thread = threading.Thread(target=relay.run, args=(3600,))
