@@ -111,12 +111,14 @@ class Sandbox:
 
     def _work(self, order: dict[str, Any]) -> None:
         from .job import Job
+        from .logs import working
         from .worker import finish
 
         flat = [one.encode("latin-1") for one in order["fields"]]
         job = Job.from_flat(self._queue, order["id"], flat, order["token"])
         self._key = (job.token, job.id)
         self._run = order["run"]
+        working.set(job)
         try:
             # Written here, so that what JSON cannot say is refused with its own type.
             with _within(order.get("trace")):

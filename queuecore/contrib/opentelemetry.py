@@ -47,6 +47,14 @@ class Processing:
         self._queue = queue
         self.metadata = _written(self._context)
 
+    @property
+    def ids(self) -> dict[str, str]:
+        """The ids of trace and span, for logs."""
+        span = self._span.get_span_context()
+        if not span.is_valid:
+            return {}
+        return {"trace_id": format(span.trace_id, "032x"), "span_id": format(span.span_id, "016x")}
+
     def enter(self) -> None:
         """Make it the current span of the context that runs, which is of this run alone."""
         contexts.attach(self._context)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
+from ..logs import about
 from .execute import Run
 
 logger = logging.getLogger("queuecore.worker")
@@ -57,7 +58,7 @@ class LoopWatch:
             "queue %s: job %s %r has blocked the event loop for %.1f s, at %s: all other jobs and "
             "results of this process wait. Make its processor a plain function, which runs in a "
             "thread, or await what it waits for",
-            self._name, run.job.id, run.job.name, seconds, self._place(run),
+            self._name, run.job.id, run.job.name, seconds, self._place(run), extra=about(run.job),
         )  # fmt: skip
 
     def _place(self, run: Run) -> str:

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
+from typing import Any
 
 from ..errors import QueueCoreError, ServerRefused, ServerUnavailable
 from ..queue import Queue
@@ -43,14 +44,14 @@ class Complaints:
         self._queue.connection.clock.forget()
         if self._away_since is None:
             self._away_since = time.monotonic()
-            logger.error("queue %s: %s; it is tried again", self._queue.name, error)
+            self._log(logging.ERROR, "%s; it is tried again", error)
             self._listener(error)
 
     def server_answers(self) -> None:
         """The server has answered: log it if it was away."""
         if self._away_since is not None:
             down, self._away_since = time.monotonic() - self._away_since, None
-            logger.warning("queue %s: the server is back after %.1f s", self._queue.name, down)
+            self._log(logging.WARNING, "the server is back after %.1f s", down)
 
     def _refused(self, error: QueueCoreError) -> None:
         text, now = str(error), time.monotonic()
@@ -59,7 +60,7 @@ class Complaints:
         if len(self._told) >= _MOST:
             self._told.clear()
         self._told[text] = now
-        logger.error("queue %s: %s; it is tried again", self._queue.name, text)
+        self._log(logging.ERROR, "%s; it is tried again", text)
         self._listener(error)
         if "WRONGTYPE" in text:
             task = asyncio.create_task(self._explain())
@@ -72,7 +73,14 @@ class Complaints:
             for key, kind, right in await self._queue.connection.arun(
                 wrong_types(self._queue.keys)
             ):
-                logger.error(
-                    "queue %s: the key %s is a %s, but must be a %s: somebody wrote to it; rename "
-                    "or delete it", self._queue.name, key, kind, right,
-                )  # fmt: skip
+                self._log(
+                    logging.ERROR,
+                    "the key %s is a %s, but must be a %s: somebody wrote to it; rename or "
+                    "delete it",
+                    *(key, kind, right),
+                )
+
+    def _log(self, level: int, text: str, *values: Any) -> None:
+        queue = self._queue
+        fields = {"queue": queue.name, "connection": queue.alias}
+        logger.log(level, f"queue %s: {text}", queue.name, *values, extra=fields)

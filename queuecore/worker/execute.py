@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from ..callables import Entry
 from ..errors import InvalidPayload, UnrecoverableError
 from ..job import Job
+from ..logs import working
 from ..telemetry import Processing
 from . import database
 
@@ -164,6 +165,7 @@ class Executor:
         context = contexts.enter()
         value, error = None, None
         try:
+            working.set(_jobs(run))
             value = await entry.function(_given(run))
         except BaseException as raised:
             error = raised
@@ -211,6 +213,7 @@ class Executor:
         try:
             # A context of its own, so that one job's variables do not leak into the next.
             context = _context(run) or contextvars.Context()
+            context.run(working.set, _jobs(run))
             value = context.run(call, entry.function, _given(run))
         except BaseException as raised:
             error = raised
@@ -240,6 +243,11 @@ def _context(run: Run) -> contextvars.Context | None:
     context = contextvars.Context()
     context.run(run.span.enter)
     return context
+
+
+def _jobs(run: Run) -> Job | list[Job]:
+    """What logs are about meanwhile."""
+    return run.job if run.batch is None else [one.job for one in run.batch]
 
 
 def _given(run: Run) -> Any:

@@ -181,7 +181,11 @@ class Lanes:
                 "queue %s: %d running jobs could not be handed back and stay locked for up to "
                 "%g s: %s",
                 self._queue.name, held, self._options.lock_duration / 1000, error,
+                extra={"queue": self._queue.name},
             )  # fmt: skip
         else:
             if back:
-                logger.info("queue %s: handed back %d running jobs", self._queue.name, len(back))
+                logger.info(
+                    "queue %s: handed back %d running jobs",
+                    self._queue.name, len(back), extra={"queue": self._queue.name},
+                )  # fmt: skip

@@ -28,6 +28,7 @@ from ..errors import (
     WaitingError,
 )
 from ..job import Job
+from ..logs import about
 from ..processors import QueueProcessors
 from ..queue import Queue
 from ..telemetry import get_telemetry
@@ -176,8 +177,9 @@ class Runs:
 
     def _stands_still(self, run: Run, error: Exception) -> None:
         logger.error(
-            "queue %s: job %s is not followed by another: %s", self._queue.name, run.job.id, error
-        )
+            "queue %s: job %s is not followed by another: %s",
+            self._queue.name, run.job.id, error, extra=about(run.job),
+        )  # fmt: skip
 
     def _begin(self, run: Run) -> None:
         """Run a job, or end it at once where it must not run."""
@@ -264,7 +266,7 @@ class Runs:
             logger.warning(
                 "queue %s: job %s %r runs longer than its timeout of %g s in a thread, which can't "
                 "be ended: let it call job.raise_if_cancelled(), or give the queue a sandbox",
-                self._queue.name, run.job.id, run.job.name, run.timeout,
+                self._queue.name, run.job.id, run.job.name, run.timeout, extra=about(run.job),
             )  # fmt: skip
 
     async def _start_alone(self, run: Run) -> None:
@@ -300,7 +302,7 @@ class Runs:
         if times <= last:
             logger.warning(
                 "no processor of queue %s takes jobs named %r: job %s is handed back, %d of %d",
-                self._queue.name, job.name, job.id, times, last,
+                self._queue.name, job.name, job.id, times, last, extra=about(job),
             )  # fmt: skip
             self._finish(run, finish.postponed(job, run.number, settings.unknown_job_delay), None)
             return
@@ -404,10 +406,10 @@ class Runs:
         if claim.late:
             logger.error(
                 "queue %s: a call of this worker was overtaken; its %d jobs run elsewhere",
-                self._queue.name, len(outcomes),
+                self._queue.name, len(outcomes), extra={"queue": self._queue.name},
             )  # fmt: skip
         taken = self._taken(outcomes, claim) if claim.codes or claim.late else outcomes
-        heard = self._hooks.heard
+        heard, told = self._hooks.heard, jobs_logger.isEnabledFor(logging.DEBUG)
         for run, outcome, value in taken:
             self._forget(run)
             if outcome.kind == "c":
@@ -415,7 +417,13 @@ class Runs:
             elif outcome.kind == "f":
                 self.failed += 1
             if isinstance(value, BaseException):
-                _log(run, outcome, value)
+                _log(run, outcome, value, self._worker)
+            elif told and outcome.kind == "c":
+                jobs_logger.debug(
+                    "job %s %r of %s has completed in %.3g s",
+                    run.job.id, run.job.name, run.job.queue.name, run.took,
+                    extra=_about(run, self._worker),
+                )  # fmt: skip
             if heard:
                 self._hooks.ended(run, outcome, value)
         if self._statistics is not None:
@@ -441,6 +449,7 @@ class Runs:
                 logger.warning(
                     "job %s of %s %s; its outcome is void",
                     run.job.id, self._queue.name, _REFUSED.get(code, f"got code {code}"),
+                    extra=about(run.job),
                 )  # fmt: skip
         return taken
 
@@ -458,8 +467,9 @@ class Runs:
                 return  # its outcome is under way, or was just taken: the answer tells
             self._forget(run)
         logger.warning(
-            "job %s of %s lost its lock; its outcome is void", run.job.id, self._queue.name
-        )
+            "job %s of %s lost its lock; its outcome is void",
+            run.job.id, self._queue.name, extra=about(run.job),
+        )  # fmt: skip
         self._tell("lock_renewal_failed", run.job.id)
         run.lost = True
         self.cancel(run)
@@ -506,17 +516,24 @@ def _unconfirmed_stalls(job: Job) -> int:
     return max(-job._int(b"sa"), 0)
 
 
-def _log(run: Run, outcome: Outcome, error: BaseException) -> None:
+def _log(run: Run, outcome: Outcome, error: BaseException, worker: str) -> None:
     """Log the end of a run that failed: an error if it was the job's last."""
     job, reason = run.job, str(outcome.value)
+    fields = _about(run, worker)
     if outcome.kind == "f":
         cause = error if finish.is_printable(error) else None
         jobs_logger.error(
             "job %s %r of %s failed: %s",
-            job.id, job.name, job.queue.name, reason, exc_info=cause,
+            job.id, job.name, job.queue.name, reason, exc_info=cause, extra=fields,
         )  # fmt: skip
     else:
         jobs_logger.info(
             "job %s %r of %s is tried again after attempt %s: %s",
-            job.id, job.name, job.queue.name, outcome.attempts, reason,
+            job.id, job.name, job.queue.name, outcome.attempts, reason, extra=fields,
         )  # fmt: skip
+
+
+def _about(run: Run, worker: str) -> dict[str, Any]:
+    """The fields of a line on a run that has ended; *worker*: who worked it."""
+    trace = getattr(run.span, "ids", {})  # one of the project's own need not have them
+    return about(run.job, worker=worker, duration=round(run.took, 6), **trace)

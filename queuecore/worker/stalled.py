@@ -94,7 +94,10 @@ def report(keys: Keys, recovered: list[str], failing: list[str]) -> None:
     """Log what became of jobs whose worker is dead."""
     for id in recovered:
         verdict = "fails now" if id in failing else "runs again"
-        logger.warning("job %s of %s was left by its worker and %s", id, keys.name, verdict)
+        logger.warning(
+            "job %s of %s was left by its worker and %s",
+            id, keys.name, verdict, extra={"queue": keys.name, "job_id": id},
+        )  # fmt: skip
 
 
 def _pause(interval: float) -> float:

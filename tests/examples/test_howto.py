@@ -29,6 +29,7 @@ PAGES = [
     "docs/howto/events.md",
     "docs/howto/flows.md",
     "docs/howto/limits.md",
+    "docs/howto/logging.md",
     "docs/howto/metrics.md",
     "docs/howto/processors.md",
     "docs/howto/operate-from-the-shell.md",

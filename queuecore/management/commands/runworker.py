@@ -143,7 +143,7 @@ class Command(BaseCommand):
             reload = self._reloads(options)
         except QueueCoreError as error:
             raise CommandError(str(error)) from error
-        _show_log()
+        _show_log(options["verbosity"])
         supervised = Supervised.here()
         processes = options["processes"] or conf.get_settings().worker.processes
         alone = supervised is None and processes == 1 and not reload
@@ -245,13 +245,13 @@ def _supervisor(
     )
 
 
-def _show_log() -> None:
+def _show_log(verbosity: int = 1) -> None:
     """Write the log to the terminal, unless the project's LOGGING says where it goes."""
     if not logger.hasHandlers():
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         logger.addHandler(handler)
-        logger.setLevel(logging.INFO)
+        logger.setLevel(logging.INFO if verbosity < 2 else logging.DEBUG)
 
 
 def _chosen(names: list[str]) -> list[QueueProcessors]:
