@@ -39,19 +39,24 @@ class Site:
     """One project ``mysite`` with an app ``shop``; *packages* is where the wheel is installed.
 
     *url* is the server that stands in for every ``redis://localhost:6379/0`` of an example; None
-    leaves the project without one, so that it starts the embedded server.
+    leaves the project without one, so that it starts the embedded server. *python* is that of an
+    environment with the wheel in it, where *packages* is None.
     """
 
-    def __init__(self, folder: Path, packages: Path, url: str | None) -> None:
+    def __init__(
+        self, folder: Path, packages: Path | None, url: str | None, python: str = sys.executable
+    ) -> None:
         self.folder = folder
         self.url = url
+        self.python = python
         # A new user's environment: nothing of this checkout, no settings of ours.
         self.environment = {
-            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "PATH": os.pathsep.join([str(Path(python).parent), os.environ["PATH"]]),
             "HOME": str(folder),
-            "PYTHONPATH": str(packages),
             "PYTHONUNBUFFERED": "1",
         }
+        if packages is not None:
+            self.environment["PYTHONPATH"] = str(packages)
         self._shell: subprocess.Popen[str] | None = None
 
     def start(self) -> "Site":
@@ -76,6 +81,7 @@ class Site:
         """Run *command* in the project; it must end well unless *ok* is false."""
         answer = subprocess.run(
             command,
+            executable=shutil.which(command[0], path=self.environment["PATH"]),
             cwd=self.folder,
             env=self.environment | more,
             capture_output=True,
@@ -96,7 +102,7 @@ class Site:
         if self._shell is None:
             self._shell = subprocess.Popen(
                 ["python", "-W", "error", "-c", DRIVER],
-                executable=sys.executable,
+                executable=self.python,
                 cwd=self.folder,
                 env=self.environment | {"DJANGO_SETTINGS_MODULE": "mysite.settings"},
                 stdin=subprocess.PIPE,

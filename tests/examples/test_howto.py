@@ -19,13 +19,15 @@ from tests.servers import Server
 
 pytestmark = pytest.mark.timeout(300)
 
-# Every page that has examples; those of the first two are run by test_quickstart.py.
+# Every page that has examples; those of the first two are run by test_quickstart.py, those of
+# embed.md by test_embedding.py.
 PAGES = [
     "README.md",
     "docs/quickstart.md",
     "docs/howto/admin.md",
     "docs/howto/dashboard.md",
     "docs/howto/deduplication.md",
+    "docs/howto/embed.md",
     "docs/howto/events.md",
     "docs/howto/flows.md",
     "docs/howto/limits.md",

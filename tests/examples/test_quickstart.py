@@ -60,7 +60,11 @@ def test_readme(site: Site, server: Server) -> None:
 
 
 def test_quickstart(new_site: Callable[..., Site]) -> None:
-    site = new_site(None)  # no Redis: the embedded server
+    quickstart(new_site(None))
+
+
+def quickstart(site: Site) -> None:
+    """Type what the page says, in a project without Redis: the embedded server."""
     for block in blocks(ROOT / "docs/quickstart.md"):
         site.play(block)
     owner = int((site.folder / ".queuecore/server.lock").read_text())
