@@ -133,10 +133,20 @@ def _steer(
     keys = [str(one.pk) for one in rows]
     form = Answer(request.POST if "confirm" in request.POST else None)
     if (token := answered(request, name, keys, form)) is None:
-        title = ngettext("%(verb)s %(count)s operation", "%(verb)s %(count)s operations", len(rows))
+        titles = {
+            "pause_operation": ngettext(
+                "Pause %(count)s operation", "Pause %(count)s operations", len(rows)
+            ),
+            "resume_operation": ngettext(
+                "Resume %(count)s operation", "Resume %(count)s operations", len(rows)
+            ),
+            "abort_operation": ngettext(
+                "Abort %(count)s operation", "Abort %(count)s operations", len(rows)
+            ),
+        }
         question = Question(
             action=name,
-            title=title % {"verb": verb, "count": len(rows)},
+            title=titles[name] % {"count": len(rows)},
             text=text,
             verb=verb,
             lines=[

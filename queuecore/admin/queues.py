@@ -211,6 +211,15 @@ class QueueAdmin(RedisAdmin):
             },
         )
 
+    def response_action(self, request: HttpRequest, queryset: Any, *more: Any, **named: Any) -> Any:
+        """An action, unless none of the ticked queues is there any more, or none can be reached."""
+        ticked = request.POST.getlist(ACTION_CHECKBOX_NAME)
+        if request.POST.get("select_across") != "1" and not queryset.filter(pk__in=ticked):
+            text = _("None of the queues that were ticked is to be found.")
+            self.message_user(request, text, messages.WARNING)
+            return None
+        return super().response_action(request, queryset, *more, **named)
+
     def aims(self, request: HttpRequest) -> list[tuple[str, str, str]]:
         """The queues that were ticked."""
         found = (parts_of(key, 2) for key in request.POST.getlist(ACTION_CHECKBOX_NAME)[:100])

@@ -354,6 +354,11 @@ def test_a_server_that_is_away_is_told_of(
     away = key_of("other", "emails")
     assert admin.get(f"{QUEUES}other_2Femails/change/").status_code == 200
     assert admin.get(f"{JOBS}other_2Femails_2F1/change/").status_code == 200
+    sent = ask(admin, QUEUES, "drain", away)  # its form was open when the server went
+    assert sent.status_code == 302
+    assert "is to be found" in admin.get(QUEUES).content.decode()
+    key = key_of("other", "emails", "failed-1")
+    assert ask(admin, f"{JOBS}?queue=other%2Femails&state=failed", "retry", key).status_code == 302
     listed = admin.get(JOBS, {"queue": away, "state": "failed"})
     assert "Redis cannot be reached" in listed.content.decode()
 
