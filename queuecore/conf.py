@@ -243,6 +243,10 @@ _TOP = (
     "METRICS_TOKEN",
 )
 _CONNECTION = ("URL", "PREFIX")
+_SCHEMES = (
+    *("redis://", "rediss://", "unix://"),
+    *("redis+sentinel://", "rediss+sentinel://", "redis+cluster://", "rediss+cluster://"),
+)
 _LIMIT = ("CONCURRENCY", "MAX", "DURATION")
 _OUTBOX = ("DATABASES", "POLL")
 # What makes no sense for every job, and what would come of it.
@@ -322,10 +326,11 @@ def _connection(alias: str, values: Mapping[str, Any]) -> ConnectionSettings:
         url, from_environment = os.environ.get("QUEUECORE_URL"), True
     if not url and alias != "default":
         raise ConfigurationError(f"{where} has no 'URL'; give it one, such as redis://localhost/0")
-    if url and not (_is_text(url) and url.startswith(("redis://", "rediss://", "unix://"))):
+    if url and not (_is_text(url) and url.startswith(_SCHEMES)):
         named = "the environment variable QUEUECORE_URL" if from_environment else f"{where}['URL']"
         raise ConfigurationError(
-            f"{named} must begin with redis://, rediss:// or unix://, not {_scheme(url)!r}"
+            f"{named} must begin with redis://, rediss://, unix://, redis+sentinel:// or "
+            f"redis+cluster://, not {_scheme(url)!r}"
         )
     prefix = values.get("PREFIX", "bull")
     if not prefix or not _is_text(prefix):

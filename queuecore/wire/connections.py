@@ -36,7 +36,7 @@ from ..errors import (
     ServerRefused,
     ServerUnavailable,
 )
-from . import clock, embedded, resp
+from . import clock, embedded, primary, resp
 from .absence import LOOK, Absence
 from .calls.base import Argument, Call, Command, Operation, Request
 from .link import ELSEWHERE, Link
@@ -155,6 +155,8 @@ class Connection:
                 answers[index] = _read(sock)
             if _elsewhere(answers):
                 sock.disconnect()
+                self.doubt()
+                pool.disconnect(inuse_connections=False)
         except BaseException as error:
             sock.disconnect()
             if isinstance(error, redis.RedisError | OSError):
@@ -186,6 +188,8 @@ class Connection:
                 answers[index] = await _aread(sock)
             if _elsewhere(answers):
                 await sock.disconnect(nowait=True)
+                self.doubt()
+                await pool.disconnect(inuse_connections=False)
         except BaseException as error:
             # A cancelled exchange leaves an answer under way: the socket must not be used again.
             await sock.disconnect(nowait=True)
@@ -222,16 +226,26 @@ class Connection:
         Raises:
             ConfigurationError: the URL cannot be read.
         """
+        url = self.url()
         try:
-            parsed = dict(parse_url(self.url()))
+            several = primary.read(url) if primary.is_several(url) else None
+        except ValueError as error:
+            raise ConfigurationError(f"{self._named_url()} cannot be read: {error}") from None
+        if several is not None:
+            url = several.server
+        try:
+            parsed = dict(parse_url(url))
         except ValueError:
             # Its words may hold a piece of the password.
             raise ConfigurationError(
                 f"{self._named_url()} cannot be read: check host, port and options; special "
                 "letters of a password are written as %XX"
             ) from None
-        self._check_parsed(parsed)
+        self._check_parsed(url, parsed)
         parsed.pop("connection_class", None)
+        if several is not None:
+            del parsed["host"]
+            parsed["finder"] = primary.finder(self.url(), self.prefix)
         return {
             "protocol": 2,
             "decode_responses": False,
@@ -251,9 +265,9 @@ class Connection:
             named += " (the environment variable QUEUECORE_URL)"
         return named
 
-    def _check_parsed(self, parsed: dict[str, Any]) -> None:
+    def _check_parsed(self, url: str, parsed: dict[str, Any]) -> None:
         """Refuse what redis-py passes over, or what would break waiting calls."""
-        path = "" if "path" in parsed else urlsplit(self.url()).path.removeprefix("/")
+        path = "" if "path" in parsed else urlsplit(url).path.removeprefix("/")
         # Its words may hold a piece of the password, too.
         if (path and not (path.isascii() and path.isdigit())) or parsed.get("db", 0) < 0:
             raise ConfigurationError(
@@ -318,7 +332,8 @@ class Connection:
         if self is other:
             return True
         mine, theirs = self.arguments(None), other.arguments(None)
-        return all(mine.get(one) == theirs.get(one) for one in ("host", "port", "path")) and (
+        places = ("host", "port", "path", "finder")
+        return all(mine.get(one) == theirs.get(one) for one in places) and (
             mine.get("db") or 0
         ) == (theirs.get("db") or 0)
 
@@ -350,6 +365,11 @@ class Connection:
                     embedded.ensure(place)
             finally:
                 self._reviving.release()
+
+    def doubt(self) -> None:
+        """The server turned out to be the wrong one: somebody else is asked for the primary."""
+        if self._url is not None and primary.is_several(self._url):
+            primary.finder(self._url, self.prefix).doubt()
 
     def answers(self) -> bool:
         """Whether the server answers a socket of its own within :data:`.absence.LOOK` seconds."""
@@ -474,6 +494,11 @@ _KEEPALIVE = {
 
 
 def _socket_class(url: str, module: Any) -> Any:
+    if primary.is_several(url):
+        try:
+            return primary.socket_class(url, module is redis.asyncio)
+        except ValueError:
+            pass  # whoever makes a socket of it says so
     classes = module.connection
     if url.startswith("unix://"):
         return classes.UnixDomainSocketConnection
@@ -578,7 +603,8 @@ def _code(error: BaseException) -> str:
 
 _ADVICE: dict[str, str] = {
     "OOM": "the server's memory is full; raise maxmemory or remove finished jobs",
-    "READONLY": "the server is a replica now; point the URL at the primary",
+    "READONLY": "the server is a replica now; point the URL at the primary, or at its Sentinels",
+    "MOVED": "another node of the Cluster has the keys; a URL redis+cluster://host:port finds it",
     "LOADING": "the server is loading its data",
     "MISCONF": "the server cannot save its data; check its disk",
     "NOAUTH": "the server wants another user or password; check the URL",

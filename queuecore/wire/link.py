@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 # Answers after which another connection may reach the right server, or be let in.
-ELSEWHERE = frozenset(("READONLY", "MASTERDOWN", "NOAUTH", "WRONGPASS", "NOPERM"))
+ELSEWHERE = frozenset(
+    (
+        *("READONLY", "MASTERDOWN", "NOAUTH", "WRONGPASS", "NOPERM"),
+        *("LOADING", "MOVED", "CLUSTERDOWN"),
+    )
+)
 
 
 class Link:
@@ -84,6 +89,7 @@ class Link:
         except ServerRefused as error:
             if error.code in ELSEWHERE:
                 await self.close()
+                self._connection.doubt()
             raise
 
     async def close(self) -> None:
