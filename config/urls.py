@@ -1,4 +1,4 @@
-"""Addresses of the project: the dashboard at the root, Django's admin, health, the demo's receiver."""
+"""Addresses of the project: the dashboard at the root, admin, health, the demo's receiver."""
 
 from django.contrib import admin
 from django.urls import include, path, re_path

@@ -144,9 +144,10 @@ class TestCompose:
         assert ":?" in compose["services"]["postgres"]["environment"]["POSTGRES_PASSWORD"]
 
     def test_web_and_worker_are_probed(self, compose: dict) -> None:
-        for name in ("web", "worker"):
-            test = compose["services"][name]["healthcheck"]["test"]
-            assert test == ["CMD", "python", "manage.py", "queues", "health"]
+        web, worker = (compose["services"][name]["healthcheck"] for name in ("web", "worker"))
+        assert web["test"] == ["CMD", "python", "-m", "config.probe"]
+        file = compose["services"]["worker"]["command"][-1]
+        assert worker["test"][1:] == ["python", "manage.py", "queues", "health", "--file", file]
 
     def test_only_the_worker_keeps_connections_to_postgres(self, compose: dict) -> None:
         web, worker = (compose["services"][name]["environment"] for name in ("web", "worker"))
@@ -300,14 +301,25 @@ class TestImage:
         page = wait_for_page(f"http://127.0.0.1:{port}/", web)
         assert "<html" in page
 
-        worker = built.run(compose["services"]["worker"]["command"], **keys)
+        def here(command: list[str]) -> list[str]:
+            # Other tests have the same temporary folder, as no two containers do.
+            return [word.replace("/tmp/", f"{built.root}/data/") for word in command]
+
+        worker = built.run(here(compose["services"]["worker"]["command"]), **keys)
         code, said = built.finish(["python", "-c", SEND_A_MAIL], **keys)
         assert code == 0, said + output_of(worker)
         assert len(list((built.root / "data" / "mail").iterdir())) == 1
 
-        code, said = built.finish(compose["services"]["web"]["healthcheck"]["test"][1:], **keys)
+        probes = {
+            name: compose["services"][name]["healthcheck"]["test"][1:] for name in ("web", "worker")
+        }
+        address = f"http://127.0.0.1:{port}/readyz"
+        code, said = built.finish([*probes["web"], address], **keys)
         assert code == 0, said
-        assert "Redis answers" in said
+        assert '"default": "ok"' in said
+        code, said = built.finish(here(probes["worker"]), **keys)
+        assert code == 0, said
+        assert "is ok" in said
 
         for process in (worker, web):
             process.send_signal(signal.SIGTERM)
