@@ -26,13 +26,15 @@ from .options import RateLimit, checked_limit_name, retention
 class ConnectionSettings:
     """One server and prefix. ``url`` is None where the embedded server of development is meant.
 
-    ``from_environment``: the URL is that of the environment variable.
+    ``from_environment``: the URL is that of the environment variable. ``wait``: for how many
+    replicas, and for how many ms, whoever adds jobs waits.
     """
 
     alias: str
     url: str | None
     prefix: str = "bull"
     from_environment: bool = False
+    wait: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +244,7 @@ _TOP = (
     "OUTBOX",
     "METRICS_TOKEN",
 )
-_CONNECTION = ("URL", "PREFIX")
+_CONNECTION = ("URL", "PREFIX", "WAIT_REPLICAS", "WAIT_TIMEOUT")
 _SCHEMES = (
     *("redis://", "rediss://", "unix://"),
     *("redis+sentinel://", "rediss+sentinel://", "redis+cluster://", "rediss+cluster://"),
@@ -335,7 +337,25 @@ def _connection(alias: str, values: Mapping[str, Any]) -> ConnectionSettings:
     prefix = values.get("PREFIX", "bull")
     if not prefix or not _is_text(prefix):
         raise ConfigurationError(f"{where}['PREFIX'] must be a text that is not empty")
-    return ConnectionSettings(alias, url or None, prefix, from_environment and bool(url))
+    return ConnectionSettings(
+        alias, url or None, prefix, from_environment and bool(url), _wait(where, values)
+    )
+
+
+def _wait(where: str, values: Mapping[str, Any]) -> tuple[int, int] | None:
+    """``WAIT_REPLICAS`` and ``WAIT_TIMEOUT`` of a connection."""
+    replicas, seconds = values.get("WAIT_REPLICAS", 0), values.get("WAIT_TIMEOUT", 1)
+    if isinstance(replicas, bool) or not isinstance(replicas, int) or not 0 <= replicas < 100:
+        raise ConfigurationError(
+            f"{where}['WAIT_REPLICAS'] must be a whole number of 0 to 99, not {replicas!r}"
+        )
+    if isinstance(seconds, timedelta):
+        seconds = seconds.total_seconds()
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= 4:
+        raise ConfigurationError(
+            f"{where}['WAIT_TIMEOUT'] must be seconds, more than 0 and at most 4, not {seconds!r}"
+        )
+    return (replicas, max(round(seconds * 1000), 1)) if replicas else None
 
 
 def _itself(connection: ConnectionSettings) -> ConnectionSettings:

@@ -53,6 +53,10 @@ class ServerRefused(ServerUnavailable):
         self.code = code
 
 
+class NotReplicated(ServerUnavailable):
+    """Jobs were added, but fewer replicas than ``WAIT_REPLICAS`` acknowledged it in time."""
+
+
 class ScriptError(QueueCoreError):
     """A script failed on the server; the text names the script, its file and line."""
 

@@ -31,6 +31,7 @@ from redis.retry import Retry
 from .. import conf
 from ..errors import (
     ConfigurationError,
+    NotReplicated,
     QueueCoreError,
     ScriptError,
     ServerRefused,
@@ -56,6 +57,8 @@ TURNS = 64
 _SOCKETS = 2**31
 # `embedded:/a/folder?db=1` is an embedded server that lies there, and not in the project: of tests.
 _ELSEWHERE_EMBEDDED = "embedded:"
+
+_ADDING = frozenset(("add_jobs", "add_richer_jobs", "add_flow", "upsert_job_scheduler"))
 
 # Answers that pass by themselves or by an operator's hand; the work is kept and tried again.
 _PASSING = {
@@ -86,8 +89,11 @@ class Connection:
     one pool an event loop. :meth:`link` makes a socket for one owner.
     """
 
-    def __init__(self, alias: str, url: str | None, prefix: str) -> None:
+    def __init__(
+        self, alias: str, url: str | None, prefix: str, wait: tuple[int, int] | None = None
+    ) -> None:
         self.alias = alias
+        self._wait = wait  # for how many replicas adds wait, and for how many ms
         self.prefix = prefix
         self.clock = clock.make()
         self.absence = Absence(self.answers)
@@ -115,7 +121,7 @@ class Connection:
 
     def sibling(self, client_name: str | None = None) -> Connection:
         """The same server and prefix over sockets of its own, for one owner; shares the clock."""
-        other = Connection(self.alias, self._url, self.prefix)
+        other = Connection(self.alias, self._url, self.prefix, self._wait)
         other._client_name = client_name
         other.clock = self.clock
         other.absence = self.absence
@@ -139,6 +145,8 @@ class Connection:
         pool = self._sync_pool()
         with contextlib.nullcontext() if _waits(requests) else self._turns:
             answers = self._answers(pool, requests)
+        if len(answers) > len(requests):
+            self._check_wait(answers.pop())
         return _decoded(requests, answers, single)
 
     def _answers(self, pool: redis.ConnectionPool, requests: Requests) -> list[Any]:
@@ -153,6 +161,9 @@ class Connection:
             for index in _unknown_scripts(answers):
                 sock.send_packed_command([resp.pack(_eval(requests[index]))])
                 answers[index] = _read(sock)
+            if self._wait is not None and _adds(requests, answers):
+                sock.send_packed_command([resp.pack(("WAIT", *self._wait))])
+                answers.append(_read(sock))
             if _elsewhere(answers):
                 sock.disconnect()
                 self.doubt()
@@ -172,6 +183,8 @@ class Connection:
         pool, turns, _ = await self._async_pool()
         async with contextlib.nullcontext() if _waits(requests) else turns:
             answers = await self._aanswers(pool, requests)
+        if len(answers) > len(requests):
+            self._check_wait(answers.pop())
         return _decoded(requests, answers, single)
 
     async def _aanswers(self, pool: redis.asyncio.ConnectionPool, requests: Requests) -> list[Any]:
@@ -186,6 +199,9 @@ class Connection:
             for index in _unknown_scripts(answers):
                 await sock.send_packed_command([resp.pack(_eval(requests[index]))])
                 answers[index] = await _aread(sock)
+            if self._wait is not None and _adds(requests, answers):
+                await sock.send_packed_command([resp.pack(("WAIT", *self._wait))])
+                answers.append(await _aread(sock))
             if _elsewhere(answers):
                 await sock.disconnect(nowait=True)
                 self.doubt()
@@ -199,6 +215,22 @@ class Connection:
         finally:
             await pool.release(sock)
         return answers
+
+    def _check_wait(self, answer: Any) -> None:
+        """Hold what WAIT answered against what the settings ask for.
+
+        Raises:
+            NotReplicated: too few replicas have the jobs.
+        """
+        assert self._wait is not None
+        if isinstance(answer, int) and answer >= self._wait[0]:
+            return
+        raise NotReplicated(
+            f"the jobs were added on connection {self.alias!r}, but {answer} of {self._wait[0]} "
+            f"replicas acknowledged that within {self._wait[1] / 1000:g} s (WAIT_REPLICAS): they "
+            "would be lost if the primary failed now; to add them again makes second ones, unless "
+            "they have ids of their own"
+        )
 
     def close(self) -> None:
         """Close the idle blocking sockets (before a fork, after a test)."""
@@ -463,9 +495,10 @@ def get_connection(alias: str = "default") -> Connection:
         raise ConfigurationError(f"the alias of a connection is a text, not {alias!r}")
     found = _connections.get(alias)
     settings = conf.get_settings().connection(alias)
-    if found is None or (found._url, found.prefix) != (settings.url, settings.prefix):
+    wanted = (settings.url, settings.prefix, settings.wait)
+    if found is None or (found._url, found.prefix, found._wait) != wanted:
         with _registry_lock:
-            found = _connections[alias] = Connection(alias, settings.url, settings.prefix)
+            found = _connections[alias] = Connection(alias, *wanted)
     return found
 
 
@@ -510,6 +543,13 @@ def _as_list(request: Request) -> tuple[Requests, bool]:
         return request, False
     assert isinstance(request, Call | Command), f"not a request: {request!r}"
     return [request], True
+
+
+def _adds(requests: Requests, answers: list[Any]) -> bool:
+    """Whether jobs were added, or the scheduler that will add them, and the server took them."""
+    return any(isinstance(one, Call) and one.script in _ADDING for one in requests) and not any(
+        isinstance(one, Exception) for one in answers
+    )
 
 
 def _waits(requests: Requests) -> bool:
