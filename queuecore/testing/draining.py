@@ -132,10 +132,6 @@ class _Drain:
             if self._ended():
                 break
             if self._drained.runs > before:
-                if self._drained.runs > MOST_RUNS:
-                    raise ConfigurationError(
-                        f"{self._drained.runs} runs, and still there are jobs: does one add itself?"
-                    )
                 continue
             if not self._of_all and self._children():
                 continue
@@ -153,12 +149,25 @@ class _Drain:
         return self._error is not None
 
     def _listen(self, worker: Worker) -> None:
-        worker.on("completed", lambda job, result: self._drained.completed.append(job))
+        worker.on("completed", lambda job, result: self._completed(worker, job))
         worker.on("failed", lambda job, error: self._failed(worker, job, error))
+
+    def _completed(self, worker: Worker, job: Job) -> None:
+        self._drained.completed.append(job)
+        self._count(worker, job)
+
+    def _count(self, worker: Worker, job: Job) -> None:
+        if self._drained.runs >= MOST_RUNS and self._error is None:
+            self._error = ConfigurationError(
+                f"{MOST_RUNS} runs, the last of {job!r}, and still there are jobs: does one add "
+                "itself?"
+            )
+            stop(worker)
 
     def _failed(self, worker: Worker, job: Job, error: BaseException) -> None:
         if job.get_state() not in ("failed", "unknown"):  # unknown: removed as it failed
             self._drained.retried.append(job)
+            self._count(worker, job)
             return
         self._drained.failed.append(job)
         if self._raise_errors and self._error is None:
