@@ -44,7 +44,8 @@ def main(count: int, seconds: float, path: Path) -> None:
                     if n % 3 == 2:
                         transaction.set_rollback(True)
                 if n % 3 != 2:
-                    file.write(f"{n} {id}\n")
+                    with lock:  # two threads that write at once lose lines
+                        file.write(f"{n} {id}\n")
             connections.close_all()
 
         threads = [threading.Thread(target=work) for _ in range(4)]
