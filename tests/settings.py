@@ -65,5 +65,7 @@ QUEUECORE = QUEUECORE | {
     # No request of a test may leave a thread behind that counts queues once a second.
     "DASHBOARD": {"COLLECT": False},
 }
+if _prefix := os.environ.get("QUEUECORE_TEST_PREFIX"):
+    QUEUECORE["CONNECTIONS"]["default"]["PREFIX"] = _prefix
 if _telemetry := os.environ.get("QUEUECORE_TEST_TELEMETRY"):
     QUEUECORE["TELEMETRY"] = _telemetry
