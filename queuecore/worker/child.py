@@ -138,6 +138,8 @@ class Supervised:
         if told is None:
             return None
         value = json.loads(told)
+        # Told to stop before it has begun, it ends without a word.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         return cls(socket.socket(fileno=value["socket"]), FleetPlace(*value["place"]))
 
     def begin(self, workers: Sequence[tuple[str, str, str]], *, shutdown_timeout: float) -> None:

@@ -68,6 +68,7 @@ def test_a_worker_whose_server_goes_and_comes_back(
         probe(file)
 
 
+@pytest.mark.slow
 def test_one_port_for_all_processes(start: Start, server: Any, tmp_path: Path, port: int) -> None:
     file = tmp_path / "health"
     signs = ["--health-file", str(file), "--metrics-port", str(port)]
