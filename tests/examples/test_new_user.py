@@ -66,7 +66,7 @@ def test_the_hardest_project(
 ) -> None:
     site = embed(new(server.url), admin=admin)
     visit(site, "python", "manage.py", "runserver", "127.0.0.1:{port}", "--noreload")
-    visit(site, "python", "-m", "uvicorn", "--port", "{port}", "--root-path", "{root}")
+    visit(site, "python", "-m", "uvicorn", "--port", "{port}")
     visit(site, "python", "-m", "daphne", "-p", "{port}", "--root-path", "{root}")
     visit(site, "python", "serve.py", "{port}", live=False)
     site.environment["SCRIPT_NAME"] = "/intern"
