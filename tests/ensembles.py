@@ -160,7 +160,7 @@ class Cluster(Ensemble):
             ]
             if role == "master" and ports == [self.ports[node]]:
                 return node
-        raise AssertionError(f"no node that lives has slot {slot}")
+        raise LookupError(f"no node that lives has slot {slot}")
 
 
 def online(client: redis.Redis) -> int:
@@ -199,7 +199,7 @@ def wait(what: Callable[[], object], named: str, timeout: float = PATIENCE) -> N
         try:
             if what():
                 return
-        except (redis.RedisError, OSError, ValueError, KeyError):
+        except (redis.RedisError, OSError, ValueError, LookupError):
             pass
         assert time.monotonic() < deadline, f"no {named} within {timeout} s"
         time.sleep(0.05)  # between two looks; the deadline ends it
