@@ -6,7 +6,7 @@ wheel asks for from where this machine's pip always does.
 
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -43,15 +43,19 @@ def python(
 
 
 @pytest.fixture
-def new(python: str, tmp_path: Path) -> Callable[[str | None], Site]:
+def new(python: str, tmp_path: Path) -> Iterator[Callable[[str | None], Site]]:
     """Makes a fresh project of that Python."""
+    sites: list[Site] = []
 
     def make(url: str | None) -> Site:
         folder = tmp_path / "site"
         folder.mkdir()
-        return Site(folder, None, url, python).start()
+        sites.append(Site(folder, None, url, python).start())
+        return sites[-1]
 
-    return make
+    yield make
+    for site in sites:
+        site.close()
 
 
 def test_the_quickstart(new: Callable[[str | None], Site]) -> None:
