@@ -36,11 +36,11 @@ test: ## Run the tests, those in the browser and beside Node's BullMQ included (
 	@$(RUN) -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 test-slow: ## Run the long tests: kill loops, big runs (up to 45 minutes)
-	$(SETUP) tools browser peers demo_node postgres host
+	$(SETUP) tools browser peers demo_node postgres celery host
 	@$(RUN) -m pytest -n $(WORKERS) --dist worksteal -m slow $(ARGS)
 
 test-all: ## Run all tests on every Python, Django and server there is
-	$(SETUP) tools browser peers demo_node postgres host
+	$(SETUP) tools browser peers demo_node postgres celery host
 	@$(RUN) -m tests.matrix
 
 lint: ## Check style, types, layers, Lua and templates

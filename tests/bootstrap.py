@@ -300,9 +300,14 @@ def peers():
     install(os.path.join(TOOLS, "bullmq-python"), "tests/peers/bullmq-python/requirements.txt")
 
 
+def celery():
+    """Celery beside what the project needs, for the long test that moves one away from it."""
+    install(os.path.join(TOOLS, "celery"), "tests/peers/celery/requirements.txt")
+
+
 THINGS = {
     thing.__name__: thing
-    for thing in (project, tools, lua, postgres, host, browser, node, demo_node, peers)
+    for thing in (project, tools, lua, postgres, host, browser, node, demo_node, peers, celery)
 }
 
 

@@ -139,6 +139,15 @@ def peer_python() -> Path:
 
 
 @pytest.fixture(scope="session")
+def celery() -> Path:
+    """The Python that has Celery."""
+    path = machine.find_celery()
+    if path is None:
+        pytest.fail("Celery was not found in .tools: `make test-slow` brings it.")
+    return path
+
+
+@pytest.fixture(scope="session")
 def made_once(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[[str, Callable[[Path], object]], Path]:

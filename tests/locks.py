@@ -15,6 +15,7 @@ from pathlib import Path
 from tests.machine import ROOT
 
 PEER = "tests/peers/bullmq-python/requirements"
+CELERY = "tests/peers/celery/requirements"
 
 LOCKS = {
     "requirements.txt": ["pyproject.toml", "--all-extras", "--group", "project"],
@@ -23,6 +24,7 @@ LOCKS = {
         *("--constraints", "requirements.txt"),
     ],
     f"{PEER}.txt": [f"{PEER}.in"],
+    f"{CELERY}.txt": ["pyproject.toml", "--extra", "tasks", f"{CELERY}.in"],
 }
 
 # One file for every Python from 3.11 on and every platform, and nothing in it that only this

@@ -98,6 +98,12 @@ def runs(program: str) -> str:
     return answer.stdout.strip() if answer.returncode == 0 else ""
 
 
+def find_celery() -> Path | None:
+    """The Python of the virtual environment that holds Celery."""
+    python = TOOLS / "celery" / "bin" / "python"
+    return python if python.exists() else None
+
+
 def find_peer_python() -> Path | None:
     """The Python of the virtual environment that holds PyPI's bullmq."""
     python = TOOLS / "bullmq-python" / "bin" / "python"

@@ -3,6 +3,8 @@
 A block of an example is marked by a comment on the line above it, which readers do not see:
 
 ``<!-- example: shop/processors.py -->``  goes to the end of that file
+``<!-- example: edit, shop/tasks.py -->`` is a diff that fits one place of that file
+``<!-- example: whole, shop/tasks.py -->`` is that file from now on
 ``<!-- example: shell -->``               runs as in ``manage.py shell``; names stay
 ``<!-- example: commands -->``            each line is a command; it must end well
 ``<!-- example: not run, because ... -->``

@@ -77,6 +77,14 @@ class Site:
         with path.open("a") as file:
             file.write(f"\n{self._served(text, name)}")
 
+    def edit(self, name: str, diff: str) -> None:
+        """Change the file *name* by lines of a diff, which fit one place of it."""
+        lines = self._served(diff, name).splitlines(keepends=True)
+        old, new = ("".join(line[1:] for line in lines if line[0] in kept) for kept in ("- ", "+ "))
+        path = self.folder / name
+        assert path.read_text().count(old) == 1, f"{name} has not once:\n{old}"
+        path.write_text(path.read_text().replace(old, new))
+
     def run(self, *command: str, ok: bool = True, **more: str) -> subprocess.CompletedProcess[str]:
         """Run *command* in the project; it must end well unless *ok* is false."""
         answer = subprocess.run(
@@ -132,8 +140,15 @@ class Site:
                 if command:
                     self.run(*command)
         else:
-            assert "." in block.mark, f"{block.place}: what is {block.mark!r}?"
-            self.append(block.mark, block.text)
+            how, _, name = block.mark.rpartition(", ")
+            assert how in ("", "edit", "whole"), f"{block.place}: what is {block.mark!r}?"
+            assert "." in name, f"{block.place}: what is {block.mark!r}?"
+            if how == "edit":
+                self.edit(name, block.text)
+                return
+            if how == "whole":
+                (self.folder / name).write_text("")
+            self.append(name, block.text)
 
     @contextlib.contextmanager
     def background(self, *command: str, **more: str) -> Iterator[subprocess.Popen[str]]:

@@ -20,7 +20,7 @@ from tests.servers import Server
 pytestmark = pytest.mark.timeout(300)
 
 # Every page that has examples; those of the first two are run by test_quickstart.py, those of
-# embed.md by test_embedding.py.
+# embed.md by test_embedding.py, those of the move from Celery by test_migration.py.
 PAGES = [
     "README.md",
     "docs/quickstart.md",
@@ -33,6 +33,7 @@ PAGES = [
     "docs/howto/limits.md",
     "docs/howto/logging.md",
     "docs/howto/metrics.md",
+    "docs/howto/migrate-from-celery.md",
     "docs/howto/processors.md",
     "docs/howto/operate-from-the-shell.md",
     "docs/howto/producers.md",
