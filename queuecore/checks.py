@@ -27,7 +27,8 @@ def register_all() -> None:
         register(linked(plain))
     deploy = register(Tags.security, deploy=True)
     of_settings = (audit.check_audit_keys, check_retention, check_password, check_cleartext)
-    for one in (*of_settings, check_embedded, *server_checks.CHECKS):
+    checks: tuple[Check, ...] = (*of_settings, check_embedded, *server_checks.CHECKS)
+    for one in checks:
         deploy(linked(one))
 
 
