@@ -350,11 +350,11 @@ class Connection:
             return Path(self._url.removeprefix(_ELSEWHERE_EMBEDDED).partition("?")[0])
         return None
 
-    def move(self, url: str | None) -> None:
+    def move(self, url: str | None, wait: tuple[int, int] | None) -> None:
         """Speak to another server from now on: for tests, whose queues may be older than they."""
         self.close()
         with self._lock:
-            self._url, self._embedded, self._pool = url, None, None
+            self._url, self._wait, self._embedded, self._pool = url, wait, None, None
             self._pools = WeakKeyDictionary()
         self.clock = clock.make()
         self.absence.over()
@@ -506,7 +506,7 @@ def follow_settings() -> None:
     """Let connections that were made before speak to the servers that the settings name now."""
     for alias, settings in conf.get_settings().connections.items():
         if (found := _connections.get(alias)) is not None:
-            found.move(settings.url)
+            found.move(settings.url, settings.wait)
 
 
 def aliases() -> list[str]:
