@@ -74,6 +74,7 @@ def sections() -> dict[str, list[Block]]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_with_celery(
     packages: Path, project: Path, tmp_path: Path, server: Server, celery: Path
 ) -> None:
