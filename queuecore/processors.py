@@ -220,6 +220,10 @@ def processor(
         ConfigurationError: the place is taken (both files are named), or the object is no
             function and no Processor, or no data could be of the payload's type.
     """
+    if callable(queue):  # @processor without parentheses
+        raise ConfigurationError(
+            f'@processor takes the name of a queue: @processor("emails"), not {queue!r}'
+        )
     if concurrency is not None and (
         isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1
     ):

@@ -126,6 +126,12 @@ def test_the_decorator_gives_its_target_back(registry: Registry) -> None:
     assert [entry.is_async for entry in found.entries()] == [False, False]
 
 
+def test_the_decorator_without_a_queue_says_what_it_takes(registry: Registry) -> None:
+    with pytest.raises(ConfigurationError, match=r'@processor\("emails"\), not <function work'):
+        processor(work)  # type: ignore[arg-type]  # without parentheses
+    assert not registry.queues
+
+
 def test_names_choose_the_processor(registry: Registry) -> None:
     processor("q")(work)
     processor("q", name="welcome")(awork)
