@@ -157,6 +157,11 @@ def entries_for(
                 f"{target!r} is no processor: decorate a function or a subclass of "
                 "queuecore.Processor"
             )
+        if inspect.isfunction(target) and hasattr(target, _MARK):
+            raise ConfigurationError(
+                f"{where(target)}: @named is for methods of a Processor: a function takes the jobs "
+                "of a name by @processor(queue, name=...)"
+            )
         return {None: _entry(target, 1, where(target), timeout, batch, payload)}
     instance = target if isinstance(target, Processor) else None
     owner = type(target) if isinstance(target, Processor) else target

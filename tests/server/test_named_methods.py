@@ -202,3 +202,13 @@ def test_two_types_for_one_processor_are_refused() -> None:
     assert "annotate its parameter" in refused(
         lambda: Worker("q", entries_for, sandbox=True, payload=int)
     )
+
+
+def test_a_name_for_a_function_is_said_by_its_processor() -> None:
+    @named("welcome")
+    def welcome(job: Job) -> None: ...
+
+    with pytest.raises(
+        ConfigurationError, match=r"test_named_methods\.py:\d+: @named is for methods"
+    ):
+        processor("named")(welcome)
