@@ -162,6 +162,11 @@ class TestValidation:
         settings.USE_TZ = False
         assert tasks.add.using(run_after=now).run_after == now
 
+    @of("ours")
+    def test_a_time_is_one_or_from_now_on(self, tasks: ModuleType) -> None:
+        with pytest.raises(InvalidTask, match="a timedelta from now on, not 60"):
+            tasks.add.using(run_after=60)
+
     def test_a_queue_that_the_backend_has(self, tasks: ModuleType) -> None:
         assert tasks.add.using(queue_name="other").queue_name == "other"
         with pytest.raises(InvalidTask, match="Queue 'third' is not valid"):

@@ -37,6 +37,10 @@ class QueueCoreTask(Task):  # type: ignore[type-arg]
         after: Any = self.run_after
         if isinstance(after, timedelta):
             object.__setattr__(self, "run_after", timezone.now() + after)
+        elif after is not None and not isinstance(after, datetime):
+            raise InvalidTask(
+                f"run_after must be a datetime, or a timedelta from now on, not {after!r}"
+            )
         Task.__post_init__(self)  # no super(): with slots the class is made twice
 
     def using(
