@@ -98,6 +98,10 @@ class _Named:
 
 
 _MARK = "_queuecore_named"
+# The methods of a Processor that a worker calls beside its jobs.
+_HOOKS = frozenset(
+    name for name in vars(Processor) if name in ("setup", "teardown") or name.startswith("on_")
+)
 
 
 def named(name: str, *, timeout: Seconds | None = None, payload: Any = None) -> Callable[[M], M]:
@@ -167,6 +171,7 @@ def entries_for(
     owner = type(target) if isinstance(target, Processor) else target
     if instance is None:
         _check_constructor(owner)
+    _check_hooks(owner)
     found: dict[str | None, Entry] = {}
 
     def take(name: str | None, method: str, place: str, said: _Named | None = None) -> None:
@@ -245,6 +250,23 @@ def _check_constructor(owner: type[Processor]) -> None:
             f"{where(owner)}: {owner.__name__} is made without arguments, but its constructor is "
             f"{signature} ({error}); say who makes them: mailer: Mailer = provide(Mailer)"
         ) from None
+
+
+def _check_hooks(owner: type[Processor]) -> None:
+    """Refuse hooks that could not be called as they are: they are only called when it matters."""
+    for name, usual in vars(Processor).items():
+        own = inspect.getattr_static(owner, name)
+        if name not in _HOOKS or own is usual or not inspect.isfunction(own):
+            continue
+        expected = inspect.signature(usual)
+        try:
+            inspect.signature(own).bind(*expected.parameters)
+        except TypeError as error:
+            raise ConfigurationError(
+                f"{where(own)}: {name} of {owner.__name__} is called as "
+                f"{name}({', '.join(expected.parameters)}), but its parameters are "
+                f"{inspect.signature(own)} ({error})"
+            ) from None
 
 
 def _check_signature(function: Callable[..., Any], arguments: int, place: str) -> None:

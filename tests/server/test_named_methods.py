@@ -212,3 +212,24 @@ def test_a_name_for_a_function_is_said_by_its_processor() -> None:
         ConfigurationError, match=r"test_named_methods\.py:\d+: @named is for methods"
     ):
         processor("named")(welcome)
+
+
+def test_hooks_that_cannot_be_called_are_named() -> None:
+    class Deaf(Processor):
+        def process(self, job: Job) -> None: ...
+
+        def on_completed(self, job: Job) -> None: ...  # type: ignore[override]
+
+    said = refused(lambda: entries_for(Deaf))
+    assert f"{__file__}:" in said
+    assert "on_completed of Deaf is called as on_completed(self, job, result), but its" in said
+
+    class Wide(Processor):
+        def process(self, job: Job) -> None: ...
+
+        def on_failed(self, *told: Any, **more: Any) -> None: ...
+
+        @staticmethod
+        def on_drained() -> None: ...
+
+    assert entries_for(Wide)
