@@ -60,6 +60,14 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
         empty_quickly()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _processors() -> None:
+    """Find the project's processors before a test puts another registry in the place of theirs."""
+    from queuecore import discovery
+
+    discovery.discover()
+
+
 @pytest.fixture(autouse=True)
 def _empty_server(request: pytest.FixtureRequest) -> None:
     if "server" in request.fixturenames:

@@ -18,7 +18,7 @@ from collections.abc import AsyncGenerator, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import redis
 import redis.asyncio
@@ -482,6 +482,8 @@ async def _close_with_loop(pool: redis.asyncio.ConnectionPool) -> AsyncGenerator
 
 
 _connections: dict[str, Connection] = {}
+# All that are in use: a queue that a module made keeps the one of the settings of that time.
+_made: WeakSet[Connection] = WeakSet()
 _registry_lock = threading.Lock()
 
 
@@ -499,14 +501,17 @@ def get_connection(alias: str = "default") -> Connection:
     if found is None or (found._url, found.prefix, found._wait) != wanted:
         with _registry_lock:
             found = _connections[alias] = Connection(alias, *wanted)
+            _made.add(found)
     return found
 
 
 def follow_settings() -> None:
     """Let connections that were made before speak to the servers that the settings name now."""
-    for alias, settings in conf.get_settings().connections.items():
-        if (found := _connections.get(alias)) is not None:
-            found.move(settings.url, settings.wait)
+    known = conf.get_settings().connections
+    for one in list(_made):
+        settings = known.get(one.alias)
+        if settings is not None and settings.prefix == one.prefix:
+            one.move(settings.url, settings.wait)
 
 
 def aliases() -> list[str]:
