@@ -13,13 +13,16 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
+import django
 from django.apps import apps
 from django.conf import settings
 
 from .errors import ConfigurationError, QueueCoreError
 from .processors import Registry, registry
 
-_OWN = str(Path(__file__).parent)
+_DJANGO = str(Path(django.__file__).parent)
+# Ours, the framework's, its backport's, what has no file: no mistake of a project is there.
+_NO_PROJECT = (str(Path(__file__).parent), f"{_DJANGO}/", f"{_DJANGO}_tasks/", "<")
 
 
 logger = logging.getLogger("queuecore")
@@ -108,12 +111,12 @@ def _exists(module: str) -> bool:
 
 
 def _place(error: Exception) -> str:
-    """``file:line`` of the innermost frame that is not queuecore's own."""
+    """``file:line`` of the innermost frame that is not queuecore's or Django's own."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}"
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith((_OWN, "<frozen"))
+        if not frame.filename.startswith(_NO_PROJECT)
     ]
     return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "?"

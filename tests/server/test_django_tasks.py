@@ -614,6 +614,10 @@ class TestDiscovery:
         ("source", "says"),
         [
             ("x = 1\nx.y", r"shop.tasks cannot be imported: Attr.*\(.*/shop/tasks.py:2\)$"),
+            (  # by the project's own line, and not by that of the framework
+                f"from {ROOT_MODULE} import task\n@task(queue_name='gone')\ndef send(): ...\n",
+                r"InvalidTask.*: Queue 'gone' is not valid.*\(.*/shop/tasks.py:2\)$",
+            ),
             ("from . import gone", r"cannot import name 'gone'"),
             ("import shop.gone", r"No module named 'shop.gone'"),
         ],
