@@ -36,7 +36,7 @@ def test_a_queue_and_a_job_are_operated_in_the_admin(
     page.get_by_role("button", name="Pause").click()
     page.wait_for_selector("text=Paused 1 queue.")
     assert emails.is_paused()
-    page.locator("#result_list tbody tr td a", has_text="1").last.click()
+    page.locator("#result_list td.field-failed a").click()
     page.wait_for_selector("text=Jobs of emails: failed")
     page.get_by_role("link", name="failed-1").click()
     page.wait_for_selector("text=relay.send(message)")
@@ -46,6 +46,12 @@ def test_a_queue_and_a_job_are_operated_in_the_admin(
     page.wait_for_selector("text=Retried 1 job.")
     assert state_of(emails, "failed-1") == "waiting"
     assert LogEntry.objects.count() == 2
+    page = visitor.go("/admin/queuecore/queue/")
+    page.locator("#result_list input[name=_selected_action]").first.check()
+    page.locator("select[name=action]").first.select_option("drain")
+    page.locator("button[name=index]").first.click()
+    danger = page.locator("input[name=confirm]")
+    assert danger.evaluate("one => getComputedStyle(one).color") == "rgb(255, 255, 255)"
     for theme, width in (("dark", 390), ("light", 390), ("dark", 1440), ("light", 1440)):
         if theme == "light" and not SHOTS:
             continue
