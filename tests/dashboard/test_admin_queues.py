@@ -176,6 +176,16 @@ def test_draining_asks_for_the_queues_name(admin: Client, emails: Queue) -> None
     assert not Operation.objects.exists()
 
 
+def test_where_there_is_nothing_to_do_another_choice_can_be_counted(
+    admin: Client, emails: Queue
+) -> None:
+    page = ask(admin, QUEUES, "clean", EMAILS).content.decode()
+    assert "There are no such jobs now." in page
+    assert 'name="confirm"' not in page
+    assert 'name="reason"' not in page
+    assert page.index('name="state"') < page.index('name="age"') < page.index('name="again"')
+
+
 def test_ticked_jobs_are_retried_promoted_and_removed(admin: Client, emails: Queue) -> None:
     keys = [key_of("default", "emails", name) for name in ("failed-1", "completed-1", "waiting-1")]
     asked = ask(admin, jobs("failed"), "retry", *keys).content.decode()
