@@ -64,7 +64,6 @@ class RedisAdmin(_Admin):
     """
 
     needs: Mapping[str, tuple[str, ...]] = {}
-    show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     list_max_show_all = 0
 

@@ -28,6 +28,11 @@ from . import queue_actions, words
 from .base import RedisAdmin, dashboard_url
 from .rows import Rows, parts_of, queue_object
 
+#: The states in about the order of `manage.py queues`: what is looked for first comes first.
+_COLUMNS = (
+    "waiting", "active", "delayed", "failed", "completed", "prioritized", "waiting_children",
+)  # fmt: skip
+
 
 class ConnectionFilter(admin.SimpleListFilter):
     """The queues of one connection, where there are several."""
@@ -106,8 +111,7 @@ class QueueAdmin(RedisAdmin):
     def get_list_display(self, request: HttpRequest) -> Any:
         """The columns; the connection is told where there are several."""
         connection = ("shown_connection",) if len(aliases()) > 1 else ()
-        states = (state.replace("-", "_") for state in STATES)
-        return ("shown_name", *connection, "shown_pause", *states)
+        return ("shown_name", *connection, "shown_pause", *_COLUMNS)
 
     @admin.display(description=gettext_lazy("name"), ordering="name")
     def shown_name(self, obj: Any) -> str:

@@ -20,7 +20,7 @@ from pytest_django import Settings
 from queuecore import FlowJob, FlowProducer, JobSpec, Queue, access, audit, audit_log
 from queuecore.admin import register
 from queuecore.admin.rows import key_of, parts_of
-from queuecore.inspect import Inspector
+from queuecore.inspect import STATES, Inspector
 from queuecore.models import AuditEntry, Operation, OutboxEntry
 from queuecore.visible import visible
 from tests.dashboard.conftest import state_of
@@ -77,11 +77,18 @@ def test_queues_are_listed_with_their_numbers(admin: Client, emails: Queue) -> N
     page = admin.get(QUEUES).content.decode()
     for state in ("waiting", "prioritized", "active", "delayed", "completed", "failed"):
         assert f'href="{JOBS}?queue=default%2Femails&amp;state={state}">1</a>' in page
+    columns = re.findall(r'class="(?:sortable )?column-([\w-]+)', page)
+    assert columns[:5] == ["shown_name", "shown_pause", "waiting", "active", "delayed"]
+    assert columns.index("failed") == 5
+    assert set(columns[2:]) == {state.replace("-", "_") for state in STATES}
+    assert "Show all" not in page  # nothing was searched for
+    assert "1 total" in admin.get(f"{QUEUES}?q=orders").content.decode()
     assert "emails" not in admin.get(f"{QUEUES}?q=orders").content.decode().split("result_list")[-1]
     assert ">emails</a>" in admin.get(f"{QUEUES}?q=MAIL&o=-7.1&paused=0").content.decode()
     assert ">emails</a>" not in admin.get(f"{QUEUES}?paused=1").content.decode()
     assert admin.get(f"{QUEUES}?name=emails").status_code == 302  # nothing to filter by
     one = admin.get(f"{QUEUES}default_2Femails/change/").content.decode()
+    assert one.count(">History<") == 1
     assert 'name="action" value="promote_delayed"' in one
     assert 'href="/queues/emails/"' in one  # the dashboard's page
     assert admin.get(f"{QUEUES}default_2Fnone/change/").status_code == 302
