@@ -270,6 +270,10 @@ def test_the_command_shows_and_mends(queue: Queue, capsys: pytest.CaptureFixture
         ("retry_outbox", "q", '["job-1"]'),
         ("remove_outbox", "q", '["job-1"]'),
     ]
+    for given in (("--retry", str(row.pk)), ("--discard", str(row.pk), str(row.pk + 1))):
+        missing = len(given) - 1
+        with pytest.raises(CommandError, match=f"{missing} of the rows .* not set aside"):
+            call_command("outbox", *given)
     with pytest.raises(CommandError, match="no relay looks into"):
         call_command("outbox", "--database", "orders")
 

@@ -75,9 +75,11 @@ class Command(BaseCommand):
             elif options["retry"] is not None:
                 again = sum(_mend("retry", options["retry"], one) for one in chosen)
                 self.stdout.write(f"{again} rows are tried again")
+                _expect(options["retry"], again)
             elif options["discard"]:
                 gone = sum(_mend("remove", options["discard"], one) for one in chosen)
                 self.stdout.write(f"{gone} rows are deleted")
+                _expect(options["discard"], gone)
             else:
                 self._show([outbox.backlog(one)[0] for one in chosen], options["json"])
         except (QueueCoreError, DatabaseFault) as error:
@@ -118,6 +120,11 @@ def _aside(database: str) -> QuerySet[OutboxEntry]:
 
 def _set_aside(database: str) -> list[OutboxEntry]:
     return list(_aside(database).defer("data").order_by("pk")[:SHOWN])
+
+
+def _expect(ids: list[int], done: int) -> None:
+    if done < (asked := len(set(ids))):
+        raise CommandError(f"{asked - done} of the rows that were named are not set aside")
 
 
 def _mend(name: str, ids: list[int], database: str) -> int:
