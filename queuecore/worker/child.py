@@ -38,7 +38,7 @@ class Child:
     """
 
     #: What one that was told to stop gets beyond its shutdown timeout, before it is killed.
-    UNWIND = 20.0
+    UNWIND = 12.0
 
     def __init__(
         self,
