@@ -316,7 +316,7 @@ class TestImage:
         address = f"http://127.0.0.1:{port}/readyz"
         code, said = built.finish([*probes["web"], address], **keys)
         assert code == 0, said
-        assert '"default": "ok"' in said
+        assert '"redis": true' in said
         code, said = built.finish(here(probes["worker"]), **keys)
         assert code == 0, said
         assert "is ok" in said

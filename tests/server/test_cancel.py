@@ -198,13 +198,13 @@ async def test_a_job_that_was_not_started_in_time_fails_without_running(
     async def work(job: Job) -> None:
         ran.append(job.name)
         if job.name == "tried" and job.attempts_made == 0:
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(1.1)
             raise ValueError
 
     late = await queue.aadd("late", expires=0.05, attempts=3)
-    await queue.aadd("early", expires=60)
-    await queue.aadd("delayed", delay=0.3, expires=0.2)
-    await queue.aadd("tried", expires=0.2, attempts=2, lifo=True)
+    await queue.aadd("early", expires=3600)
+    await queue.aadd("delayed", delay=1.5, expires=1.4)
+    await queue.aadd("tried", expires=1, attempts=2, lifo=True)
     await asyncio.sleep(0.15)
     async with working(work):
         await finished(queue, 4)
