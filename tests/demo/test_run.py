@@ -183,6 +183,7 @@ def test_sigterm_in_the_middle_of_the_start(checkout: Path) -> None:
     assert processes_of(checkout) == {}
 
 
+@pytest.mark.slow
 def test_killed_parent_takes_everything_with_it(checkout: Path) -> None:
     demo = Demo(checkout)
     demo.until_ready()

@@ -17,6 +17,7 @@ def embedded(new_site: Callable[..., Site], server: Server) -> Site:
     return embed(new_site(server.url))
 
 
+@pytest.mark.slow
 def test_in_a_project_of_others(embedded: Site) -> None:
     visit(embedded, "python", "-m", "daphne", "-p", "{port}", "--root-path", "{root}")
     visit(embedded, "python", "serve.py", "{port}", live=False)
