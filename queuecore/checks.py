@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from django.apps import AppConfig, apps
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
@@ -18,6 +18,7 @@ from .backoff import load_strategy
 from .dotted import load_function
 from .errors import ConfigurationError, InvalidOption, did_you_mean
 from .options import wire_options
+from .wire import primary
 from .wire.connections import get_connection
 
 
@@ -172,7 +173,7 @@ def check_password(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
             id="queuecore.W102",
         )
         for alias, url in _far()
-        if not urlsplit(url).password and "password=" not in urlsplit(url).query
+        if not urlsplit(_server(url)).password and "password" not in _options(url)
     ]
 
 
@@ -181,12 +182,13 @@ def check_cleartext(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> l
     return [
         Warning(
             f"Connection {alias!r} speaks to another machine without TLS.",
-            hint="Whoever is between them can read jobs and the password. Use rediss://, or "
-            "silence this where the network is yours alone.",
+            hint="Whoever is between them can read jobs and the password. Use rediss:// "
+            "(rediss+sentinel://, rediss+cluster://), or silence this where the network is yours "
+            "alone.",
             id="queuecore.W103",
         )
         for alias, url in _far()
-        if urlsplit(url).scheme == "redis"
+        if urlsplit(_server(url)).scheme == "redis"
     ]
 
 
@@ -215,14 +217,33 @@ def _far() -> list[tuple[str, str]]:
         connections = conf.get_settings().connections
     except ConfigurationError:
         return []  # E001 says so
-    found = []
-    for alias, one in connections.items():
-        if one.url is None or not one.url.startswith(("redis://", "rediss://")):
-            continue
-        try:
-            host = urlsplit(one.url).hostname or "localhost"
-        except ValueError:
-            continue  # E001 says so
-        if host != "localhost" and not host.startswith("127.") and host != "::1":
-            found.append((alias, one.url))
-    return found
+    return [
+        (alias, one.url)
+        for alias, one in connections.items()
+        if one.url is not None and any(map(_is_far, _hosts(one.url)))
+    ]
+
+
+def _hosts(url: str) -> list[str]:
+    """The hosts that *url* names; none for a socket, or where E001 says what is wrong with it."""
+    try:
+        if primary.is_several(url):
+            return [host for host, _ in primary.read(url).hosts]
+        if url.startswith(("redis://", "rediss://")):
+            return [urlsplit(url).hostname or "localhost"]
+    except ValueError:
+        pass
+    return []
+
+
+def _is_far(host: str) -> bool:
+    return host not in ("localhost", "::1") and not host.startswith("127.")
+
+
+def _server(url: str) -> str:
+    """The URL of one server of those that *url* names."""
+    return primary.read(url).server if primary.is_several(url) else url
+
+
+def _options(url: str) -> dict[str, str]:
+    return dict(parse_qsl(urlsplit(_server(url)).query))

@@ -411,6 +411,12 @@ def print_job(job: Any) -> None: ...
         ("rediss://redis.example.org", ["queuecore.W102"]),
         ("redis://:secret@redis.example.org", ["queuecore.W103"]),
         ("redis://redis.example.org", ["queuecore.W102", "queuecore.W103"]),
+        ("redis+sentinel://127.0.0.1,localhost:1/jobs", []),
+        ("redis+sentinel://127.0.0.1,s2/jobs", ["queuecore.W102", "queuecore.W103"]),
+        ("redis+sentinel://s1/jobs?sentinel_password=s", ["queuecore.W102", "queuecore.W103"]),
+        ("rediss+sentinel://:secret@s1,s2/jobs", []),
+        ("redis+cluster://n1:7000?password=secret", ["queuecore.W103"]),
+        ("rediss+cluster://n1:7000,n2:7000", ["queuecore.W102"]),
     ],
 )
 def test_a_server_of_another_machine(url: str, ids: list[str]) -> None:
