@@ -33,6 +33,10 @@ def at(url: Any) -> dict[str, Any]:
     return {"CONNECTIONS": {"default": {"URL": url}}}
 
 
+def waits(key: str, value: Any) -> dict[str, Any]:
+    return {"CONNECTIONS": {"default": {"URL": "redis://localhost", f"WAIT_{key}": value}}}
+
+
 def found(function: Any, **queuecore: Any) -> list[CheckMessage]:
     """What one check finds with these settings."""
     with override_settings(QUEUECORE=URL | queuecore):
@@ -88,6 +92,14 @@ def test_they_are_registered() -> None:
         (at("unix:///s?foo=1"), "an option that redis-py does not take: unexpected"),
         (at("rediss://x?foo=1"), "an option that redis-py does not take: unexpected"),
         ({"CONNECTIONS": {"other": {}}}, "QUEUECORE['CONNECTIONS']['other'] has no 'URL'"),
+        (waits("REPLICAS", -1), "['default']['WAIT_REPLICAS'] must be a whole number of 0 to 99"),
+        (waits("REPLICAS", True), "['WAIT_REPLICAS'] must be a whole number of 0 to 99, not True"),
+        (waits("REPLICAS", "1"), "['WAIT_REPLICAS'] must be a whole number of 0 to 99, not '1'"),
+        (waits("TIMEOUT", 0), "['default']['WAIT_TIMEOUT'] must be seconds, more than 0 and at"),
+        (waits("TIMEOUT", 5), "['WAIT_TIMEOUT'] must be seconds, more than 0 and at most 4, not 5"),
+        (waits("TIMEOUT", None), "['WAIT_TIMEOUT'] must be seconds, more than 0 and at most 4"),
+        (waits("TIMEOUT", float("nan")), "['WAIT_TIMEOUT'] must be seconds, more than 0 and at"),
+        (waits("REPLICA", 1), "did you mean 'WAIT_REPLICAS'?"),
         ({"DEFAULT_JOB_OPTIONS": {"atempts": 3}}, "QUEUECORE['DEFAULT_JOB_OPTIONS']: there is no"),
         ({"DEFAULT_JOB_OPTIONS": {"attempts": -1}}, "attempts must be a whole number"),
         ({"WORKER": {"CONCURRENCY": 0}}, "QUEUECORE['WORKER']['CONCURRENCY'] must be a whole"),
