@@ -12,7 +12,8 @@
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 
-const bullmq = createRequire(`${process.argv[2]}/`)("bullmq");
+const load = createRequire(`${process.argv[2]}/`);
+const bullmq = load("bullmq");
 const objects = new Map();
 const gates = new Map();
 
@@ -49,11 +50,23 @@ function report(name, object) {
   object.on("error", () => {});
 }
 
+// Options with `nodes` are those of a Cluster, which BullMQ takes as an object of ioredis alone.
+function connect(options) {
+  const nodes = options?.connection?.nodes;
+  if (!nodes) return;
+  const { Cluster } = load("ioredis");
+  const cluster = (options.connection = new Cluster(nodes, {
+    redisOptions: { maxRetriesPerRequest: null },
+  }));
+  cluster.on("error", () => {});
+}
+
 function make({ make: kind, as, args, processor }) {
   if (processor) {
     const source = new Function("bullmq", "gate", `return (${processor})`)(bullmq, gate);
     args.splice(1, 0, source);
   }
+  connect(args.at(-1));
   const object = new bullmq[kind](...args);
   report(as, object);
   objects.set(as, object);
